@@ -1,0 +1,25 @@
+// Files as the service needs them: read whole with a largest size, replaced whole and durably.
+// Errors: NABLA_NOT_FOUND where a file is missing, NABLA_LIMIT where it is too large, else as
+// nabla_fail_errno. All descriptors are close-on-exec. Thread safety: any thread.
+#ifndef NABLA_BASE_FILE_H
+#define NABLA_BASE_FILE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stddef.h>
+
+// Appends the whole file to *ret, whose limit holds.
+enum nabla_code file_read(const char *path, struct buffer *ret, struct nabla_error *err);
+
+// Writes beside `path`, fsyncs, renames over it, fsyncs the folder: after success the new content survives a
+// power cut, after failure the old content stands.
+enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err);
+
+// Makes the folder (mode 0700) unless it exists; its parent must exist.
+enum nabla_code file_make_folder(const char *path, struct nabla_error *err);
+
+// Removes a file; a missing one is fine.
+enum nabla_code file_remove(const char *path, struct nabla_error *err);
+
+#endif
