@@ -1,0 +1,50 @@
+// A data set in memory: a matrix of features and what is to be learned for each row.
+//
+// Shapes: `features` is rows × columns, row-major float32. Classification: `ids` holds one class id a row, in
+// [0, classes). Regression and multi-label: `targets` is rows × outputs float32 and `classes` is 0.
+// Ownership: a data set owns everything it points to; dataset_free releases it.
+// Thread safety: read by any number of threads, changed by one.
+#ifndef NABLA_DATA_DATASET_H
+#define NABLA_DATA_DATASET_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct dataset {
+    size_t rows, columns;
+    float *features;      // rows × columns
+    size_t classes;       // number of classes, 0 where the labels are targets
+    int32_t *ids;         // rows, NULL where the labels are targets
+    size_t outputs;       // columns of targets, 0 for classification
+    float *targets;       // rows × outputs, NULL for classification
+    char **feature_names; // columns of them
+    char **class_names;   // classes of them: text labels in byte order; numeric labels ascending, as text
+    char *label_name;     // "" where the source named none
+};
+
+// Limits that every reader of foreign data holds; a breach is NABLA_LIMIT naming the limit.
+struct dataset_limits {
+    size_t rows, columns, classes, bytes; // bytes: of the features in memory
+};
+
+// Per feature, over all rows: what a description shows.
+struct feature_summary {
+    double mean, std, min, max; // std over n
+    size_t missing;             // NaN cells
+};
+
+// Zeroed room for a data set; dataset_free on failure is not needed.
+enum nabla_code dataset_new(size_t rows, size_t columns, size_t classes, struct dataset **ret,
+                            struct nabla_error *err);
+void dataset_free(struct dataset *dataset);
+
+// Fills `summaries` (columns of them).
+void dataset_summarize(const struct dataset *dataset, struct feature_summary *summaries);
+
+// Fills `counts` (classes of them) with the rows of each class.
+void dataset_class_counts(const struct dataset *dataset, size_t *counts);
+
+#endif

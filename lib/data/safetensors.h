@@ -1,0 +1,60 @@
+// The safetensors format: 8 bytes of little-endian header length, a JSON header of name → {dtype, shape,
+// data_offsets}, then the tensors' bytes. https://github.com/huggingface/safetensors (format specification).
+//
+// The reader copies nothing: tensors point into the caller's bytes. It refuses a header that is truncated,
+// not JSON, longer than its limit, has duplicate names, unknown dtypes, shapes whose product does not match
+// the bytes, offsets out of range, overlapping or leaving holes. Errors: NABLA_MALFORMED naming the tensor.
+// Thread safety: a parsed file is read-only.
+#ifndef NABLA_DATA_SAFETENSORS_H
+#define NABLA_DATA_SAFETENSORS_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdint.h>
+
+enum tensor_dtype { TENSOR_F64, TENSOR_F32, TENSOR_I64, TENSOR_I32, TENSOR_U8, TENSOR_DTYPE_COUNT };
+enum { TENSOR_RANK_MAX = 8 };
+
+struct tensor {
+    char *name; // owned by the file
+    enum tensor_dtype dtype;
+    size_t rank, shape[TENSOR_RANK_MAX];
+    size_t elements;  // product of the shape
+    const void *data; // into the caller's bytes; not necessarily aligned
+    size_t bytes;
+};
+
+struct tensor_metadata {
+    char *key, *value;
+};
+
+struct safetensors {
+    struct tensor *tensors; // in order of their data
+    size_t tensor_count;
+    struct tensor_metadata *metadata;
+    size_t metadata_count;
+};
+
+enum nabla_code safetensors_read(const void *bytes, size_t size, struct safetensors **ret,
+                                 struct nabla_error *err);
+void safetensors_free(struct safetensors *file);
+const struct tensor *safetensors_find(const struct safetensors *file, const char *name); // NULL: no such
+const char *safetensors_metadata(const struct safetensors *file, const char *key);       // NULL: no such
+
+// Appends a file holding the tensors (data pointers set, names set) and metadata, header padded to 8 bytes.
+enum nabla_code safetensors_write(const struct tensor *tensors, size_t tensor_count,
+                                  const struct tensor_metadata *metadata, size_t metadata_count,
+                                  struct buffer *ret, struct nabla_error *err);
+
+// A data set as a safetensors file: features (F32 rows × columns), labels (I32 rows, or F32 rows × outputs);
+// names as JSON text in the metadata. Reading foreign files: features F32 or F64, labels I32, I64 (ids) or
+// F32, F64 of two dimensions (targets); names are made up where the file has none.
+struct dataset;
+struct dataset_limits;
+enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct buffer *ret,
+                                          struct nabla_error *err);
+enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
+                                         struct dataset **ret, struct nabla_error *err);
+
+#endif
