@@ -1,0 +1,120 @@
+// What a training job is, with every default spelled out: the value that api decodes, the store keeps (as
+// JSON text) and the trainer runs. Defaults are Keras' where Keras has one (keras.layers, keras.optimizers,
+// version 3). Ownership: a spec owns its layers and class weights; spec_free releases them. Thread safety:
+// read by any number of threads.
+#ifndef NABLA_TRAIN_SPEC_H
+#define NABLA_TRAIN_SPEC_H
+
+#include "base/error.h"
+#include "data/split.h"
+#include "math/loss.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum layer_type {
+    LAYER_TYPE_DENSE,
+    LAYER_TYPE_BATCH_NORM,
+    LAYER_TYPE_ACTIVATION,
+    LAYER_TYPE_DROPOUT,
+    LAYER_TYPE_COUNT
+};
+
+enum activation { ACTIVATION_LINEAR, ACTIVATION_SIGMOID, ACTIVATION_TANH, ACTIVATION_RELU, ACTIVATION_COUNT };
+
+enum initializer {
+    INITIALIZER_GLOROT_UNIFORM, // Glorot and Bengio, AISTATS 2010
+    INITIALIZER_GLOROT_NORMAL,
+    INITIALIZER_HE_UNIFORM, // He et al., ICCV 2015
+    INITIALIZER_HE_NORMAL,
+    INITIALIZER_ZEROS,
+    INITIALIZER_COUNT
+};
+
+enum optimizer_type { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_COUNT };
+
+// Where Adam's epsilon stands: beside the uncorrected √v as Keras has it, or beside the bias-corrected √v̂ as
+// PyTorch and the paper's Algorithm 1 have it.
+enum epsilon_placement { EPSILON_UNCORRECTED, EPSILON_CORRECTED, EPSILON_PLACEMENT_COUNT };
+
+// One layer of the typed list. Fields beyond its type's are unused.
+struct layer_spec {
+    enum layer_type type;
+    size_t units;                 // dense
+    enum initializer initializer; // dense: kernel; biases start at 0
+    bool use_bias;                // dense
+    enum activation activation;   // activation
+    double rate;                  // dropout, in [0, 1)
+    double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
+};
+
+struct optimizer_spec {
+    enum optimizer_type type;
+    double learning_rate;
+    double momentum;                          // sgd
+    bool nesterov;                            // sgd
+    double beta_1, beta_2, epsilon;           // adam
+    enum epsilon_placement epsilon_placement; // adam
+};
+
+struct train_spec {
+    struct layer_spec *layers; // the output layer's dense included, once spec_complete has run
+    size_t layer_count;
+    bool output_written; // the layers as given end in the output layer: none is added
+    struct nabla_loss loss;
+    bool class_weights_balanced; // n / (classes · n_c) over the training rows, as scikit-learn's "balanced"
+    double *class_weights;       // owned; loss.class_weights points here once known
+    size_t class_weight_count;
+    struct optimizer_spec optimizer;
+    size_t epochs, batch_size;
+    double validation_split; // in [0, 1)
+    enum split_kind split;
+    uint64_t seed;
+    bool shuffle;           // training rows, anew each epoch
+    bool standardize;       // features, learned on the training rows
+    size_t telemetry_every; // record each n-th step; 0: chosen so that at most 10,000 are kept
+};
+
+// The defaults of everything; no layers.
+struct train_spec spec_defaults(void);
+struct optimizer_spec optimizer_defaults(enum optimizer_type type);
+struct layer_spec layer_defaults(enum layer_type type);
+// The initialiser that suits the activation behind a dense layer: He for relu, Glorot for the others.
+enum initializer initializer_for(enum activation activation);
+void spec_free(struct train_spec *spec);
+
+// Adds an element to the layers. NABLA_NO_MEMORY is the only error.
+enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec *layer,
+                               struct nabla_error *err);
+
+// Fills in what the data decides: the output layer (dense with one unit a class, Glorot, linear: the loss
+// takes logits), telemetry_every. Then checks every value and combination; errors have pointers into the
+// job's document
+// ("/model/layers/2/units", "/training/batch_size"). Layer pointers count the list as given.
+enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dataset,
+                              struct nabla_error *err);
+
+// How many parameters and how many bytes of memory training needs, before anything is allocated; NABLA_LIMIT
+// when a product does not fit. Call after spec_complete.
+struct train_cost {
+    size_t parameters;
+    size_t bytes;
+    uint64_t steps; // updates in the whole job
+};
+enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *dataset,
+                          struct train_cost *ret, struct nabla_error *err);
+
+// Names as the contract spells them, by enum value; the find functions return the value or -1.
+const char *layer_type_name(enum layer_type type);
+const char *activation_name(enum activation activation);
+const char *initializer_name(enum initializer initializer);
+const char *optimizer_name(enum optimizer_type type);
+const char *epsilon_placement_name(enum epsilon_placement placement);
+int layer_type_find(const char *name);
+int activation_find(const char *name);
+int initializer_find(const char *name);
+int optimizer_find(const char *name);
+int epsilon_placement_find(const char *name);
+
+#endif

@@ -1,0 +1,63 @@
+// Trains one network on one data set and tells of it as it goes.
+//
+// The same spec, data, seed and kernels give the same bits. Thread safety: one trainer, one thread; trainers
+// share nothing. Ownership: the trainer borrows spec and data set (it makes its own standardised copy of the
+// rows).
+#ifndef NABLA_TRAIN_TRAINER_H
+#define NABLA_TRAIN_TRAINER_H
+
+#include "base/stats.h"
+#include "data/dataset.h"
+#include "train/spec.h"
+
+struct trainer;
+
+// Where a run stands, told with each recorded step and at each end of an epoch.
+struct train_progress {
+    uint64_t step, steps;
+    size_t epoch, epochs;  // epoch counts the finished ones
+    double loss, accuracy; // of the newest batch
+    double validation_loss,
+        validation_accuracy; // of the newest finished epoch; NaN before, or without a split
+};
+
+// What the caller hears. Any function may be NULL. Returning anything but NABLA_OK ends the run with that
+// code.
+struct train_observer {
+    void *context;
+    // Every recorded step: 1, then each multiple of telemetry_every, each epoch's last and the last of all.
+    // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
+    enum nabla_code (*record)(void *context, const struct step_record *record,
+                              const struct train_progress *progress, struct nabla_error *err);
+    // Before every step: return NABLA_CANCELLED (or any other code) to stop.
+    enum nabla_code (*poll)(void *context, struct nabla_error *err);
+};
+
+// The figures of a finished run, of the whole training and validation parts with dropout off.
+struct train_result {
+    uint64_t steps;
+    size_t epochs;
+    double loss, accuracy;
+    double validation_loss, validation_accuracy; // NaN without a validation part
+    double seconds;
+};
+
+// Which statistics the trainer records: bit masks over network_stats and layer_stats.
+uint32_t trainer_network_stats(void);
+uint32_t trainer_layer_stats(void);
+
+// `spec` has been completed for `dataset`.
+enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset *dataset,
+                            struct trainer **ret, struct nabla_error *err);
+void trainer_free(struct trainer *trainer);
+
+enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,
+                            struct train_result *ret, struct nabla_error *err);
+
+// The trained parameters by name ("dense_1.weight": inputs × units as stored, "dense_1.bias",
+// "batch_norm_1.gamma", "…running_mean", …), valid until the trainer changes or is freed.
+struct tensor;
+size_t trainer_tensor_count(const struct trainer *trainer);
+void trainer_tensors(const struct trainer *trainer, struct tensor *ret);
+
+#endif
