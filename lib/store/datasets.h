@@ -1,0 +1,38 @@
+// Data sets: rows that describe files. The same content with the same options is the same data set.
+#ifndef NABLA_STORE_DATASETS_H
+#define NABLA_STORE_DATASETS_H
+
+#include "base/token.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dataset_row {
+    char id[TOKEN_ID_SIZE];
+    char sha256[TOKEN_SHA256_SIZE]; // of the file: datasets/<sha256>.safetensors
+    char *name;                     // "" for none
+    uint64_t rows, features, classes, bytes;
+    char *description; // JSON text of the parts that grow with the data: feature and class summaries
+    int64_t created_ms;
+};
+void dataset_row_free(struct dataset_row *row);
+
+// Keeps a data set: writes the file durably unless it is there, then inserts the row. `row` gives everything
+// but id and created_ms. When a row with this sha256 exists already, *ret_id is its id and *ret_existed is
+// true.
+enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
+                                     size_t file_size, char ret_id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     struct nabla_error *err);
+enum nabla_code store_dataset_get(struct store *store, const char *id, struct dataset_row **ret,
+                                  struct nabla_error *err);
+// As store_job_list.
+enum nabla_code store_dataset_list(struct store *store, const char *cursor, size_t limit,
+                                   struct dataset_row ***ret, size_t *ret_count, char ret_next[TOKEN_ID_SIZE],
+                                   struct nabla_error *err);
+// NABLA_CONFLICT while an unfinished job needs it.
+enum nabla_code store_dataset_delete(struct store *store, const char *id, struct nabla_error *err);
+// The path of its file, to be freed by the caller; NULL when memory cannot be had.
+char *store_dataset_path(const struct store *store, const char *sha256);
+
+#endif

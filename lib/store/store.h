@@ -1,0 +1,38 @@
+// The store: one SQLite file (nabla.db) and the files that it describes, in one folder.
+//
+//     nabla.db               jobs, data sets, histories, events
+//     datasets/<sha256>.safetensors
+//     jobs/<id>/             what a job's worker writes: lock, model, checkpoints
+//     tmp/                   uploads on their way; emptied at opening
+//
+// A file is written, synced and renamed before its row is inserted; files without a row are swept at opening.
+// Thread safety: every function of store_*.h may be called from any thread.
+// Errors: NABLA_NOT_FOUND for "no such row" (never for a failure), NABLA_CONFLICT for a state that does not
+// allow it, NABLA_DISK_FULL, NABLA_BUSY, NABLA_IO.
+#ifndef NABLA_STORE_STORE_H
+#define NABLA_STORE_STORE_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct store;
+
+// Opens or makes the store in `folder` (made if missing; its parent must exist). Older schemas are migrated;
+// a newer one is refused with NABLA_CONFLICT. Only one process may have a store open for writing: NABLA_BUSY
+// otherwise.
+enum nabla_code store_open(const char *folder, struct store **ret, struct nabla_error *err);
+void store_close(struct store *store);
+
+const char *store_folder(const struct store *store); // borrowed, absolute
+
+// Called after each commit that changed a job, from the thread that committed, with the job's id and new
+// revision. It must be quick and must not call the store. One listener; set it before other threads use the
+// store.
+void store_on_change(struct store *store,
+                     void (*listener)(void *context, const char *job_id, uint64_t revision), void *context);
+
+// NABLA_OK when the database answers.
+enum nabla_code store_ping(struct store *store, struct nabla_error *err);
+
+#endif
