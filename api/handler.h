@@ -1,0 +1,88 @@
+// What handlers share: the route table's row, the call, and how answers and problems are made.
+// A handler returns nothing and changes nothing but its answer (and the store).
+#ifndef NABLA_API_HANDLER_H
+#define NABLA_API_HANDLER_H
+
+#include "api/api.h"
+
+struct api {
+    struct api_options options;
+};
+
+enum { ROUTE_PARAMS_MAX = 2, QUERY_MAX = 24, PROBLEM_FIELDS_MAX = 32 };
+
+enum route_identity {
+    IDENTITY_ANYONE, // whoever may reach the listener
+    IDENTITY_JOB     // the bearer of the token of the job in the path
+};
+
+// Which media types a body may have: bits.
+enum route_media { MEDIA_NONE = 0, MEDIA_JSON = 1, MEDIA_CSV = 2, MEDIA_SAFETENSORS = 4 };
+
+struct route {
+    const char *method, *pattern; // "/v1/jobs/{id}/metrics"
+    void (*handle)(struct api_call *call, struct api_answer *ret);
+    enum route_identity identity;
+    unsigned accepts;  // enum route_media bits of the request body
+    unsigned produces; // enum route_media bits that Accept may choose from; the first listed is the default
+    enum api_body_place body;
+    bool is_long;             // belongs on the pool whatever its size
+    const char *const *query; // NULL-terminated list of the query parameters it knows; any other is a 400
+};
+extern const struct route api_routes[];
+extern const size_t api_route_count;
+
+struct query_parameter {
+    char *name, *value; // decoded, owned by the call
+};
+
+struct api_call {
+    struct api *api;
+    const struct route *route;
+    char *params[ROUTE_PARAMS_MAX]; // the path's {…} parts, decoded
+    struct query_parameter query[QUERY_MAX];
+    size_t query_count;
+    struct api_header *headers; // copies, owned
+    size_t header_count;
+    enum route_media content; // of the request body
+    enum route_media accept;  // chosen answer
+    struct buffer body;       // API_BODY_MEMORY (decompressed)
+    char *body_path;          // API_BODY_FILE: the upload, unlinked by api_close
+    int body_fd;
+    void *inflater;           // Content-Encoding: gzip
+    int64_t wait_deadline_ms; // set by the first API_WAIT of a call, so that it is not prolonged
+};
+
+// The value of a header (name compared without case), or NULL.
+const char *call_header(const struct api_call *call, const char *name);
+// The value of a query parameter, or NULL.
+const char *call_query(const struct api_call *call, const char *name);
+
+// Errors of a request are collected, so that one answer names every offending field.
+struct problem_field {
+    char pointer[160];
+    char detail[256];
+};
+struct problems {
+    struct problem_field fields[PROBLEM_FIELDS_MAX];
+    size_t count;
+};
+void problems_add(struct problems *problems, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// Makes *ret an application/problem+json answer.
+void answer_problems(struct api_answer *ret, const struct api_call *call,
+                     const struct problems *problems); // 422
+void answer_error(struct api_answer *ret, const struct api_call *call,
+                  const struct nabla_error *err); // by code
+void answer_status(struct api_answer *ret, const struct api_call *call, int status, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+// Makes *ret complete with this status and content type; the body is for the caller to fill (limit:
+// size_t's).
+void answer_begin(struct api_answer *ret, int status, const char *content_type);
+// Adds a header; `name` is static, the value is copied.
+void answer_header(struct api_answer *ret, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
