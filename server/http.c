@@ -93,7 +93,6 @@ static struct MHD_Daemon *daemon_start(struct http *http)
 static void http_free(struct http *http)
 {
     socket_reaper_free(http->reaper);
-    waiters_free(http->waiters);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
     free(http);
@@ -114,8 +113,6 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
     pthread_cond_init(&http->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
     enum nabla_code code = socket_reaper_new(&http->reaper, err);
-    if (!code)
-        code = waiters_new(&http->waiters, err);
     if (!code && !(http->daemon = daemon_start(http)))
         code = nabla_fail(err, NABLA_IO, NULL, "cannot start the HTTP server: %s", strerror(errno));
     if (code) {
@@ -125,11 +122,6 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
     }
     *ret = http;
     return NABLA_OK;
-}
-
-void http_notify(struct http *http, const char *job_id, uint64_t revision)
-{
-    waiters_notify(http->waiters, job_id, revision);
 }
 
 // Waits until no request is on the pool (it would come back to a daemon that is gone) and, for a while, until
@@ -153,8 +145,8 @@ void http_stop(struct http *http)
         return;
     atomic_store(&http->stopping, true);
     MHD_socket listening = MHD_quiesce_daemon(http->daemon);
-    // The library aborts when it is stopped while connections are suspended.
-    waiters_stop(http->waiters);
+    // The library aborts when it is stopped while connections are suspended: none may wait any more.
+    waiters_stop(http->options.waiters);
     await_exchanges(http);
     MHD_stop_daemon(http->daemon);
     if (listening != MHD_INVALID_SOCKET)

@@ -9,12 +9,14 @@
 #include "api/api.h"
 #include "server/compute_pool.h"
 #include "server/log.h"
+#include "server/waiters.h"
 
 struct http;
 
 struct http_options {
     struct api *api;            // borrowed
     struct compute_pool *pool;  // borrowed
+    struct waiters *waiters;    // borrowed; tell it of every change of a job
     const struct log *log;      // borrowed
     enum api_listener listener; // which listener the requests came in by
     int fd;                     // listening socket; http_start takes it, also when it fails
@@ -28,11 +30,8 @@ struct http_options {
 
 enum nabla_code http_start(const struct http_options *options, struct http **ret, struct nabla_error *err);
 
-// A job has changed. Any thread.
-void http_notify(struct http *http, const char *job_id, uint64_t revision);
-
-// Ends orderly: takes no new connection, answers what waits with 503, ends the streams, gives requests under
-// way a second to end, then closes everything. Takes NULL.
+// Ends orderly: takes no new connection, gives requests under way a second to end, then closes everything.
+// waiters_stop comes before it, so that what waits is answered with 503 and streams end. Takes NULL.
 void http_stop(struct http *http);
 
 #endif

@@ -30,6 +30,7 @@ struct exchange {
     bool must_close;   // the connection ends with the answer
     bool is_streaming; // counted among the http's streams
     bool is_waiting;   // counted among the http's waits
+    bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
     int64_t opened_ms;
     struct waiter waiter;
@@ -119,6 +120,11 @@ static void refuse_stopping(struct exchange *exchange)
     refuse(exchange, 503, "Stopping", "The server is stopping.");
 }
 
+static bool is_over(const struct exchange *exchange)
+{
+    return exchange->is_cut || atomic_load(&exchange->http->stopping);
+}
+
 static void resume(void *context)
 {
     struct exchange *exchange = context;
@@ -136,12 +142,14 @@ static bool suspend_until(struct exchange *exchange, const struct api_wait *wait
         return false;
     set_deadline(exchange, INT64_MAX);
     MHD_suspend_connection(exchange->connection);
-    if (!waiters_add(http->waiters, &exchange->waiter)) {
+    if (!waiters_add(http->options.waiters, &exchange->waiter)) {
+        exchange->is_cut = true;
         MHD_resume_connection(exchange->connection);
-        return true; // comes back at once, and finds the server stopping
+        return true; // comes back at once, to be ended
     }
     // What changed between the handler's look and ours would never be told.
-    waiters_notify(http->waiters, until.job, http->options.revision(http->options.context, until.job));
+    waiters_notify(http->options.waiters, until.job,
+                   http->options.revision(http->options.context, until.job));
     return true;
 }
 
@@ -151,7 +159,7 @@ static ssize_t stream_read(void *context, uint64_t position, char *bytes, size_t
     struct exchange *exchange = context;
     struct api_stream *stream = &exchange->answer.stream;
     struct api_wait wait;
-    if (atomic_load(&exchange->http->stopping))
+    if (is_over(exchange))
         return MHD_CONTENT_READER_END_OF_STREAM;
     ssize_t count = stream->pull(stream->context, bytes, size, &wait);
     if (count == API_STREAM_END)
@@ -305,7 +313,7 @@ static enum MHD_Result run_on_pool(struct exchange *exchange)
 static enum MHD_Result run(struct exchange *exchange)
 {
     set_deadline(exchange, INT64_MAX);
-    if (atomic_load(&exchange->http->stopping)) {
+    if (is_over(exchange)) {
         refuse_stopping(exchange);
         return send_answer(exchange);
     }

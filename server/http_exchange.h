@@ -4,7 +4,6 @@
 
 #include "server/http.h"
 #include "server/socket_reaper.h"
-#include "server/waiters.h"
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -24,7 +23,6 @@ struct http {
     struct http_options options;
     struct MHD_Daemon *daemon;
     struct socket_reaper *reaper;
-    struct waiters *waiters;
     atomic_bool stopping;
     atomic_uint streams, waits;
     pthread_mutex_t lock; // of the two below
