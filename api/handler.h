@@ -49,6 +49,7 @@ struct api_call {
     char *path;                     // as requested, percent-encoded: a problem's "instance"
     char *target;                   // the decoded pieces that params and query point into
     char *params[ROUTE_PARAMS_MAX]; // the path's {…} parts, decoded
+    char *query_text;               // behind the "?", or NULL
     struct query_parameter query[QUERY_MAX];
     size_t query_count;
     struct api_header *headers; // copies, owned: one block with their texts
