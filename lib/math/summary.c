@@ -1,0 +1,195 @@
+#include "math/summary.h"
+
+#include "math/vectorised.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 8 };
+
+// Vectors as GNU C has them: the compiler maps them to whatever the processor has.
+#ifdef NABLA_REAL_DOUBLE
+typedef int64_t real_bits;
+#else
+typedef int32_t real_bits;
+#endif
+typedef real reals __attribute__((vector_size(LANES * sizeof(real))));
+typedef real_bits bits __attribute__((vector_size(LANES * sizeof(real))));
+typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
+
+static const real_bits SIGN = (real_bits)((uint64_t)1 << (8 * sizeof(real) - 1));
+
+// What a pass looks for; constant in each caller, so that the rest is left out of its code.
+enum {
+    WANT_SUM = 1,
+    WANT_ABS = 2,
+    WANT_SQUARE = 4,
+    WANT_MAX = 8,
+    WANT_SMALL = 16,
+    WANT_OUTPUT = 32,
+};
+
+struct lanes {
+    doubles sum, sum_abs, sum_square;
+    bits max_abs; // of magnitudes, whose bits are ordered as they are; NaN comes out on top
+    bits zero, tiny, nonpositive, flat;
+};
+
+struct bounds {
+    real below, above;
+};
+
+// One vector. Comparisons give -1 where they hold.
+INLINE void lanes_add(struct lanes *lanes, const reals *x, unsigned want, const struct bounds *bounds)
+{
+    const bits magnitude = (bits)*x & ~SIGN;
+    const doubles wide = __builtin_convertvector(*x, doubles);
+    if (want & WANT_SUM)
+        lanes->sum += wide;
+    if (want & WANT_ABS)
+        lanes->sum_abs += __builtin_convertvector((reals)magnitude, doubles);
+    if (want & WANT_SQUARE)
+        lanes->sum_square += wide * wide;
+    if (want & WANT_MAX) {
+        const bits more = magnitude > lanes->max_abs;
+        lanes->max_abs = (magnitude & more) | (lanes->max_abs & ~more);
+    }
+    if (want & WANT_SMALL) {
+        lanes->zero -= magnitude == 0;
+        lanes->tiny -= (reals)magnitude < (real)1e-7;
+    }
+    if (want & WANT_OUTPUT) {
+        lanes->nonpositive -= *x <= 0;
+        lanes->flat -= (*x <= bounds->below) | (*x >= bounds->above);
+    }
+}
+
+static double lanes_sum(const doubles *lanes)
+{
+    double sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += (*lanes)[i];
+    return sum;
+}
+
+static size_t lanes_count(const bits *lanes)
+{
+    size_t count = 0;
+    for (int i = 0; i < LANES; i++)
+        count += (size_t)(*lanes)[i];
+    return count;
+}
+
+static double lanes_max(const bits *lanes)
+{
+    real_bits max = 0;
+    for (int i = 0; i < LANES; i++)
+        max = (*lanes)[i] > max ? (*lanes)[i] : max;
+    real value;
+    memcpy(&value, &max, sizeof value);
+    return (double)value;
+}
+
+static size_t count_nonfinite(const real *x, size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++)
+        found += isfinite(x[i]) ? 0 : 1;
+    return found;
+}
+
+static void summary_merge(struct summary *summary, const struct lanes *lanes, const real *x, size_t count)
+{
+    double sum = lanes_sum(&lanes->sum), sum_square = lanes_sum(&lanes->sum_square);
+    double max_abs = lanes_max(&lanes->max_abs);
+    summary->count += count;
+    summary->sum += sum;
+    summary->sum_abs += lanes_sum(&lanes->sum_abs);
+    summary->sum_square += sum_square;
+    if (!(summary->max_abs >= max_abs) && !isnan(summary->max_abs))
+        summary->max_abs = max_abs;
+    summary->zero += lanes_count(&lanes->zero);
+    summary->tiny += lanes_count(&lanes->tiny);
+    summary->nonpositive += lanes_count(&lanes->nonpositive);
+    summary->flat += lanes_count(&lanes->flat);
+    // Finite sums have finite terms, so the numbers need to be looked at again only where a sum is not.
+    if (!isfinite(sum) || !isfinite(sum_square))
+        summary->nonfinite += count_nonfinite(x, count);
+}
+
+// The rest of a pass that fills no vector stands among zeros, which change no sum and are taken off the
+// counts.
+INLINE void lanes_add_rest(struct lanes *lanes, const real *x, size_t count, unsigned want,
+                           const struct bounds *bounds)
+{
+    reals rest = {0};
+    memcpy(&rest, x, count * sizeof *x);
+    lanes_add(lanes, &rest, want, bounds);
+    for (size_t i = count; i < LANES; i++) {
+        lanes->zero[i] -= (want & WANT_SMALL) != 0;
+        lanes->tiny[i] -= (want & WANT_SMALL) != 0;
+        lanes->nonpositive[i] -= (want & WANT_OUTPUT) != 0;
+        lanes->flat[i] -= (want & WANT_OUTPUT) && (0 <= bounds->below || 0 >= bounds->above);
+    }
+}
+
+INLINE void summary_pass(struct summary *summary, const real *x, size_t count, unsigned want,
+                         struct bounds bounds)
+{
+    struct lanes lanes = {0};
+    size_t whole = count / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        reals vector;
+        memcpy(&vector, x + i, sizeof vector);
+        lanes_add(&lanes, &vector, want, &bounds);
+    }
+    if (whole < count)
+        lanes_add_rest(&lanes, x + whole, count - whole, want, &bounds);
+    summary_merge(summary, &lanes, x, count);
+}
+
+static const struct bounds UNBOUNDED = {(real)NAN, (real)NAN};
+
+ENGINE VECTORISED void summary_gradient(struct summary *summary, const real *x, size_t count)
+{
+    summary_pass(summary, x, count, WANT_SUM | WANT_ABS | WANT_SQUARE | WANT_MAX | WANT_SMALL, UNBOUNDED);
+}
+
+ENGINE VECTORISED void summary_weights(struct summary *summary, const real *x, size_t count)
+{
+    summary_pass(summary, x, count, WANT_SUM | WANT_SQUARE, UNBOUNDED);
+}
+
+ENGINE VECTORISED void summary_change(struct summary *summary, const real *x, size_t count)
+{
+    summary_pass(summary, x, count, WANT_SQUARE | WANT_MAX, UNBOUNDED);
+}
+
+ENGINE VECTORISED void summary_outputs(struct summary *summary, const real *x, size_t count, real below,
+                                       real above)
+{
+    summary_pass(summary, x, count, WANT_SUM | WANT_ABS | WANT_SQUARE | WANT_OUTPUT,
+                 (struct bounds){below, above});
+}
+
+ENGINE double summary_mean(const struct summary *summary)
+{
+    return summary->sum / (double)summary->count;
+}
+
+ENGINE double summary_mean_abs(const struct summary *summary)
+{
+    return summary->sum_abs / (double)summary->count;
+}
+
+ENGINE double summary_norm(const struct summary *summary)
+{
+    return sqrt(summary->sum_square);
+}
+
+ENGINE double summary_std(const struct summary *summary)
+{
+    double mean = summary_mean(summary);
+    double variance = summary->sum_square / (double)summary->count - mean * mean;
+    return variance < 0 ? 0 : sqrt(variance);
+}

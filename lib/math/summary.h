@@ -1,0 +1,37 @@
+// What many numbers are like, gathered in one pass over them: the sums, extremes and counts from which
+// telemetry makes its statistics. Sums are in double, in eight lanes that are added in a fixed order: neither
+// the smallest gradient's square nor the largest's is lost, and the bits are the same on every machine.
+// Thread safety: one summary, one thread.
+#ifndef NABLA_MATH_SUMMARY_H
+#define NABLA_MATH_SUMMARY_H
+
+#include "math/real.h"
+
+#include <stddef.h>
+
+// Which fields a pass leaves alone stands at each function. A NaN among the numbers makes the sums and
+// max_abs NaN.
+struct summary {
+    size_t count;
+    double sum, sum_abs, sum_square;
+    double max_abs;
+    size_t zero;        // exactly 0
+    size_t tiny;        // |x| < 1e-7
+    size_t nonpositive; // not above 0; NaN is not
+    size_t flat;        // at or beyond the bounds given
+    size_t nonfinite;
+};
+
+// Each adds `count` numbers to the summary, which starts as {0}.
+ENGINE void summary_gradient(struct summary *summary, const real *x, size_t count); // not nonpositive, flat
+ENGINE void summary_weights(struct summary *summary, const real *x, size_t count);  // sum, sum_square
+ENGINE void summary_change(struct summary *summary, const real *x, size_t count);   // sum_square, max_abs
+// sums, nonpositive, and as flat what is <= below or >= above (NaN: no such bound)
+ENGINE void summary_outputs(struct summary *summary, const real *x, size_t count, real below, real above);
+
+ENGINE double summary_mean(const struct summary *summary);
+ENGINE double summary_mean_abs(const struct summary *summary);
+ENGINE double summary_norm(const struct summary *summary);
+ENGINE double summary_std(const struct summary *summary); // over n
+
+#endif

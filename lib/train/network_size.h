@@ -1,0 +1,41 @@
+// How many numbers a network needs, before anything is allocated: the one place that knows the layout's
+// sizes. Every part is padded to whole vectors, so that kernels may run over the padding.
+// Thread safety: pure functions.
+#ifndef NABLA_TRAIN_NETWORK_SIZE_H
+#define NABLA_TRAIN_NETWORK_SIZE_H
+
+#include "train/spec.h"
+
+enum { PADDING = 16 }; // numbers; one cache line of floats
+
+// Of one layer, in numbers; none is padded.
+struct layer_size {
+    size_t inputs, outputs; // per row
+    size_t parameters;      // trained
+    size_t running;         // kept, but not trained: running statistics
+    size_t cache;           // what backward needs beyond inputs and outputs
+};
+
+// Of a network, in numbers, paddings included where not said otherwise.
+struct network_size {
+    size_t trainable;   // parameters, not padded
+    size_t parameters;  // each layer's padded
+    size_t running;     // each layer's padded
+    size_t activations; // inputs and each layer's outputs for a batch
+    size_t caches;
+    size_t widest; // the largest activation, for the two buffers of gradients
+};
+
+// The size of a layer behind `inputs` numbers a row, for batches of `rows`. False on overflow.
+bool layer_measure(const struct layer_spec *spec, size_t inputs, size_t rows, struct layer_size *ret);
+
+// The size of the network on rows of `inputs` numbers, in batches of `rows`. False on overflow.
+bool network_measure(const struct train_spec *spec, size_t inputs, size_t rows, struct network_size *ret);
+
+// *ret = count rounded up to whole vectors. False on overflow.
+bool size_pad(size_t count, size_t *ret);
+
+// How many numbers an optimiser keeps for each parameter.
+size_t optimizer_slots(const struct optimizer_spec *spec);
+
+#endif

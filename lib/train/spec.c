@@ -1,0 +1,180 @@
+#include "train/spec.h"
+
+#include "base/size.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const layer_type_names[] = {
+    [LAYER_TYPE_DENSE] = "dense",
+    [LAYER_TYPE_BATCH_NORM] = "batch_norm",
+    [LAYER_TYPE_ACTIVATION] = "activation",
+    [LAYER_TYPE_DROPOUT] = "dropout",
+};
+static const char *const activation_names[] = {
+    [ACTIVATION_LINEAR] = "linear",
+    [ACTIVATION_SIGMOID] = "sigmoid",
+    [ACTIVATION_TANH] = "tanh",
+    [ACTIVATION_RELU] = "relu",
+};
+static const char *const initializer_names[] = {
+    [INITIALIZER_GLOROT_UNIFORM] = "glorot_uniform",
+    [INITIALIZER_GLOROT_NORMAL] = "glorot_normal",
+    [INITIALIZER_HE_UNIFORM] = "he_uniform",
+    [INITIALIZER_HE_NORMAL] = "he_normal",
+    [INITIALIZER_ZEROS] = "zeros",
+};
+static const char *const optimizer_names[] = {
+    [OPTIMIZER_SGD] = "sgd",
+    [OPTIMIZER_ADAM] = "adam",
+};
+static const char *const epsilon_placement_names[] = {
+    [EPSILON_UNCORRECTED] = "uncorrected",
+    [EPSILON_CORRECTED] = "corrected",
+};
+
+enum { NAME_SIZE = sizeof(const char *) };
+_Static_assert(sizeof layer_type_names / NAME_SIZE == LAYER_TYPE_COUNT, "every layer type has a name");
+_Static_assert(sizeof activation_names / NAME_SIZE == ACTIVATION_COUNT, "every activation has a name");
+_Static_assert(sizeof initializer_names / NAME_SIZE == INITIALIZER_COUNT, "every initialiser has a name");
+_Static_assert(sizeof optimizer_names / NAME_SIZE == OPTIMIZER_COUNT, "every optimiser has a name");
+_Static_assert(sizeof epsilon_placement_names / NAME_SIZE == EPSILON_PLACEMENT_COUNT,
+               "every placement has a name");
+
+struct train_spec spec_defaults(void)
+{
+    return (struct train_spec){
+        .loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY),
+        .optimizer = optimizer_defaults(OPTIMIZER_ADAM),
+        .epochs = 10,
+        .batch_size = 32,
+        .validation_split = 0.2,
+        .split = SPLIT_STRATIFIED,
+        .shuffle = true,
+        .standardize = true,
+    };
+}
+
+// Keras 3: keras/src/optimizers/{sgd,adam}.py.
+struct optimizer_spec optimizer_defaults(enum optimizer_type type)
+{
+    struct optimizer_spec spec = {
+        .type = type,
+        .learning_rate = 0.001,
+        .beta_1 = 0.9,
+        .beta_2 = 0.999,
+        .epsilon = 1e-7,
+        .epsilon_placement = EPSILON_UNCORRECTED,
+    };
+    if (type == OPTIMIZER_SGD)
+        spec.learning_rate = 0.01;
+    return spec;
+}
+
+// Keras 3: keras/src/layers/core/dense.py, normalization/batch_normalization.py.
+struct layer_spec layer_defaults(enum layer_type type)
+{
+    return (struct layer_spec){
+        .type = type,
+        .initializer = INITIALIZER_GLOROT_UNIFORM,
+        .use_bias = true,
+        .activation = ACTIVATION_LINEAR,
+        .rate = 0.5,
+        .momentum = 0.99,
+        .epsilon = 1e-3,
+    };
+}
+
+enum initializer initializer_for(enum activation activation)
+{
+    return activation == ACTIVATION_RELU ? INITIALIZER_HE_UNIFORM : INITIALIZER_GLOROT_UNIFORM;
+}
+
+void spec_free(struct train_spec *spec)
+{
+    if (!spec)
+        return;
+    free(spec->layers);
+    free(spec->class_weights);
+    spec->layers = NULL;
+    spec->class_weights = NULL;
+    spec->loss.class_weights = NULL;
+    spec->layer_count = spec->class_weight_count = 0;
+}
+
+enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec *layer,
+                               struct nabla_error *err)
+{
+    size_t count, bytes;
+    if (!size_add(spec->layer_count, 1, &count) || !size_mul(count, sizeof *layer, &bytes))
+        return nabla_fail_memory(err, "a layer");
+    struct layer_spec *grown = realloc(spec->layers, bytes);
+    if (!grown)
+        return nabla_fail_memory(err, "a layer");
+    spec->layers = grown;
+    spec->layers[spec->layer_count++] = *layer;
+    return NABLA_OK;
+}
+
+static const char *name_of(const char *const *names, size_t count, int value)
+{
+    return value >= 0 && (size_t)value < count ? names[value] : "unknown";
+}
+
+static int name_find(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+const char *layer_type_name(enum layer_type type)
+{
+    return name_of(layer_type_names, LAYER_TYPE_COUNT, (int)type);
+}
+
+const char *activation_name(enum activation activation)
+{
+    return name_of(activation_names, ACTIVATION_COUNT, (int)activation);
+}
+
+const char *initializer_name(enum initializer initializer)
+{
+    return name_of(initializer_names, INITIALIZER_COUNT, (int)initializer);
+}
+
+const char *optimizer_name(enum optimizer_type type)
+{
+    return name_of(optimizer_names, OPTIMIZER_COUNT, (int)type);
+}
+
+const char *epsilon_placement_name(enum epsilon_placement placement)
+{
+    return name_of(epsilon_placement_names, EPSILON_PLACEMENT_COUNT, (int)placement);
+}
+
+int layer_type_find(const char *name)
+{
+    return name_find(layer_type_names, LAYER_TYPE_COUNT, name);
+}
+
+int activation_find(const char *name)
+{
+    return name_find(activation_names, ACTIVATION_COUNT, name);
+}
+
+int initializer_find(const char *name)
+{
+    return name_find(initializer_names, INITIALIZER_COUNT, name);
+}
+
+int optimizer_find(const char *name)
+{
+    return name_find(optimizer_names, OPTIMIZER_COUNT, name);
+}
+
+int epsilon_placement_find(const char *name)
+{
+    return name_find(epsilon_placement_names, EPSILON_PLACEMENT_COUNT, name);
+}
