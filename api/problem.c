@@ -1,7 +1,7 @@
 // Error answers: RFC 9457 problems, made in one place. The type is a URN of the status, so that a program can
 // branch on either; detail is a sentence of its own; errors names each offending field.
 #include "api/handler.h"
-#include "api/utf8.h"
+#include "api/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ static const struct status_title *title_of(int status)
 static void write_member(struct buffer *body, const char *name, const char *text)
 {
     buffer_format(body, ",\"%s\":", name);
-    utf8_write_json(body, text);
+    text_write_json(body, text);
 }
 
 static void write_errors(struct buffer *body, const struct problems *problems)
@@ -61,7 +61,7 @@ static void write_errors(struct buffer *body, const struct problems *problems)
     buffer_text(body, ",\"errors\":[");
     for (size_t i = 0; i < problems->count; i++) {
         buffer_text(body, i > 0 ? ",{\"pointer\":" : "{\"pointer\":");
-        utf8_write_json(body, problems->fields[i].pointer);
+        text_write_json(body, problems->fields[i].pointer);
         write_member(body, "detail", problems->fields[i].detail);
         buffer_char(body, '}');
     }
@@ -97,8 +97,8 @@ void problems_add(struct problems *problems, const char *pointer, const char *fo
     vsnprintf(field->detail, sizeof field->detail, format, args);
     va_end(args);
     snprintf(field->pointer, sizeof field->pointer, "%s", pointer);
-    utf8_trim(field->pointer, sizeof field->pointer);
-    utf8_trim(field->detail, sizeof field->detail);
+    text_trim(field->pointer, sizeof field->pointer);
+    text_trim(field->detail, sizeof field->detail);
 }
 
 void answer_problems(struct api_answer *ret, const struct api_call *call, const struct problems *problems)
@@ -130,7 +130,7 @@ void answer_status(struct api_answer *ret, const struct api_call *call, int stat
     va_start(args, format);
     vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    utf8_trim(detail, sizeof detail);
+    text_trim(detail, sizeof detail);
     answer_problem(ret, call, status, NULL, detail, NULL);
 }
 

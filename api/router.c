@@ -1,6 +1,6 @@
 #include "api/router.h"
 
-#include "api/utf8.h"
+#include "api/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static bool percent_decode(char *text, bool in_query)
         *to++ = c;
     }
     *to = '\0';
-    return utf8_valid(text);
+    return text_is_utf8(text);
 }
 
 // The path and query of a target: its absolute form ("http://host/path") is for proxies, but servers must

@@ -43,4 +43,10 @@ struct loss_option {
 extern const struct loss_option loss_options[];
 extern const size_t loss_option_count;
 
+extern const struct choice loss_type_choice, convention_choice;
+
+// What a loss object has beside its type, input, convention and class weights: the table above, and
+// ignore_index.
+void loss_options_decode(struct fields *fields, struct nabla_loss *ret);
+
 #endif

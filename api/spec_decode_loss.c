@@ -55,8 +55,8 @@ static int input_find(const char *name)
     return -1;
 }
 
-static const struct choice loss_types = {loss_type_at, nabla_loss_type_find, NABLA_LOSS_TYPE_COUNT};
-static const struct choice conventions = {convention_at, nabla_convention_find, NABLA_CONVENTION_COUNT};
+const struct choice loss_type_choice = {loss_type_at, nabla_loss_type_find, NABLA_LOSS_TYPE_COUNT};
+const struct choice convention_choice = {convention_at, nabla_convention_find, NABLA_CONVENTION_COUNT};
 static const struct choice inputs = {input_at, input_find, NABLA_PROBABILITIES + 1};
 
 static bool weight_is_valid(const json_t *weight)
@@ -110,8 +110,9 @@ static void ignore_index_decode(struct fields *fields, struct nabla_loss *ret)
     ret->ignore_index = json_integer_value(value);
 }
 
-static void options_decode(struct fields *fields, struct nabla_loss *ret)
+void loss_options_decode(struct fields *fields, struct nabla_loss *ret)
 {
+    ignore_index_decode(fields, ret);
     for (size_t i = 0; i < loss_option_count; i++) {
         const struct loss_option *option = &loss_options[i];
         double *place = (double *)((char *)ret + option->offset);
@@ -128,14 +129,13 @@ void loss_decode(const json_t *value, struct problems *problems, struct train_sp
 {
     int type;
     struct fields fields =
-        typed_begin(value, "/loss", problems, (int)NABLA_CROSS_ENTROPY, &loss_types, &type);
+        typed_begin(value, "/loss", problems, (int)NABLA_CROSS_ENTROPY, &loss_type_choice, &type);
     struct nabla_loss *loss = &ret->loss;
     *loss = nabla_loss_defaults((enum nabla_loss_type)type);
     loss->input = (enum nabla_loss_input)choice_read(&fields, "input", (int)loss->input, &inputs);
     loss->convention =
-        (enum nabla_convention)choice_read(&fields, "convention", (int)loss->convention, &conventions);
-    options_decode(&fields, loss);
-    ignore_index_decode(&fields, loss);
+        (enum nabla_convention)choice_read(&fields, "convention", (int)loss->convention, &convention_choice);
+    loss_options_decode(&fields, loss);
     weights_decode(&fields, ret);
     fields_end(&fields);
 }

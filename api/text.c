@@ -1,4 +1,4 @@
-#include "api/utf8.h"
+#include "api/text.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ static const struct {
     {0xF0, 0xF0, 3, 0x90, 0xBF}, {0xF1, 0xF3, 3, 0x80, 0xBF}, {0xF4, 0xF4, 3, 0x80, 0x8F},
 };
 
-size_t utf8_length(const char *text)
+size_t character_length(const char *text)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     for (size_t i = 0; i < sizeof leads / sizeof *leads; i++) {
@@ -30,10 +30,10 @@ size_t utf8_length(const char *text)
     return 0;
 }
 
-bool utf8_valid(const char *text)
+bool text_is_utf8(const char *text)
 {
     while (*text) {
-        size_t length = utf8_length(text);
+        size_t length = character_length(text);
         if (length == 0)
             return false;
         text += length;
@@ -41,15 +41,15 @@ bool utf8_valid(const char *text)
     return true;
 }
 
-void utf8_write_json(struct buffer *buffer, const char *text)
+void text_write_json(struct buffer *buffer, const char *text)
 {
-    if (utf8_valid(text)) {
+    if (text_is_utf8(text)) {
         buffer_json_string(buffer, text);
         return;
     }
     struct buffer clean = buffer_new(buffer->limit);
     while (*text) {
-        size_t length = utf8_length(text);
+        size_t length = character_length(text);
         buffer_append(&clean, length ? text : "\xEF\xBF\xBD", length ? length : 3);
         text += length ? length : 1;
     }
@@ -57,7 +57,7 @@ void utf8_write_json(struct buffer *buffer, const char *text)
     buffer_free(&clean);
 }
 
-void utf8_trim(char *text, size_t size)
+void text_trim(char *text, size_t size)
 {
     size_t length = strlen(text);
     if (length + 1 < size)
@@ -65,6 +65,6 @@ void utf8_trim(char *text, size_t size)
     size_t back = 1;
     while (back < 4 && back < length && ((unsigned char)text[length - back] & 0xC0) == 0x80)
         back++;
-    if (length > 0 && utf8_length(text + length - back) != back)
+    if (length > 0 && character_length(text + length - back) != back)
         text[length - back] = '\0';
 }
