@@ -61,7 +61,7 @@ test: packages-test ## install what is missing, build, run every test
 
 .PHONY: check
 check: all $(TESTS) ## `make test` without installing anything
-	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
+	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
 
 # What counts as a test besides the programs: each is one case, passed when it exits with 0.
 CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py
@@ -76,10 +76,11 @@ asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory check BUILD=build/asan CHECKS= HARDEN= OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
 
+# ThreadSanitizer cannot run where addresses are scattered too widely (vm.mmap_rnd_bits above 28).
 .PHONY: tsan
 tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory check BUILD=build/tsan CHECKS= HARDEN= OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
-	    SANITIZE='-fsanitize=thread'
+	    SANITIZE='-fsanitize=thread' TEST_RUNNER="$$(setarch -R true 2>/dev/null && echo setarch -R)"
 
 .PHONY: coverage
 coverage: ## which lines the tests reach, in build/coverage/index.html

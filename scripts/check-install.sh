@@ -33,7 +33,7 @@ exported_names() { # file, nm options
 
 check_exports() {
     # The contract: every function that a header declares NABLA_API, and nothing else.
-    grep -h -o -E 'NABLA_API [^;(]*\(' lib/*/*.h | sed -E 's/.*[ *]([a-z0-9_]+)\($/\1/' | sort -u >"$scratch/declared"
+    grep -h -o -E '^NABLA_API [^;(]*\(' lib/*/*.h | sed -E 's/.*[ *]([a-z0-9_]+)\($/\1/' | sort -u >"$scratch/declared"
     exported_names "$prefix/lib/libnabla.a" >"$scratch/static"
     exported_names "$prefix/lib/libnabla.so" --dynamic >"$scratch/shared"
     diff -u "$scratch/declared" "$scratch/static" || fail "libnabla.a exports other names than NABLA_API declares"
