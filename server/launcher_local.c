@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "math/matrix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,12 +38,19 @@ static enum nabla_code write_line(int fd, const struct launch *launch, struct na
     return code;
 }
 
-// The server's environment, with BLAS told to use one thread: jobs run side by side, and the bits must not
-// depend on the number of threads.
-static char **environment_new(void)
+// The variable that names the processor's kernels where BLAS would not find them, "" where it does.
+static void core_type_variable(char ret[64])
 {
-    static const char *const added[] = {"OPENBLAS_NUM_THREADS=1"};
-    enum { ADDED = sizeof added / sizeof *added };
+    const char *wanted = matrix_core_type_wanted(), *given = getenv("OPENBLAS_CORETYPE");
+    const char *type = given ? given : wanted;
+    snprintf(ret, 64, "%s%s", type ? "OPENBLAS_CORETYPE=" : "", type ? type : "");
+}
+
+// The server's environment, with BLAS told to use one thread: jobs run side by side, and the bits must not
+// depend on the number of threads. The texts are borrowed.
+static char **environment_new(const char *core_type)
+{
+    enum { ADDED = 2 };
     size_t count = 0;
     while (environ[count])
         count++;
@@ -53,8 +61,9 @@ static char **environment_new(void)
     for (size_t i = 0; i < count; i++)
         if (strncmp(environ[i], "OPENBLAS_", 9) != 0)
             copy[kept++] = environ[i];
-    for (size_t i = 0; i < ADDED; i++)
-        copy[kept++] = (char *)added[i];
+    copy[kept++] = (char *)"OPENBLAS_NUM_THREADS=1";
+    if (core_type[0])
+        copy[kept++] = (char *)core_type;
     return copy;
 }
 
@@ -78,7 +87,9 @@ static enum nabla_code spawn(const char *program, int input, const char *folder,
     char log[PATH_SIZE];
     snprintf(log, sizeof log, "%s/log", folder);
     char *const arguments[] = {"nabla", "train", "--worker", NULL};
-    char **environment = environment_new();
+    char core_type[64];
+    core_type_variable(core_type);
+    char **environment = environment_new(core_type);
     if (!environment)
         return nabla_fail_memory(err, "a worker's environment");
     posix_spawn_file_actions_t actions;

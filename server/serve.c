@@ -7,6 +7,7 @@
 #include "server/http.h"
 #include "server/launcher.h"
 #include "server/listener.h"
+#include "server/program.h"
 #include "server/supervisor.h"
 #include "server/verbs.h"
 #include "store/jobs.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -66,13 +66,6 @@ static void raise_descriptors(void)
     }
 }
 
-// This program's own file, for workers. /proc may be missing in a chroot.
-static const char *own_program(void)
-{
-    static const char self[] = "/proc/self/exe";
-    return access(self, X_OK) == 0 ? self : (const char *)getauxval(AT_EXECFN);
-}
-
 static enum nabla_code listen_http(struct server *server, enum api_listener listener, int fd,
                                    struct http **ret, struct nabla_error *err)
 {
@@ -107,7 +100,7 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
 {
     const struct supervisor_options options = {.store = server->store,
                                                .log = &server->log,
-                                               .launcher = launcher_local(own_program()),
+                                               .launcher = launcher_local(program_path()),
                                                .socket = server->socket,
                                                .slots = server->config.workers};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
