@@ -3,8 +3,10 @@
 // binary formats; documents of options go through a JSON library in the api layer.
 //
 // Strict means: UTF-8 is checked, lone surrogates, bare NaN, trailing commas, leading zeros and control
-// characters are refused, and nesting is limited. Duplicate keys are the caller's to notice.
-// Errors: NABLA_MALFORMED with line and column in the text. Thread safety: one reader, one thread.
+// characters are refused, and nesting is limited. Duplicate keys are the caller's to notice. A string may
+// hold NUL characters ("\u0000"): its length is `string.size`. Errors: NABLA_MALFORMED with line and column
+// in the text; NABLA_LIMIT for a string beyond `string_limit`. A reader that failed is of no more use. Thread
+// safety: one reader, one thread.
 #ifndef NABLA_BASE_JSON_H
 #define NABLA_BASE_JSON_H
 
