@@ -4,6 +4,10 @@
 //     datasets/<sha256>.safetensors
 //     jobs/<id>/             what a job's worker writes: lock, model, checkpoints
 //     tmp/                   uploads on their way; emptied at opening
+//     lock                   held locked while the store is open
+//
+// The views `metrics` and `gradients` of nabla.db show the histories with the ids of jobs and the names of
+// layers, for plain sqlite3.
 //
 // A file is written, synced and renamed before its row is inserted; files without a row are swept at opening.
 // Thread safety: every function of store_*.h may be called from any thread.
@@ -34,5 +38,8 @@ void store_on_change(struct store *store,
 
 // NABLA_OK when the database answers.
 enum nabla_code store_ping(struct store *store, struct nabla_error *err);
+
+// Reads the whole database and holds it against SQLite's rules: NABLA_IO with the first fault found. Slow.
+enum nabla_code store_check(struct store *store, struct nabla_error *err);
 
 #endif

@@ -96,12 +96,13 @@ bool network_measure(const struct train_spec *spec, size_t inputs, size_t rows, 
     return true;
 }
 
-size_t optimizer_slots(const struct optimizer_spec *spec)
+static const size_t slots[] = {
+    [OPTIMIZER_SGD] = 1,  // velocity
+    [OPTIMIZER_ADAM] = 2, // first and second moment
+};
+_Static_assert(sizeof slots / sizeof *slots == OPTIMIZER_COUNT, "every optimiser is counted");
+
+size_t optimizer_slots(enum optimizer_type type)
 {
-    switch (spec->type) {
-    case OPTIMIZER_ADAM:
-        return 2;
-    default:
-        return spec->momentum != 0 ? 1 : 0;
-    }
+    return slots[type];
 }

@@ -48,7 +48,7 @@ static bool sum_sizes(const size_t *sizes, size_t count, size_t *ret)
 static bool network_numbers(const struct train_spec *spec, const struct network_size *size, size_t *ret)
 {
     size_t trained, widest;
-    if (!size_mul(size->parameters, 2 + optimizer_slots(&spec->optimizer), &trained) ||
+    if (!size_mul(size->parameters, 2 + optimizer_slots(spec->optimizer.type), &trained) ||
         !size_mul(2, size->widest, &widest))
         return false;
     const size_t parts[] = {trained, size->running, size->activations, size->caches, widest};

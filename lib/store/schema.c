@@ -1,0 +1,131 @@
+#include "store/schema.h"
+
+#include <stdio.h>
+
+enum { APPLICATION_ID = 0x4e61626c }; // "Nabl", in the file's header, for file(1)
+
+// Jobs have a number for keys and order, and an opaque id for the outside. A number is never given twice.
+// What changes with every batch stands in `jobs`, whose rows are small; the long spec stands beside it.
+// States and the like are words, for people who read the file with sqlite3.
+static const char version_1[] = "CREATE TABLE jobs (\n"
+                                "    number INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+                                "    id TEXT NOT NULL UNIQUE,\n"
+                                "    name TEXT NOT NULL,\n"
+                                "    state TEXT NOT NULL,\n"
+                                "    requested TEXT NOT NULL,\n"
+                                "    executor TEXT NOT NULL,\n"
+                                "    revision INTEGER NOT NULL,\n"
+                                "    attempt INTEGER NOT NULL,\n"
+                                "    retries INTEGER NOT NULL,\n"
+                                "    dataset TEXT NOT NULL,\n"
+                                "    step INTEGER NOT NULL DEFAULT 0,\n"
+                                "    steps INTEGER NOT NULL,\n"
+                                "    epoch INTEGER NOT NULL DEFAULT 0,\n"
+                                "    epochs INTEGER NOT NULL,\n"
+                                "    latest_step INTEGER,\n"
+                                "    latest_validation_step INTEGER,\n"
+                                "    loss REAL,\n"
+                                "    accuracy REAL,\n"
+                                "    validation_loss REAL,\n"
+                                "    validation_accuracy REAL,\n"
+                                "    network_stats INTEGER NOT NULL,\n"
+                                "    layer_stats INTEGER NOT NULL,\n"
+                                "    token_sha256 TEXT,\n"
+                                "    result TEXT,\n"
+                                "    error TEXT,\n"
+                                "    created_ms INTEGER NOT NULL,\n"
+                                "    started_ms INTEGER NOT NULL DEFAULT 0,\n"
+                                "    finished_ms INTEGER NOT NULL DEFAULT 0\n"
+                                ");\n"
+                                "CREATE INDEX jobs_by_state ON jobs (state);\n"
+                                "CREATE INDEX jobs_by_dataset ON jobs (dataset) WHERE dataset <> '';\n"
+
+                                "CREATE TABLE job_specs (\n"
+                                "    job INTEGER PRIMARY KEY,\n"
+                                "    spec TEXT NOT NULL\n"
+                                ");\n"
+
+                                "CREATE TABLE layers (\n"
+                                "    job INTEGER NOT NULL,\n"
+                                "    layer INTEGER NOT NULL,\n"
+                                "    name TEXT NOT NULL,\n"
+                                "    PRIMARY KEY (job, layer)\n"
+                                ") WITHOUT ROWID;\n"
+
+                                "CREATE TABLE events (\n"
+                                "    job INTEGER NOT NULL,\n"
+                                "    revision INTEGER NOT NULL,\n"
+                                "    at_ms INTEGER NOT NULL,\n"
+                                "    event TEXT NOT NULL,\n"
+                                "    detail TEXT NOT NULL,\n"
+                                "    PRIMARY KEY (job, revision)\n"
+                                ") WITHOUT ROWID;\n"
+
+                                "CREATE TABLE idempotency_keys (\n"
+                                "    scope TEXT NOT NULL,\n"
+                                "    key TEXT NOT NULL,\n"
+                                "    body_sha256 TEXT NOT NULL,\n"
+                                "    resource TEXT NOT NULL,\n"
+                                "    created_ms INTEGER NOT NULL,\n"
+                                "    PRIMARY KEY (scope, key)\n"
+                                ") WITHOUT ROWID;\n"
+                                "CREATE INDEX idempotency_keys_by_resource ON idempotency_keys (resource);\n"
+
+                                "CREATE TABLE datasets (\n"
+                                "    number INTEGER PRIMARY KEY AUTOINCREMENT,\n"
+                                "    id TEXT NOT NULL UNIQUE,\n"
+                                "    sha256 TEXT NOT NULL UNIQUE,\n"
+                                "    name TEXT NOT NULL,\n"
+                                "    row_count INTEGER NOT NULL,\n"
+                                "    features INTEGER NOT NULL,\n"
+                                "    classes INTEGER NOT NULL,\n"
+                                "    bytes INTEGER NOT NULL,\n"
+                                "    description TEXT NOT NULL,\n"
+                                "    created_ms INTEGER NOT NULL\n"
+                                ");\n";
+
+const char *const schema_steps[] = {version_1};
+const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
+
+// An empty file becomes ours; any other must carry our mark.
+static enum nabla_code check_ours(struct database *db, int64_t version, struct nabla_error *err)
+{
+    int64_t id, tables;
+    enum nabla_code code = database_number(db, "PRAGMA application_id", &id, err);
+    if (code == NABLA_OK)
+        code = database_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    if (code)
+        return code;
+    if (id == APPLICATION_ID || (id == 0 && version == 0 && tables == 0))
+        return NABLA_OK;
+    return nabla_fail(err, NABLA_CONFLICT, NULL, "nabla.db is a database, but not one of Nabla");
+}
+
+static enum nabla_code set_version(struct database *db, size_t version, struct nabla_error *err)
+{
+    char text[96];
+    snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %zu", APPLICATION_ID,
+             version);
+    return database_run(db, text, err);
+}
+
+enum nabla_code schema_migrate(struct database *db, const char *const *steps, size_t count,
+                               struct nabla_error *err)
+{
+    int64_t version;
+    enum nabla_code code = database_number(db, "PRAGMA user_version", &version, err);
+    if (code == NABLA_OK)
+        code = check_ours(db, version, err);
+    if (code)
+        return code;
+    if (version < 0 || (uint64_t)version > count)
+        return nabla_fail(err, NABLA_CONFLICT, NULL,
+                          "the store was written by a newer Nabla (its schema is version %lld, this program "
+                          "knows up to %zu): use that one or a newer",
+                          (long long)version, count);
+    if ((size_t)version == count)
+        return NABLA_OK;
+    for (size_t at = (size_t)version; at < count && code == NABLA_OK; at++)
+        code = database_run(db, steps[at], err);
+    return code ? code : set_version(db, count, err);
+}

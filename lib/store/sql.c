@@ -1,0 +1,86 @@
+// Parameters are plain `?` where they are bound once, in order, and numbered where a value is used twice.
+// The order of columns in JOB_COLUMNS and DATASET_COLUMNS is that of the readers in job_row.c and datasets.c.
+#include "store/sql.h"
+
+#define JOB_COLUMNS                                                                                          \
+    "SELECT number, id, name, state, requested, executor, revision, attempt, retries, dataset, spec, step,"  \
+    " steps, epoch, epochs, latest_step, loss, accuracy, validation_loss, validation_accuracy,"              \
+    " network_stats, layer_stats, result, error, created_ms, started_ms, finished_ms"                        \
+    " FROM jobs JOIN job_specs ON job = number "
+
+#define DATASET_COLUMNS                                                                                      \
+    "SELECT number, id, sha256, name, row_count, features, classes, bytes, description, created_ms"          \
+    " FROM datasets "
+
+const char *const sql_texts[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_SNAPSHOT] = "BEGIN",
+    [SQL_PING] = "SELECT count(*) FROM sqlite_schema",
+
+    [SQL_JOB_INSERT] = "INSERT INTO jobs (id, name, state, requested, executor, revision, attempt, retries,"
+                       " dataset, steps, epochs, network_stats, layer_stats, token_sha256, created_ms,"
+                       " started_ms)"
+                       " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+    [SQL_SPEC_INSERT] = "INSERT INTO job_specs (job, spec) VALUES (?, ?)",
+    [SQL_JOB_BY_ID] = JOB_COLUMNS "WHERE id = ?",
+    [SQL_JOB_NEXT_QUEUED] = "SELECT id FROM jobs WHERE state = ? AND executor = ? ORDER BY number LIMIT 1",
+    [SQL_JOBS_BEFORE] = JOB_COLUMNS "WHERE number < ? ORDER BY number DESC LIMIT ?",
+    [SQL_JOBS_OF_STATE_BEFORE] = JOB_COLUMNS "WHERE number < ? AND state = ?3 ORDER BY number DESC LIMIT ?2",
+    [SQL_JOB_COUNT] = "SELECT count(*) FROM jobs WHERE state = ?",
+    [SQL_JOB_TOKEN] = "SELECT token_sha256 FROM jobs WHERE id = ?",
+
+    // What a guarded change must know: where the job stands.
+    [SQL_JOB_STAND] = "SELECT number, state, requested, attempt, revision, latest_step,"
+                      " latest_validation_step FROM jobs WHERE id = ?",
+
+    // A new attempt may go back to a checkpoint: its figures are the latest whatever their step.
+    [SQL_JOB_TRANSITION] =
+        "UPDATE jobs SET state = ?1, requested = ?2, result = ?3, error = ?4, revision = revision + 1,"
+        " attempt = attempt + ?5,"
+        " token_sha256 = iif(?5, ?6, token_sha256),"
+        " started_ms = iif(?5 AND started_ms = 0, ?7, started_ms),"
+        " latest_step = iif(?5 AND latest_step IS NOT NULL, 0, latest_step),"
+        " latest_validation_step = iif(?5, 0, latest_validation_step),"
+        " finished_ms = iif(?8, ?7, 0)"
+        " WHERE number = ?9 AND state = ?10 AND requested = ?11 AND attempt = ?12",
+
+    [SQL_JOB_ADVANCE] = "UPDATE jobs SET revision = revision + 1,"
+                        " step = iif(?1, ?2, step), steps = iif(?1, ?3, steps),"
+                        " epoch = iif(?1, ?4, epoch), epochs = iif(?1, ?5, epochs),"
+                        " latest_step = ?6, latest_validation_step = ?7,"
+                        " loss = iif(?8, ?9, loss), accuracy = iif(?10, ?11, accuracy),"
+                        " validation_loss = iif(?12, ?13, validation_loss),"
+                        " validation_accuracy = iif(?14, ?15, validation_accuracy) WHERE number = ?16",
+
+    [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
+    [SQL_EVENTS_AFTER] = "SELECT events.revision, at_ms, event, detail FROM events"
+                         " JOIN jobs ON number = job WHERE id = ? AND events.revision > ?"
+                         " ORDER BY events.revision",
+    [SQL_KEY_FIND] = "SELECT body_sha256, resource FROM idempotency_keys WHERE scope = ? AND key = ?",
+    [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, created_ms)"
+                       " VALUES (?, ?, ?, ?, ?)",
+
+    [SQL_DELETE_GRADIENTS] = "DELETE FROM gradient_rows WHERE job = ?",
+    [SQL_DELETE_METRICS] = "DELETE FROM metric_rows WHERE job = ?",
+    [SQL_DELETE_LAYERS] = "DELETE FROM layers WHERE job = ?",
+    [SQL_DELETE_EVENTS] = "DELETE FROM events WHERE job = ?",
+    [SQL_DELETE_KEYS] =
+        "DELETE FROM idempotency_keys WHERE resource = (SELECT id FROM jobs WHERE number = ?)",
+    [SQL_DELETE_SPEC] = "DELETE FROM job_specs WHERE job = ?",
+    [SQL_DELETE_JOB] = "DELETE FROM jobs WHERE number = ?",
+
+    [SQL_LAYER_NAME] = "INSERT INTO layers (job, layer, name) VALUES (?, ?, ?)"
+                       " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
+    [SQL_LAYER_NAMES] = "SELECT layer, layers.name FROM layers JOIN jobs ON number = job WHERE id = ?"
+                        " ORDER BY layer",
+
+    [SQL_DATASET_INSERT] = "INSERT INTO datasets (id, sha256, name, row_count, features, classes, bytes,"
+                           " description, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [SQL_DATASET_BY_ID] = DATASET_COLUMNS "WHERE id = ?",
+    [SQL_DATASET_BY_SHA256] = DATASET_COLUMNS "WHERE sha256 = ?",
+    [SQL_DATASETS_BEFORE] = DATASET_COLUMNS "WHERE number < ? ORDER BY number DESC LIMIT ?",
+    [SQL_DATASET_NEEDED] = "SELECT id FROM jobs WHERE dataset = ?1 AND dataset <> ''"
+                           " AND state IN (?2, ?3, ?4) LIMIT 1",
+    [SQL_DATASET_DELETE] = "DELETE FROM datasets WHERE id = ?",
+};

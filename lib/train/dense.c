@@ -1,0 +1,40 @@
+#include "train/dense.h"
+
+#include "math/matrix.h"
+#include "math/vectorised.h"
+
+#include <string.h>
+
+static VECTORISED void add_bias(real *restrict output, const real *restrict bias, size_t rows, size_t units)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < units; j++)
+            output[i * units + j] += bias[j];
+}
+
+static VECTORISED void sum_rows(real *restrict sum, const real *restrict x, size_t rows, size_t units)
+{
+    memcpy(sum, x, units * sizeof *sum);
+    for (size_t i = 1; i < rows; i++)
+        for (size_t j = 0; j < units; j++)
+            sum[j] += x[i * units + j];
+}
+
+ENGINE void dense_forward(real *output, const real *input, const real *weight, const real *bias, size_t rows,
+                          size_t inputs, size_t units)
+{
+    matrix_multiply(output, input, weight, rows, units, inputs);
+    if (bias)
+        add_bias(output, bias, rows, units);
+}
+
+ENGINE void dense_backward(real *input_gradient, real *weight_gradient, real *bias_gradient,
+                           const real *output_gradient, const real *input, const real *weight, size_t rows,
+                           size_t inputs, size_t units)
+{
+    matrix_multiply_transposed_a(weight_gradient, input, output_gradient, inputs, units, rows);
+    if (bias_gradient)
+        sum_rows(bias_gradient, output_gradient, rows, units);
+    if (input_gradient)
+        matrix_multiply_transposed_b(input_gradient, output_gradient, weight, rows, inputs, units);
+}
