@@ -1,4 +1,4 @@
-// UTF-8 (RFC 3629): what comes from outside is checked before it is echoed in JSON.
+// Text that comes from outside is checked to be UTF-8 before it is echoed in JSON.
 #ifndef NABLA_API_TEXT_H
 #define NABLA_API_TEXT_H
 
@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Bytes of the character at `text`, or 0 where the bytes are none (overlong, surrogate, cut off, too large).
-size_t character_length(const char *text);
 bool text_is_utf8(const char *text);
 
 // The text as a JSON string; what is not UTF-8 becomes U+FFFD.
