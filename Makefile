@@ -152,6 +152,9 @@ help: ## this list
 SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
 
+# Objects stay, also those that only lead to a test.
+.SECONDARY:
+
 .PHONY: packages-present
 packages-present:
 	@pkg-config --exists --print-errors $(PACKAGES) || { echo "Run: make packages" >&2; exit 1; }

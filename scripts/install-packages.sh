@@ -50,6 +50,6 @@ if [ "$(id -u)" -ne 0 ]; then
     as_root=sudo
 fi
 echo "Installing$missing"
-$as_root apt-get update -q
+$as_root apt-get update -qq
 # shellcheck disable=SC2086 # one word each, on purpose
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
