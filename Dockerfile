@@ -10,7 +10,7 @@ RUN make && make install PREFIX=/usr/local DESTDIR=/out
 FROM debian:bookworm-slim
 COPY scripts/install-packages.sh scripts/packages.txt /tmp/
 RUN /tmp/install-packages.sh run && rm -rf /tmp/* /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --home-dir /var/lib/nabla --shell /usr/sbin/nologin nabla \
+RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/nabla --shell /usr/sbin/nologin nabla \
     && install -d -o nabla -g nabla /var/lib/nabla
 COPY --from=build /out/usr/local/bin/nabla /usr/local/bin/nabla
 
