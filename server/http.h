@@ -23,7 +23,7 @@ struct http_options {
     unsigned threads;           // that serve sockets
     unsigned connections;       // most open ones; above 80 % of them new ones are refused
     unsigned streams;           // most event streams, and as many waiting requests
-    // A job's revision now, 0 when there is no such job.
+    // A job's revision now, UINT64_MAX when there is no such job.
     uint64_t (*revision)(void *context, const char *job_id);
     void *context;
 };

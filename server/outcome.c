@@ -3,6 +3,7 @@
 #include "server/batch.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 static void encode_field(const char *name, double value, bool is_known, struct buffer *ret)
 {
@@ -27,11 +28,9 @@ void outcome_encode(const struct train_result *result, const struct train_spec *
 
 void outcome_encode_error(const struct nabla_error *err, struct buffer *ret)
 {
+    char detail[sizeof err->pointer + sizeof err->text + 2];
+    snprintf(detail, sizeof detail, "%s%s%s", err->pointer, err->pointer[0] ? ": " : "", err->text);
     buffer_format(ret, "{\"code\":\"%s\",\"detail\":", nabla_code_name(err->code));
-    buffer_json_string(ret, err->text);
-    if (err->pointer[0]) {
-        buffer_text(ret, ",\"pointer\":");
-        buffer_json_string(ret, err->pointer);
-    }
+    buffer_json_string(ret, detail);
     buffer_char(ret, '}');
 }

@@ -9,7 +9,7 @@
 // validation figures are null without a validation part.
 void outcome_encode(const struct train_result *result, const struct train_spec *spec, struct buffer *ret);
 
-// {"code", "detail"} and, where there is a place, "pointer".
+// {"code", "detail"}; the detail begins with the place where there is one.
 void outcome_encode_error(const struct nabla_error *err, struct buffer *ret);
 
 #endif

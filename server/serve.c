@@ -51,7 +51,7 @@ static void on_change(void *context, const char *job_id, uint64_t revision)
 static uint64_t revision_now(void *context, const char *job_id)
 {
     struct server *server = context;
-    uint64_t revision = 0;
+    uint64_t revision = UINT64_MAX; // of a job that is gone: whoever waits for it is to find out
     store_job_revision(server->store, job_id, &revision, NULL);
     return revision;
 }
