@@ -170,6 +170,14 @@ $(BUILD)/%.o: %.cc | packages-present
 	@mkdir -p $(@D)
 	$(call SAY,CXX,$<)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -c -o $@ $<
 
+# The contract is written in YAML, served as JSON, and carried inside the program.
+$(BUILD)/openapi.json: api/openapi.yaml scripts/yaml_to_json.py
+	@mkdir -p $(@D)
+	python3 scripts/yaml_to_json.py $< $@
+
+$(BUILD)/api/openapi_data.o: $(BUILD)/openapi.json
+$(BUILD)/api/openapi_data.o: CPPFLAGS += -DOPENAPI_JSON='"$(BUILD)/openapi.json"'
+
 $(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 

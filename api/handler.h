@@ -17,46 +17,68 @@ enum route_identity {
 };
 
 // Which media types a body may have: bits.
-enum route_media { MEDIA_NONE = 0, MEDIA_JSON = 1, MEDIA_CSV = 2, MEDIA_SAFETENSORS = 4 };
+enum route_media {
+    MEDIA_NONE = 0,
+    MEDIA_JSON = 1,
+    MEDIA_CSV = 2,
+    MEDIA_SAFETENSORS = 4,
+    MEDIA_EVENT_STREAM = 8
+};
 
 struct route {
     const char *method, *pattern; // "/v1/jobs/{id}/metrics"
     void (*handle)(struct api_call *call, struct api_answer *ret);
     enum route_identity identity;
     unsigned accepts;  // enum route_media bits of the request body
-    unsigned produces; // enum route_media bits that Accept may choose from; the first listed is the default
+    unsigned produces; // enum route_media bits that Accept may choose from; the lowest bit is the default
     enum api_body_place body;
     bool is_long;             // belongs on the pool whatever its size
+    bool needs_store;         // answers 503 where the api runs without one
     const char *const *query; // NULL-terminated list of the query parameters it knows; any other is a 400
 };
 extern const struct route api_routes[];
 extern const size_t api_route_count;
 
 struct query_parameter {
-    char *name, *value; // decoded, owned by the call
+    const char *name, *value; // decoded; parts of the call's target
 };
 
 struct api_call {
     struct api *api;
     const struct route *route;
+    char *path;                     // as requested, percent-encoded: a problem's "instance"
+    char *target;                   // the decoded pieces that params and query point into
     char *params[ROUTE_PARAMS_MAX]; // the path's {…} parts, decoded
+    char *query_text;               // behind the "?", or NULL
     struct query_parameter query[QUERY_MAX];
     size_t query_count;
-    struct api_header *headers; // copies, owned
+    struct api_header *headers; // copies, owned: one block with their texts
     size_t header_count;
     enum route_media content; // of the request body
     enum route_media accept;  // chosen answer
     struct buffer body;       // API_BODY_MEMORY (decompressed)
     char *body_path;          // API_BODY_FILE: the upload, unlinked by api_close
     int body_fd;
-    void *inflater;           // Content-Encoding: gzip
-    int64_t wait_deadline_ms; // set by the first API_WAIT of a call, so that it is not prolonged
+    size_t body_size;          // bytes taken so far, decompressed
+    size_t body_limit;         // and how many may come
+    struct inflater *inflater; // Content-Encoding: gzip
+    int64_t wait_deadline_ms;  // set by the first API_WAIT of a call, so that it is not prolonged
 };
 
 // The value of a header (name compared without case), or NULL.
 const char *call_header(const struct api_call *call, const char *name);
 // The value of a query parameter, or NULL.
 const char *call_query(const struct api_call *call, const char *name);
+
+// The value of a query parameter as a whole number in [least, most], or `absent`. False: *ret_answer is the
+// 400 that says so.
+bool call_query_whole(const struct api_call *call, const char *name, uint64_t absent, uint64_t least,
+                      uint64_t most, uint64_t *ret, struct api_answer *ret_answer);
+// The query parameter "nonfinite": true for null, false for string or absent; anything else is a 400.
+bool call_query_nonfinite(const struct api_call *call, bool *ret_as_null, struct api_answer *ret_answer);
+
+// A media type's name ("text/csv"), of one bit.
+const char *media_name(enum route_media media);
 
 // Errors of a request are collected, so that one answer names every offending field.
 struct problem_field {
@@ -81,6 +103,9 @@ void answer_status(struct api_answer *ret, const struct api_call *call, int stat
 // Makes *ret complete with this status and content type; the body is for the caller to fill (limit:
 // size_t's).
 void answer_begin(struct api_answer *ret, int status, const char *content_type);
+// A JSON answer whose body is `text`, for small constant or formatted bodies.
+void answer_json(struct api_answer *ret, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 // Adds a header; `name` is static, the value is copied.
 void answer_header(struct api_answer *ret, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

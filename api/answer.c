@@ -1,0 +1,68 @@
+#include "api/handler.h"
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct api_answer empty_answer = {.fd = -1};
+
+void api_answer_free(struct api_answer *answer)
+{
+    if (!answer)
+        return;
+    for (size_t i = 0; i < answer->header_count; i++)
+        free(answer->headers[i].value);
+    buffer_free(&answer->body);
+    if (answer->kind == API_FILE && answer->fd >= 0)
+        close(answer->fd);
+    if (answer->kind == API_STREAM && answer->stream.close)
+        answer->stream.close(answer->stream.context);
+    *answer = empty_answer;
+}
+
+void answer_begin(struct api_answer *ret, int status, const char *content_type)
+{
+    *ret = empty_answer;
+    ret->kind = API_COMPLETE;
+    ret->status = status;
+    ret->body = buffer_new(SSIZE_MAX - 1);
+    if (content_type)
+        answer_header(ret, "Content-Type", "%s", content_type);
+}
+
+void answer_header(struct api_answer *ret, const char *name, const char *format, ...)
+{
+    char *value;
+    va_list args;
+    if (ret->header_count == API_HEADERS_MAX) {
+        ret->body.failed = NABLA_LIMIT;
+        return;
+    }
+    va_start(args, format);
+    int length = vasprintf(&value, format, args);
+    va_end(args);
+    if (length < 0) {
+        ret->body.failed = NABLA_NO_MEMORY;
+        return;
+    }
+    ret->headers[ret->header_count].name = name;
+    ret->headers[ret->header_count++].value = value;
+}
+
+void answer_json(struct api_answer *ret, int status, const char *format, ...)
+{
+    char *text;
+    va_list args;
+    answer_begin(ret, status, media_name(MEDIA_JSON));
+    va_start(args, format);
+    int length = vasprintf(&text, format, args);
+    va_end(args);
+    if (length < 0) {
+        ret->body.failed = NABLA_NO_MEMORY;
+        return;
+    }
+    buffer_append(&ret->body, text, (size_t)length);
+    free(text);
+}

@@ -1,0 +1,189 @@
+// A call's way: route → query → store → identity → answer's media type → body's place; then the body; then
+// the handler. Each check is a column of the route table, and each failing one ends the call with its own
+// refusal.
+#include "api/api.h"
+
+#include "api/body.h"
+#include "api/handler.h"
+#include "api/media.h"
+#include "api/router.h"
+#include "store/jobs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const size_t KIB = 1024, MIB = (size_t)1 << 20, GIB = (size_t)1 << 30;
+
+// Bodies up to this size are read and answered in about 200 µs.
+enum { SHORT_BODY = 16384 };
+
+struct api_limits api_limits_defaults(void)
+{
+    return (struct api_limits){
+        .body_bytes = 64 * MIB,
+        .upload_bytes = 1 * GIB,
+        .document_bytes = 1024 * KIB,
+        .dataset_rows = 10000000,
+        .dataset_columns = 100000,
+        .dataset_classes = 100000,
+        .dataset_bytes = 1 * GIB,
+        .parameters = 100000000,
+        .work = 1000000000000000000,
+        .job_bytes = 4 * GIB,
+        .queued_jobs = 1000,
+        .history_rows = 100000,
+        .retries = 10,
+        .wait_seconds = 60,
+    };
+}
+
+enum nabla_code api_new(const struct api_options *options, struct api **ret, struct nabla_error *err)
+{
+    struct api *api = malloc(sizeof *api);
+    if (!api)
+        return nabla_fail_memory(err, "the api");
+    *api = (struct api){.options = *options};
+    *ret = api;
+    return NABLA_OK;
+}
+
+void api_free(struct api *api)
+{
+    free(api);
+}
+
+// One block: the array, then its texts. Requests are many and their headers few.
+static bool copy_headers(struct api_call *call, const struct api_request *request)
+{
+    size_t size = request->header_count * sizeof *call->headers;
+    for (size_t i = 0; i < request->header_count; i++)
+        size += strlen(request->headers[i].name) + strlen(request->headers[i].value) + 2;
+    call->headers = malloc(size ? size : 1);
+    if (!call->headers)
+        return false;
+    char *text = (char *)(call->headers + request->header_count);
+    for (size_t i = 0; i < request->header_count; i++) {
+        call->headers[i].name = text;
+        text = stpcpy(text, request->headers[i].name) + 1;
+        call->headers[i].value = text;
+        text = stpcpy(text, request->headers[i].value) + 1;
+    }
+    call->header_count = request->header_count;
+    return true;
+}
+
+static bool check_store(struct api_call *call, struct api_answer *ret)
+{
+    if (!call->route->needs_store || call->api->options.store)
+        return true;
+    answer_status(ret, call, 503, "%s needs a store, and this runs without one", call->route->pattern);
+    return false;
+}
+
+static bool check_identity(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err;
+    char sha256[TOKEN_SHA256_SIZE];
+    if (call->route->identity != IDENTITY_JOB)
+        return true;
+    const char *given = call_header(call, "Authorization");
+    if (!given || strncasecmp(given, "Bearer ", 7) != 0 || !given[7]) {
+        answer_status(ret, call, 401, "send the job's own token: \"Authorization: Bearer …\"");
+        answer_header(ret, "WWW-Authenticate", "Bearer realm=\"job\"");
+        return false;
+    }
+    token_sha256(sha256, given + 7, strlen(given + 7));
+    if (store_job_authorize(call->api->options.store, call->params[0], sha256, &err) == NABLA_OK)
+        return true;
+    answer_error(ret, call, &err);
+    return false;
+}
+
+static bool check_accept(struct api_call *call, struct api_answer *ret)
+{
+    char list[MEDIA_LIST_SIZE];
+    if (!call->route->produces)
+        return true;
+    call->accept = media_choose(call, call->route->produces);
+    if (call->accept)
+        return true;
+    media_list(list, call->route->produces);
+    answer_status(ret, call, 406, "this can be had as %s; the Accept header takes none of it", list);
+    return false;
+}
+
+void api_open(struct api *api, const struct api_request *request, struct api_call **ret_call,
+              struct api_answer *ret_answer)
+{
+    *ret_call = NULL;
+    *ret_answer = (struct api_answer){.fd = -1};
+    struct api_call *call = malloc(sizeof *call);
+    if (!call) {
+        api_refuse(ret_answer, 503, NULL, "cannot allocate the call");
+        return;
+    }
+    *call = (struct api_call){.api = api, .body_fd = -1};
+    if (!copy_headers(call, request))
+        answer_status(ret_answer, call, 503, "cannot allocate the request's headers");
+    else if (router_find(call, request->method, request->target, ret_answer) &&
+             router_query(call, ret_answer) && check_store(call, ret_answer) &&
+             check_identity(call, ret_answer) && check_accept(call, ret_answer) &&
+             body_open(call, ret_answer)) {
+        *ret_call = call;
+        return;
+    }
+    api_close(call);
+}
+
+void api_close(struct api_call *call)
+{
+    if (!call)
+        return;
+    body_close(call);
+    free(call->headers);
+    free(call->target);
+    free(call->path);
+    free(call);
+}
+
+bool api_body(struct api_call *call, const void *bytes, size_t size, struct api_answer *ret_answer)
+{
+    struct nabla_error err;
+    if (body_take(call, bytes, size, &err) == NABLA_OK)
+        return true;
+    answer_error(ret_answer, call, &err);
+    return false;
+}
+
+bool api_call_is_long(const struct api_call *call)
+{
+    return call->route->is_long || call->body_size > SHORT_BODY;
+}
+
+// An answer that could not be made whole must not go out as if it were.
+static void settle(struct api_answer *answer, const struct api_call *call)
+{
+    if (answer->kind != API_COMPLETE || !answer->body.failed)
+        return;
+    api_answer_free(answer);
+    answer_status(answer, call, 503, "there was not enough memory for the answer");
+    if (answer->body.failed)
+        buffer_free(&answer->body);
+}
+
+void api_handle(struct api_call *call, struct api_answer *ret_answer)
+{
+    struct nabla_error err;
+    *ret_answer = (struct api_answer){.fd = -1};
+    if (body_end(call, &err) == NABLA_OK)
+        call->route->handle(call, ret_answer);
+    else
+        answer_error(ret_answer, call, &err);
+    settle(ret_answer, call);
+}
+
+const char *api_call_route(const struct api_call *call)
+{
+    return call && call->route ? call->route->pattern : "";
+}

@@ -1,0 +1,244 @@
+// Data sets: upload in four shapes, list, describe, download, delete.
+#include "api/dataset_decode.h"
+#include "api/datasets_keep.h"
+#include "api/handlers.h"
+#include "data/csv.h"
+#include "data/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
+
+// An upload on its way.
+struct upload {
+    const struct api_call *call;
+    struct dataset_limits limits;
+    const char *bytes;
+    size_t size;
+    char name[NAME_MAX_BYTES + 1];
+    struct dataset *dataset;
+};
+
+static bool name_set(struct upload *upload, const char *name)
+{
+    if (strlen(name) > NAME_MAX_BYTES)
+        return false;
+    snprintf(upload->name, sizeof upload->name, "%s", name);
+    return true;
+}
+
+static void document_decode(const json_t *root, struct bulk *bulks, struct upload *upload,
+                            struct problems *problems)
+{
+    struct dataset_source source = {0};
+    struct nabla_error err = {0};
+    struct fields fields = fields_begin(root, "", problems);
+    if (!name_set(upload, fields_text(&fields, "name", upload->name)))
+        fields_problem(&fields, "name", "is longer than %d bytes", NAME_MAX_BYTES);
+    dataset_source_decode(&fields, bulks, &upload->limits, &source);
+    fields_end(&fields);
+    if (problems->count == 0 && dataset_source_make(&source, &upload->limits, &upload->dataset, &err))
+        problems_add(problems, err.pointer, "%s", err.text);
+    dataset_source_free(&source);
+}
+
+static bool read_document(struct upload *upload, struct api_answer *ret)
+{
+    struct bulk bulks[DATASET_BULKS] = {
+        [DATASET_FEATURES] = {.pointer = "/features"}, [DATASET_LABELS] = {.pointer = "/labels"}};
+    struct problems problems = {0};
+    struct nabla_error err = {0};
+    json_t *root;
+    if (document_read(upload->bytes, upload->size, upload->call->api->options.limits.document_bytes, bulks,
+                      DATASET_BULKS, &root, &err)) {
+        answer_error(ret, upload->call, &err);
+        return false;
+    }
+    document_decode(root, bulks, upload, &problems);
+    json_decref(root);
+    bulk_free(bulks, DATASET_BULKS);
+    if (problems.count > 0)
+        answer_problems(ret, upload->call, &problems);
+    return problems.count == 0;
+}
+
+static bool read_file(struct upload *upload, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    const char *label = call_query(upload->call, "label");
+    enum nabla_code code;
+    if (upload->call->content == MEDIA_CSV)
+        code = csv_read(upload->bytes, upload->size, label, &upload->limits, &upload->dataset, &err);
+    else
+        code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
+    if (code)
+        answer_error(ret, upload->call, &err);
+    return code == NABLA_OK;
+}
+
+static bool read_query(struct upload *upload, struct api_answer *ret)
+{
+    const char *name = call_query(upload->call, "name");
+    if (name && !name_set(upload, name)) {
+        answer_status(ret, upload->call, 400, "name is longer than %d bytes", NAME_MAX_BYTES);
+        return false;
+    }
+    if (call_query(upload->call, "label") && upload->call->content != MEDIA_CSV) {
+        answer_status(ret, upload->call, 400, "label names a column of a CSV file; other formats have none");
+        return false;
+    }
+    return true;
+}
+
+static void answer_dataset(const struct api_call *call, const char *id, int status, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    struct dataset_row *row;
+    if (store_dataset_get(call->api->options.store, id, &row, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    answer_begin(ret, status, "application/json");
+    if (status == 201)
+        answer_header(ret, "Location", "/v1/datasets/%s", row->id);
+    dataset_encode(row, true, &ret->body);
+    dataset_row_free(row);
+}
+
+static void upload_keep(const struct upload *upload, struct api_answer *ret)
+{
+    char id[TOKEN_ID_SIZE];
+    bool existed;
+    struct nabla_error err = {0};
+    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name, id, &existed, &err))
+        answer_error(ret, upload->call, &err);
+    else
+        answer_dataset(upload->call, id, existed ? 200 : 201, ret);
+}
+
+void handle_datasets_create(struct api_call *call, struct api_answer *ret)
+{
+    struct upload upload = {.call = call, .limits = dataset_limits_of(&call->api->options.limits)};
+    struct mapped mapped = {0};
+    struct nabla_error err = {0};
+    if (!read_query(&upload, ret))
+        return;
+    if (call->body_path && mapped_open(call->body_fd, &mapped, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    upload.bytes = call->body_path ? mapped.bytes : call->body.data;
+    upload.size = call->body_path ? mapped.size : call->body.size;
+    if (upload.size == 0)
+        answer_status(ret, call, 400, "the body is empty");
+    else if (call->content == MEDIA_JSON ? read_document(&upload, ret) : read_file(&upload, ret))
+        upload_keep(&upload, ret);
+    dataset_free(upload.dataset);
+    mapped_close(&mapped);
+}
+
+void handle_datasets_list(struct api_call *call, struct api_answer *ret)
+{
+    const char *cursor = call_query(call, "cursor");
+    char next[TOKEN_ID_SIZE];
+    struct nabla_error err = {0};
+    struct dataset_row **rows;
+    uint64_t limit;
+    size_t count;
+    if (!call_query_whole(call, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit, ret))
+        return;
+    if (store_dataset_list(call->api->options.store, cursor ? cursor : "", (size_t)limit, &rows, &count, next,
+                           &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    answer_begin(ret, 200, "application/json");
+    buffer_text(&ret->body, "{\"datasets\":[");
+    for (size_t i = 0; i < count; i++) {
+        buffer_text(&ret->body, i ? "," : "");
+        dataset_encode(rows[i], false, &ret->body);
+        dataset_row_free(rows[i]);
+    }
+    free(rows);
+    if (next[0]) {
+        answer_header(ret, "Link", "</v1/datasets?limit=%u&cursor=%s>; rel=\"next\"", (unsigned)limit, next);
+        buffer_format(&ret->body, "],\"next\":\"%s\"}", next);
+    } else {
+        buffer_text(&ret->body, "],\"next\":null}");
+    }
+}
+
+void handle_datasets_get(struct api_call *call, struct api_answer *ret)
+{
+    answer_dataset(call, call->params[0], 200, ret);
+}
+
+static void answer_file(const struct api_call *call, const struct dataset_row *row, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    struct stat status;
+    char *path = store_dataset_path(call->api->options.store, row->sha256);
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        nabla_fail_errno(&err, "open the file of", row->id);
+        answer_error(ret, call, &err);
+        if (fd >= 0)
+            close(fd);
+    } else {
+        answer_begin(ret, 200, media_name(MEDIA_SAFETENSORS));
+        answer_header(ret, "ETag", "\"%s\"", row->sha256);
+        answer_header(ret, "Content-Disposition", "attachment; filename=\"%s.safetensors\"", row->id);
+        ret->kind = API_FILE;
+        ret->fd = fd;
+        ret->size = (uint64_t)status.st_size;
+    }
+    free(path);
+}
+
+static void answer_csv(const struct api_call *call, const struct dataset_row *row, struct api_answer *ret)
+{
+    struct dataset_limits limits = dataset_limits_of(&call->api->options.limits);
+    struct buffer text = buffer_new(SIZE_MAX - 1);
+    struct nabla_error err = {0};
+    struct dataset *dataset = NULL;
+    if (dataset_load(call->api->options.store, row->id, &limits, &dataset, &err) ||
+        csv_write(dataset, &text, &err)) {
+        answer_error(ret, call, &err);
+        buffer_free(&text);
+    } else {
+        answer_begin(ret, 200, media_name(MEDIA_CSV));
+        answer_header(ret, "Content-Disposition", "attachment; filename=\"%s.csv\"", row->id);
+        ret->body = text;
+    }
+    dataset_free(dataset);
+}
+
+void handle_datasets_data(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    struct dataset_row *row;
+    if (store_dataset_get(call->api->options.store, call->params[0], &row, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    if (call->accept == MEDIA_CSV)
+        answer_csv(call, row, ret);
+    else
+        answer_file(call, row, ret);
+    dataset_row_free(row);
+}
+
+void handle_datasets_delete(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    if (store_dataset_delete(call->api->options.store, call->params[0], &err))
+        answer_error(ret, call, &err);
+    else
+        answer_begin(ret, 204, NULL);
+}

@@ -1,0 +1,31 @@
+// Data sets between memory and the store: what jobs and uploads share.
+#ifndef NABLA_API_DATASETS_KEEP_H
+#define NABLA_API_DATASETS_KEEP_H
+
+#include "api/api.h"
+#include "data/dataset.h"
+#include "store/datasets.h"
+
+// A file's bytes, mapped read-only; empty files have NULL bytes.
+struct mapped {
+    void *bytes;
+    size_t size;
+};
+enum nabla_code mapped_open(int fd, struct mapped *ret, struct nabla_error *err);
+void mapped_close(struct mapped *mapped);
+
+struct dataset_limits dataset_limits_of(const struct api_limits *limits);
+
+// Writes the data set as a file of the store, described. The same rows and names are the same data set:
+// then *ret_existed is true.
+enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
+                             char ret_id[TOKEN_ID_SIZE], bool *ret_existed, struct nabla_error *err);
+
+// Reads a kept data set; the caller frees it. NABLA_NOT_FOUND: no such id.
+enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,
+                             struct dataset **ret, struct nabla_error *err);
+
+// A data set's row as JSON; the features' summaries, which grow with the data, only where asked.
+void dataset_encode(const struct dataset_row *row, bool summaries, struct buffer *ret);
+
+#endif

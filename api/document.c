@@ -1,0 +1,33 @@
+#include "api/document.h"
+
+// What the strict reader let through and jansson does not: duplicate keys, integers beyond 64 bits, "\u0000"
+// in keys.
+static enum nabla_code parse_rest(const struct buffer *rest, json_t **ret, struct nabla_error *err)
+{
+    json_error_t error;
+    json_t *root = json_loadb(rest->data, rest->size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    if (root) {
+        *ret = root;
+        return NABLA_OK;
+    }
+    enum json_error_code reason = json_error_code(&error);
+    if (reason == json_error_out_of_memory)
+        return nabla_fail_memory(err, "the document");
+    return nabla_fail(err, reason == json_error_numeric_overflow ? NABLA_INVALID : NABLA_MALFORMED, NULL,
+                      "the document cannot be taken: %s", error.text);
+}
+
+enum nabla_code document_read(const char *text, size_t size, size_t document_limit, struct bulk *bulks,
+                              size_t bulk_count, json_t **ret_root, struct nabla_error *err)
+{
+    struct nabla_error scratch;
+    struct buffer rest = buffer_new(document_limit);
+    enum nabla_code code = bulk_lift(text ? text : "", size, bulks, bulk_count, &rest, err ? err : &scratch);
+    if (!code) {
+        code = parse_rest(&rest, ret_root, err);
+        if (code)
+            bulk_free(bulks, bulk_count);
+    }
+    buffer_free(&rest);
+    return code;
+}

@@ -1,0 +1,42 @@
+// The handlers of the route table, one file per resource. Each takes an opened call with its whole body and
+// fills *ret; see api/handler.h for what it may use.
+#ifndef NABLA_API_HANDLERS_H
+#define NABLA_API_HANDLERS_H
+
+#include "api/handler.h"
+
+typedef void route_handler(struct api_call *call, struct api_answer *ret);
+
+// losses.c
+route_handler handle_losses; // POST /v1/losses
+
+// datasets*.c
+route_handler handle_datasets_create; // POST   /v1/datasets
+route_handler handle_datasets_list;   // GET    /v1/datasets
+route_handler handle_datasets_get;    // GET    /v1/datasets/{id}
+route_handler handle_datasets_data;   // GET    /v1/datasets/{id}/data
+route_handler handle_datasets_delete; // DELETE /v1/datasets/{id}
+
+// jobs*.c
+route_handler handle_jobs_create;    // POST   /v1/jobs
+route_handler handle_jobs_list;      // GET    /v1/jobs
+route_handler handle_jobs_get;       // GET    /v1/jobs/{id}
+route_handler handle_jobs_delete;    // DELETE /v1/jobs/{id}
+route_handler handle_jobs_cancel;    // POST   /v1/jobs/{id}/cancel
+route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
+
+// histories.c
+route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
+route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
+route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
+
+// events.c
+route_handler handle_job_events; // GET /v1/jobs/{id}/events
+
+// system.c
+route_handler handle_index;   // GET /
+route_handler handle_healthz; // GET /healthz
+route_handler handle_readyz;  // GET /readyz
+route_handler handle_openapi; // GET /openapi.json
+
+#endif

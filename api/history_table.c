@@ -1,0 +1,254 @@
+#include "api/history_table.h"
+
+#include "base/number.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert((int)NETWORK_STAT_COUNT <= (int)TABLE_COLUMNS_MAX &&
+                   (int)LAYER_STAT_COUNT <= (int)TABLE_COLUMNS_MAX,
+               "a table has room for every statistic");
+
+static const double STEP_MAX = 9007199254740991; // 2^53 − 1
+
+bool reader_next(struct table_reader *reader, enum json_token *ret)
+{
+    if (!reader->code)
+        reader->code = json_next(&reader->json, ret, reader->err);
+    return !reader->code;
+}
+
+const char *reader_text(const struct table_reader *reader)
+{
+    return reader->json.string.data ? reader->json.string.data : ""; // "" may have no memory at all
+}
+
+void reader_skip_rest(struct table_reader *reader, enum json_token token)
+{
+    unsigned depth = 0;
+    do {
+        if (token == JSON_OBJECT_BEGIN || token == JSON_ARRAY_BEGIN)
+            depth++;
+        else if (token == JSON_OBJECT_END || token == JSON_ARRAY_END)
+            depth--;
+    } while (depth > 0 && reader_next(reader, &token));
+}
+
+void table_begin(struct table *table, const char *pointer, const struct stat_info *stats, size_t stat_count,
+                 bool is_layer)
+{
+    *table = (struct table){.stats = stats, .stat_count = stat_count, .is_layer = is_layer};
+    snprintf(table->pointer, sizeof table->pointer, "%s", pointer);
+    for (size_t i = 0; i <= stat_count; i++) {
+        struct series *series = i == stat_count ? &table->steps : &table->columns[i];
+        series->values = buffer_new(SIZE_MAX - 1); // the body's limit holds
+        series->absent = buffer_new(SIZE_MAX - 1);
+    }
+}
+
+void table_free(struct table *table)
+{
+    free(table->name);
+    table->name = NULL;
+    for (size_t i = 0; i <= table->stat_count; i++) {
+        struct series *series = i == table->stat_count ? &table->steps : &table->columns[i];
+        buffer_free(&series->values);
+        buffer_free(&series->absent);
+    }
+}
+
+static void table_problem(struct table_reader *reader, const struct table *table, const char *place,
+                          const char *text)
+{
+    char pointer[160];
+    snprintf(pointer, sizeof pointer, "%s%.90s", table->pointer, place);
+    problems_add(reader->problems, pointer, "%s", text);
+}
+
+// One cell: a number, one of the three words, or null. False: anything else.
+static bool cell_read(const struct table_reader *reader, enum json_token token, double *ret, char *ret_absent)
+{
+    const struct json_reader *json = &reader->json;
+    bool overflow = false;
+    *ret_absent = token == JSON_NULL;
+    *ret = NAN;
+    if (token == JSON_NUMBER)
+        return number_read_double(json->token, json->at, ret, &overflow) && !overflow;
+    if (token == JSON_STRING)
+        return number_read_word(reader_text(reader), reader_text(reader) + json->string.size, ret);
+    return token == JSON_NULL;
+}
+
+// `place` is the series' pointer within the table: "/columns/loss".
+static void series_read(struct table_reader *reader, const struct table *table, const char *place,
+                        struct series *series)
+{
+    enum json_token token;
+    char at[120];
+    if (!reader_next(reader, &token))
+        return;
+    if (token != JSON_ARRAY_BEGIN) {
+        table_problem(reader, table, place, "must be a list of numbers");
+        reader_skip_rest(reader, token);
+        return;
+    }
+    for (size_t i = 0; reader_next(reader, &token) && token != JSON_ARRAY_END; i++) {
+        double value;
+        char absent;
+        if (!cell_read(reader, token, &value, &absent)) {
+            snprintf(at, sizeof at, "%.90s/%zu", place, i);
+            table_problem(reader, table, at,
+                          "must be a number, \"NaN\", \"Infinity\", \"-Infinity\" or null");
+            reader_skip_rest(reader, token);
+        }
+        if (!buffer_append(&series->values, &value, sizeof value) ||
+            !buffer_append(&series->absent, &absent, 1))
+            reader->code = nabla_fail_memory(reader->err, "a batch");
+    }
+}
+
+static void steps_check(struct table_reader *reader, const struct table *table)
+{
+    const double *steps = (const double *)(const void *)table->steps.values.data;
+    char place[40];
+    for (size_t i = 0; i < table_rows(table); i++) {
+        if (steps[i] >= 0 && steps[i] <= STEP_MAX && steps[i] == floor(steps[i]))
+            continue;
+        snprintf(place, sizeof place, "/steps/%zu", i);
+        table_problem(reader, table, place, "must be a whole number from 0 to 2^53 - 1");
+        return;
+    }
+}
+
+static void columns_read(struct table_reader *reader, struct table *table)
+{
+    enum json_token token;
+    char place[120];
+    if (!reader_next(reader, &token))
+        return;
+    if (token != JSON_OBJECT_BEGIN) {
+        table_problem(reader, table, "/columns", "must be an object of lists");
+        reader_skip_rest(reader, token);
+        return;
+    }
+    while (reader_next(reader, &token) && token == JSON_KEY) {
+        snprintf(place, sizeof place, "/columns/%.80s", reader_text(reader));
+        int stat = stat_find(table->stats, table->stat_count, reader_text(reader));
+        if (stat < 0 || table->given & (1U << stat)) {
+            table_problem(reader, table, place, stat < 0 ? "there is no such statistic" : "comes twice");
+            if (reader_next(reader, &token))
+                reader_skip_rest(reader, token);
+            continue;
+        }
+        table->given |= 1U << stat;
+        series_read(reader, table, place, &table->columns[stat]);
+    }
+}
+
+static void index_read(struct table_reader *reader, struct table *table)
+{
+    enum json_token token;
+    int64_t index = -1;
+    if (!reader_next(reader, &token))
+        return;
+    bool whole = token == JSON_NUMBER && number_read_int(reader->json.token, reader->json.at, &index);
+    if (!whole || index < 0 || index > INT16_MAX)
+        table_problem(reader, table, "/index", "must be a whole number from 0 to 32767");
+    reader_skip_rest(reader, token);
+    table->index = (unsigned)index;
+    table->has_index = true;
+}
+
+static void name_read(struct table_reader *reader, struct table *table)
+{
+    enum json_token token;
+    if (!reader_next(reader, &token))
+        return;
+    if (token != JSON_STRING || table->name || reader->json.string.size > 200)
+        table_problem(reader, table, "/name", "must be a text of up to 200 bytes");
+    else
+        table->name = strdup(reader_text(reader));
+    reader_skip_rest(reader, token);
+}
+
+static void member_read(struct table_reader *reader, struct table *table)
+{
+    char place[120];
+    enum json_token token;
+    const char *name = reader_text(reader);
+    if (strcmp(name, "steps") == 0 && !table->has_steps) {
+        table->has_steps = true;
+        series_read(reader, table, "/steps", &table->steps);
+    } else if (strcmp(name, "columns") == 0) {
+        columns_read(reader, table);
+    } else if (table->is_layer && strcmp(name, "index") == 0 && !table->has_index) {
+        index_read(reader, table);
+    } else if (table->is_layer && strcmp(name, "name") == 0) {
+        name_read(reader, table);
+    } else {
+        snprintf(place, sizeof place, "/%.90s", name);
+        table_problem(reader, table, place, "is not known, or comes twice");
+        if (reader_next(reader, &token))
+            reader_skip_rest(reader, token);
+    }
+}
+
+static void table_check(struct table_reader *reader, const struct table *table)
+{
+    char place[120];
+    if (!table->has_steps)
+        table_problem(reader, table, "/steps", "is missing");
+    if (table->is_layer && !table->has_index)
+        table_problem(reader, table, "/index", "is missing");
+    if (table->is_layer && !table->name)
+        table_problem(reader, table, "/name", "is missing");
+    steps_check(reader, table);
+    for (size_t i = 0; i < table->stat_count; i++) {
+        if (!(table->given & (1U << i)) || table->columns[i].absent.size == table_rows(table))
+            continue;
+        snprintf(place, sizeof place, "/columns/%s", table->stats[i].name);
+        table_problem(reader, table, place, "must be as long as steps");
+    }
+}
+
+void table_read(struct table_reader *reader, enum json_token token, struct table *table)
+{
+    if (token != JSON_OBJECT_BEGIN) {
+        table_problem(reader, table, "", "must be an object with steps and columns");
+        reader_skip_rest(reader, token);
+        return;
+    }
+    while (reader_next(reader, &token) && token == JSON_KEY)
+        member_read(reader, table);
+    if (!reader->code)
+        table_check(reader, table);
+}
+
+size_t table_rows(const struct table *table)
+{
+    return table->steps.absent.size;
+}
+
+static double series_value(const struct series *series, size_t row)
+{
+    return ((const double *)(const void *)series->values.data)[row];
+}
+
+uint64_t table_step(const struct table *table, size_t row)
+{
+    return (uint64_t)series_value(&table->steps, row);
+}
+
+uint32_t table_values(const struct table *table, size_t row, double *values)
+{
+    uint32_t recorded = 0;
+    for (size_t i = 0; i < table->stat_count; i++) {
+        bool given = table->given & (1U << i) && !table->columns[i].absent.data[row];
+        values[i] = given ? series_value(&table->columns[i], row) : NAN;
+        recorded |= (uint32_t)given << i;
+    }
+    return recorded;
+}

@@ -1,0 +1,55 @@
+// One table of a batch as it comes in: {"steps": […], "columns": {"loss": […], …}}, and for a layer its
+// "index" and "name" beside them. A null cell was not recorded at its step; "NaN" was.
+#ifndef NABLA_API_HISTORY_TABLE_H
+#define NABLA_API_HISTORY_TABLE_H
+
+#include "api/handler.h"
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/stats.h"
+
+// What all readers of a batch share; the first error ends the reading.
+struct table_reader {
+    struct json_reader json;
+    struct problems *problems;
+    enum nabla_code code;
+    struct nabla_error *err;
+};
+// The next token; false once there was an error.
+bool reader_next(struct table_reader *reader, enum json_token *ret);
+// The newest key or string.
+const char *reader_text(const struct table_reader *reader);
+// Reads over the rest of a value whose first token was taken.
+void reader_skip_rest(struct table_reader *reader, enum json_token token);
+
+struct series {
+    struct buffer values; // doubles
+    struct buffer absent; // a byte each: 1 for null
+};
+
+enum { TABLE_COLUMNS_MAX = 32 };
+
+struct table {
+    char pointer[64];
+    const struct stat_info *stats;
+    size_t stat_count;
+    bool is_layer, has_index, has_steps;
+    unsigned index;
+    char *name;
+    uint32_t given; // columns that came
+    struct series steps, columns[TABLE_COLUMNS_MAX];
+};
+
+void table_begin(struct table *table, const char *pointer, const struct stat_info *stats, size_t stat_count,
+                 bool is_layer);
+void table_free(struct table *table);
+
+// Reads the table whose first token was taken; problems are collected.
+void table_read(struct table_reader *reader, enum json_token token, struct table *table);
+
+size_t table_rows(const struct table *table);
+uint64_t table_step(const struct table *table, size_t row);
+// Fills `values` (stat_count of them, NaN where absent) and returns the mask of those recorded.
+uint32_t table_values(const struct table *table, size_t row, double *values);
+
+#endif

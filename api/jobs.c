@@ -1,0 +1,140 @@
+// Jobs: one, all, cancel, delete. Creating one stands in jobs_create.c, the worker's word in job_decode.c.
+#include "api/handlers.h"
+#include "api/job_encode.h"
+#include "api/jobs_poll.h"
+
+#include <stdlib.h>
+
+enum { LIST_DEFAULT = 20, LIST_MAX = 100, ANY_STATE = -1 };
+
+// 304 without reading the job: what a poller that finds nothing new costs.
+static bool answer_if_unchanged(const struct api_call *call, struct api_answer *ret)
+{
+    char etag[ETAG_SIZE];
+    uint64_t revision;
+    struct nabla_error err = {0};
+    if (!call_header(call, "If-None-Match") || prefer_wait(call) > 0)
+        return false;
+    if (store_job_revision(call->api->options.store, call->params[0], &revision, &err))
+        return false; // the full read tells why
+    etag_make(etag, revision, "");
+    if (!etag_is_known(call, etag))
+        return false;
+    poll_unchanged(call, etag, ret);
+    return true;
+}
+
+// A client that says what it knows waits for anything else; one that does not waits for the next revision.
+static bool answer_if_waiting(struct api_call *call, const struct job *job, bool known,
+                              struct api_answer *ret)
+{
+    bool first = call->wait_deadline_ms == 0;
+    bool wants = call_header(call, "If-None-Match") ? known : first;
+    return wants && !job_state_is_final(job->state) && poll_wait(call, job->id, job->revision, ret);
+}
+
+void handle_jobs_get(struct api_call *call, struct api_answer *ret)
+{
+    char etag[ETAG_SIZE];
+    struct nabla_error err = {0};
+    struct job *job;
+    if (answer_if_unchanged(call, ret))
+        return;
+    if (store_job_get(call->api->options.store, call->params[0], &job, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    etag_make(etag, job->revision, "");
+    bool known = etag_is_known(call, etag);
+    if (answer_if_waiting(call, job, known, ret)) {
+        job_free(job);
+        return;
+    }
+    if (known) {
+        poll_unchanged(call, etag, ret);
+    } else {
+        answer_begin(ret, 200, "application/json");
+        poll_headers(call, etag, ret);
+        job_encode(job, NULL, &ret->body);
+    }
+    job_free(job);
+}
+
+static void encode_list(struct job **jobs, size_t count, const char *next, struct buffer *ret)
+{
+    buffer_text(ret, "{\"jobs\":[");
+    for (size_t i = 0; i < count; i++) {
+        buffer_text(ret, i ? "," : "");
+        job_encode(jobs[i], NULL, ret);
+    }
+    if (next[0])
+        buffer_format(ret, "],\"next\":\"%s\"}", next);
+    else
+        buffer_text(ret, "],\"next\":null}");
+}
+
+static bool query_state(const struct api_call *call, int *ret_state, struct api_answer *ret)
+{
+    const char *name = call_query(call, "state");
+    *ret_state = name ? job_state_find(name) : ANY_STATE;
+    if (name && *ret_state < 0) {
+        answer_status(ret, call, 400,
+                      "state must be queued, running, paused, succeeded, failed or cancelled");
+        return false;
+    }
+    return true;
+}
+
+void handle_jobs_list(struct api_call *call, struct api_answer *ret)
+{
+    const char *cursor = call_query(call, "cursor");
+    char next[TOKEN_ID_SIZE];
+    struct nabla_error err = {0};
+    struct job **jobs;
+    uint64_t limit;
+    size_t count;
+    int state;
+    if (!call_query_whole(call, "limit", LIST_DEFAULT, 1, LIST_MAX, &limit, ret) ||
+        !query_state(call, &state, ret))
+        return;
+    if (store_job_list(call->api->options.store, state, cursor ? cursor : "", (size_t)limit, &jobs, &count,
+                       next, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    answer_begin(ret, 200, "application/json");
+    if (next[0])
+        answer_header(ret, "Link", "</v1/jobs?limit=%u&cursor=%s%s%s>; rel=\"next\"", (unsigned)limit, next,
+                      state < 0 ? "" : "&state=", state < 0 ? "" : job_state_name((enum job_state)state));
+    encode_list(jobs, count, next, &ret->body);
+    for (size_t i = 0; i < count; i++)
+        job_free(jobs[i]);
+    free(jobs);
+}
+
+void handle_jobs_delete(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    if (store_job_delete(call->api->options.store, call->params[0], &err))
+        answer_error(ret, call, &err);
+    else
+        answer_begin(ret, 204, NULL);
+}
+
+void handle_jobs_cancel(struct api_call *call, struct api_answer *ret)
+{
+    const struct api_options *options = &call->api->options;
+    const struct job_change change = {.event = JOB_EVENT_CANCEL, .detail = "asked for by a client"};
+    struct nabla_error err = {0};
+    struct job *job;
+    if (store_job_apply(options->store, call->params[0], &change, &err) ||
+        store_job_get(options->store, call->params[0], &job, &err)) {
+        answer_error(ret, call, &err);
+        return;
+    }
+    if (options->wake)
+        options->wake(options->context);
+    answer_begin(ret, 202, "application/json");
+    job_encode(job, NULL, &ret->body);
+    job_free(job);
+}

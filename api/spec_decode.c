@@ -1,0 +1,225 @@
+#include "api/spec_decode.h"
+
+#include "api/dataset_decode.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WHOLE_MAX_BITS = 53, EPOCHS_MAX = 1000000, BATCH_MAX = 1 << 30 };
+#define WHOLE_MAX ((UINT64_C(1) << WHOLE_MAX_BITS) - 1)
+
+// "a, b or c", for the problem that names what is known.
+static void choice_names(const struct choice *choice, char *ret, size_t size)
+{
+    size_t length = 0;
+    ret[0] = '\0';
+    for (int i = 0; i < choice->count && length < size; i++) {
+        const char *between = i == 0 ? "" : i == choice->count - 1 ? " or " : ", ";
+        length += (size_t)snprintf(ret + length, size - length, "%s%s", between, choice->name(i));
+    }
+}
+
+int choice_read(struct fields *fields, const char *name, int absent, const struct choice *choice)
+{
+    char names[200];
+    choice_names(choice, names, sizeof names);
+    return fields_choice(fields, name, absent, choice->find, names);
+}
+
+double fraction_read(struct fields *fields, const char *name, double absent)
+{
+    double value = fields_number(fields, name, absent, 0, 1);
+    if (value >= 1) {
+        fields_problem(fields, name, "must be below 1");
+        return absent;
+    }
+    return value;
+}
+
+struct fields typed_begin(const json_t *value, const char *pointer, struct problems *problems, int absent,
+                          const struct choice *types, int *ret_type)
+{
+    const char *name = json_string_value(value);
+    struct fields fields = fields_begin(name ? NULL : value, pointer, problems);
+    *ret_type = name ? types->find(name) : choice_read(&fields, "type", absent, types);
+    if (*ret_type < 0) {
+        char names[200];
+        choice_names(types, names, sizeof names);
+        problems_add(problems, pointer, "must be %s", names);
+        *ret_type = absent;
+    }
+    return fields;
+}
+
+static const char *optimizer_at(int value)
+{
+    return optimizer_name((enum optimizer_type)value);
+}
+
+static const char *placement_at(int value)
+{
+    return epsilon_placement_name((enum epsilon_placement)value);
+}
+
+static const char *const split_names[] = {[SPLIT_STRATIFIED] = "stratified", [SPLIT_LAST] = "last"};
+
+static const char *split_at(int value)
+{
+    return split_names[value];
+}
+
+static int split_find(const char *name)
+{
+    for (int i = SPLIT_STRATIFIED; i <= SPLIT_LAST; i++)
+        if (strcmp(split_names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static const char *executor_at(int value)
+{
+    return job_executor_name((enum job_executor)value);
+}
+
+static const struct choice optimizers = {optimizer_at, optimizer_find, OPTIMIZER_COUNT};
+static const struct choice placements = {placement_at, epsilon_placement_find, EPSILON_PLACEMENT_COUNT};
+static const struct choice splits = {split_at, split_find, SPLIT_LAST + 1};
+static const struct choice executors = {executor_at, job_executor_find, JOB_EXECUTOR_COUNT};
+
+void optimizer_decode(const json_t *value, struct problems *problems, struct optimizer_spec *ret)
+{
+    int type;
+    struct fields fields = typed_begin(value, "/optimizer", problems, (int)ret->type, &optimizers, &type);
+    *ret = optimizer_defaults((enum optimizer_type)type);
+    ret->learning_rate = fields_number(&fields, "learning_rate", ret->learning_rate, 0, DBL_MAX);
+    if (ret->type == OPTIMIZER_SGD) {
+        ret->momentum = fraction_read(&fields, "momentum", ret->momentum);
+        ret->nesterov = fields_bool(&fields, "nesterov", ret->nesterov);
+    } else {
+        ret->beta_1 = fraction_read(&fields, "beta_1", ret->beta_1);
+        ret->beta_2 = fraction_read(&fields, "beta_2", ret->beta_2);
+        ret->epsilon = fields_number(&fields, "epsilon", ret->epsilon, 0, 1);
+        ret->epsilon_placement = (enum epsilon_placement)choice_read(
+            &fields, "epsilon_placement", (int)ret->epsilon_placement, &placements);
+    }
+    fields_end(&fields);
+}
+
+static void training_decode(const json_t *value, struct problems *problems, struct train_spec *ret)
+{
+    struct fields fields = fields_begin(value, "/training", problems);
+    ret->epochs = (size_t)fields_whole(&fields, "epochs", ret->epochs, 1, EPOCHS_MAX);
+    ret->batch_size = (size_t)fields_whole(&fields, "batch_size", ret->batch_size, 1, BATCH_MAX);
+    ret->validation_split = fraction_read(&fields, "validation_split", ret->validation_split);
+    ret->split = (enum split_kind)choice_read(&fields, "split", (int)ret->split, &splits);
+    ret->seed = fields_whole(&fields, "seed", ret->seed, 0, WHOLE_MAX);
+    ret->shuffle = fields_bool(&fields, "shuffle", ret->shuffle);
+    ret->standardize = fields_bool(&fields, "standardize", ret->standardize);
+    fields_end(&fields);
+}
+
+static void telemetry_decode(const json_t *value, struct problems *problems, struct train_spec *ret)
+{
+    struct fields fields = fields_begin(value, "/telemetry", problems);
+    ret->telemetry_every = (size_t)fields_whole(&fields, "every", ret->telemetry_every, 0, WHOLE_MAX);
+    fields_end(&fields);
+}
+
+static void dataset_id_decode(struct fields *root, const char *id, struct dataset_source *ret)
+{
+    if (strncmp(id, "ds_", 3) != 0 || strlen(id) >= sizeof ret->id) {
+        fields_problem(root, "dataset",
+                       "must be the id of a data set (\"ds_…\"), a generator, or features and labels");
+        return;
+    }
+    ret->kind = SOURCE_ID;
+    snprintf(ret->id, sizeof ret->id, "%s", id);
+}
+
+static void dataset_decode(struct fields *root, struct bulk bulks[2], const struct dataset_limits *limits,
+                           struct dataset_source *ret)
+{
+    const json_t *value = fields_value(root, "dataset");
+    if (!value)
+        return;
+    if (json_is_string(value)) {
+        dataset_id_decode(root, json_string_value(value), ret);
+        return;
+    }
+    struct fields fields = fields_begin(value, "/dataset", root->problems);
+    if (json_is_object(value))
+        dataset_source_decode(&fields, bulks, limits, ret);
+    fields_end(&fields);
+}
+
+static void name_decode(struct fields *root, struct job_spec *ret)
+{
+    const char *name = fields_text(root, "name", "");
+    if (strlen(name) > NAME_MAX_BYTES)
+        fields_problem(root, "name", "is longer than %d bytes", NAME_MAX_BYTES);
+    ret->name = strdup(name);
+    if (!ret->name)
+        fields_problem(root, "name", "memory could not be had");
+}
+
+static unsigned parts_decode(struct fields *root)
+{
+    static const struct {
+        const char *name;
+        enum spec_part part;
+    } parts[] = {
+        {"dataset", SPEC_DATASET},     {"model", SPEC_MODEL},       {"loss", SPEC_LOSS},
+        {"optimizer", SPEC_OPTIMIZER}, {"training", SPEC_TRAINING},
+    };
+    unsigned given = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (fields_has(root, parts[i].name))
+            given |= (unsigned)parts[i].part;
+    return given;
+}
+
+// A client trains by itself and may tell as little as it likes; our own trainer needs a data set and a model.
+static void parts_require(struct fields *root, const struct job_spec *spec)
+{
+    if (spec->executor == JOB_CLIENT)
+        return;
+    if (!(spec->parts & SPEC_DATASET))
+        fields_problem(root, "dataset",
+                       "is missing: the id of a data set, a generator, or features and "
+                       "labels");
+    if (!(spec->parts & SPEC_MODEL))
+        fields_problem(root, "model", "is missing: {\"layers\": […]}");
+}
+
+void job_spec_bulks(struct bulk ret[2])
+{
+    ret[DATASET_FEATURES] = (struct bulk){.pointer = "/dataset/features"};
+    ret[DATASET_LABELS] = (struct bulk){.pointer = "/dataset/labels"};
+}
+
+void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct dataset_limits *limits,
+                     struct problems *problems, struct job_spec *ret)
+{
+    *ret = (struct job_spec){.train = spec_defaults()};
+    if (!json_is_object(root)) {
+        problems_add(problems, "", "must be an object");
+        return;
+    }
+    struct fields fields = fields_begin(root, "", problems);
+    fields_whole(&fields, "schema_version", SPEC_SCHEMA_VERSION, SPEC_SCHEMA_VERSION, SPEC_SCHEMA_VERSION);
+    name_decode(&fields, ret);
+    ret->executor = (enum job_executor)choice_read(&fields, "executor", (int)JOB_LOCAL, &executors);
+    ret->retries = (unsigned)fields_whole(&fields, "retries", 0, 0, UINT16_MAX);
+    ret->parts = parts_decode(&fields);
+    parts_require(&fields, ret);
+    dataset_decode(&fields, bulks, limits, &ret->source);
+    model_decode(fields_value(&fields, "model"), problems, ret);
+    loss_decode(fields_value(&fields, "loss"), problems, &ret->train);
+    optimizer_decode(fields_value(&fields, "optimizer"), problems, &ret->train.optimizer);
+    training_decode(fields_value(&fields, "training"), problems, &ret->train);
+    telemetry_decode(fields_value(&fields, "telemetry"), problems, &ret->train);
+    fields_end(&fields);
+}

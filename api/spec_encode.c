@@ -1,0 +1,135 @@
+// struct job_spec → the expanded document: every default spelled out, in the order that people read.
+#include "api/spec.h"
+#include "api/spec_decode.h"
+#include "api/write.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static void encode_dense(const struct layer_spec *layer, struct buffer *ret)
+{
+    buffer_format(ret, ",\"units\":%zu,\"initializer\":\"%s\",\"use_bias\":%s", layer->units,
+                  initializer_name(layer->initializer), layer->use_bias ? "true" : "false");
+}
+
+static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret)
+{
+    buffer_text(ret, ",\"momentum\":");
+    write_double(ret, layer->momentum, false);
+    buffer_text(ret, ",\"epsilon\":");
+    write_double(ret, layer->epsilon, false);
+}
+
+static void encode_activation(const struct layer_spec *layer, struct buffer *ret)
+{
+    buffer_format(ret, ",\"function\":\"%s\"", activation_name(layer->activation));
+}
+
+static void encode_dropout(const struct layer_spec *layer, struct buffer *ret)
+{
+    buffer_text(ret, ",\"rate\":");
+    write_double(ret, layer->rate, false);
+}
+
+static void (*const layer_encoders[])(const struct layer_spec *, struct buffer *) = {
+    [LAYER_TYPE_DENSE] = encode_dense,
+    [LAYER_TYPE_BATCH_NORM] = encode_batch_norm,
+    [LAYER_TYPE_ACTIVATION] = encode_activation,
+    [LAYER_TYPE_DROPOUT] = encode_dropout,
+};
+_Static_assert(sizeof layer_encoders / sizeof *layer_encoders == LAYER_TYPE_COUNT,
+               "each type of layer has its encoder");
+
+static void encode_model(const struct train_spec *train, struct buffer *ret)
+{
+    buffer_text(ret, ",\"model\":{\"layers\":[");
+    for (size_t i = 0; i < train->layer_count; i++) {
+        const struct layer_spec *layer = &train->layers[i];
+        buffer_format(ret, "%s{\"type\":\"%s\"", i ? "," : "", layer_type_name(layer->type));
+        layer_encoders[layer->type](layer, ret);
+        buffer_char(ret, '}');
+    }
+    buffer_format(ret, "],\"append_output\":%s}", train->output_written ? "false" : "true");
+}
+
+static void encode_class_weights(const struct train_spec *train, struct buffer *ret)
+{
+    buffer_text(ret, ",\"class_weights\":");
+    if (train->class_weights_balanced)
+        buffer_text(ret, "\"balanced\"");
+    else if (train->class_weight_count > 0)
+        write_doubles(ret, train->class_weights, train->class_weight_count, false);
+    else
+        buffer_text(ret, "null");
+}
+
+static void encode_loss(const struct train_spec *train, struct buffer *ret)
+{
+    const struct nabla_loss *loss = &train->loss;
+    buffer_format(ret, ",\"loss\":{\"type\":\"%s\",\"input\":\"%s\",\"convention\":\"%s\"",
+                  nabla_loss_type_name(loss->type), loss->input == NABLA_LOGITS ? "logits" : "probabilities",
+                  nabla_convention_name(loss->convention));
+    encode_class_weights(train, ret);
+    if (loss->has_ignore_index)
+        buffer_format(ret, ",\"ignore_index\":%" PRId64, loss->ignore_index);
+    else
+        buffer_text(ret, ",\"ignore_index\":null");
+    for (size_t i = 0; i < loss_option_count; i++) {
+        double value = *(const double *)((const char *)loss + loss_options[i].offset);
+        if (!(loss_options[i].types & (1U << loss->type)))
+            continue;
+        buffer_format(ret, ",\"%s\":", loss_options[i].name);
+        write_double(ret, value, true); // NaN: "none", as in alpha
+    }
+    buffer_char(ret, '}');
+}
+
+static void encode_optimizer(const struct optimizer_spec *optimizer, struct buffer *ret)
+{
+    buffer_format(ret, ",\"optimizer\":{\"type\":\"%s\",\"learning_rate\":", optimizer_name(optimizer->type));
+    write_double(ret, optimizer->learning_rate, false);
+    if (optimizer->type == OPTIMIZER_SGD) {
+        buffer_text(ret, ",\"momentum\":");
+        write_double(ret, optimizer->momentum, false);
+        buffer_format(ret, ",\"nesterov\":%s}", optimizer->nesterov ? "true" : "false");
+        return;
+    }
+    buffer_text(ret, ",\"beta_1\":");
+    write_double(ret, optimizer->beta_1, false);
+    buffer_text(ret, ",\"beta_2\":");
+    write_double(ret, optimizer->beta_2, false);
+    buffer_text(ret, ",\"epsilon\":");
+    write_double(ret, optimizer->epsilon, false);
+    buffer_format(ret, ",\"epsilon_placement\":\"%s\"}",
+                  epsilon_placement_name(optimizer->epsilon_placement));
+}
+
+static void encode_training(const struct train_spec *train, struct buffer *ret)
+{
+    buffer_format(ret,
+                  ",\"training\":{\"epochs\":%zu,\"batch_size\":%zu,\"validation_split\":", train->epochs,
+                  train->batch_size);
+    write_double(ret, train->validation_split, false);
+    buffer_format(ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s}",
+                  train->split == SPLIT_LAST ? "last" : "stratified", train->seed,
+                  train->shuffle ? "true" : "false", train->standardize ? "true" : "false");
+}
+
+enum nabla_code spec_to_json(const struct job_spec *spec, struct buffer *ret, struct nabla_error *err)
+{
+    buffer_format(ret, "{\"schema_version\":%d,\"name\":", SPEC_SCHEMA_VERSION);
+    buffer_json_string(ret, spec->name ? spec->name : "");
+    if (spec->source.kind == SOURCE_ID)
+        buffer_format(ret, ",\"dataset\":\"%s\"", spec->source.id);
+    if (spec->parts & SPEC_MODEL)
+        encode_model(&spec->train, ret);
+    if (spec->parts & SPEC_LOSS)
+        encode_loss(&spec->train, ret);
+    if (spec->parts & SPEC_OPTIMIZER)
+        encode_optimizer(&spec->train.optimizer, ret);
+    if (spec->parts & SPEC_TRAINING)
+        encode_training(&spec->train, ret);
+    buffer_format(ret, ",\"telemetry\":{\"every\":%zu},\"retries\":%u,\"executor\":\"%s\"}",
+                  spec->train.telemetry_every, spec->retries, job_executor_name(spec->executor));
+    return buffer_status(ret, "the job's document", err);
+}
