@@ -102,11 +102,10 @@ format-check: ## fail on a file that `make format` would change
 	clang-format --dry-run --Werror $(C_FILES)
 
 .PHONY: analyze
-analyze: ## gcc's analyzer and cppcheck over the sources; slow
+analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some are false
 	@scripts/install-packages.sh build check
-	@$(MAKE) --no-print-directory objects BUILD=build/analyze CFLAGS='-fanalyzer -Wno-analyzer-use-of-uninitialized-value'
-	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,performance,portability \
-	    --suppress=missingInclude -Ilib -I. lib api server
+	@$(MAKE) --no-print-directory objects BUILD=build/analyze CFLAGS='-fanalyzer -Wno-error'
+	cppcheck --quiet --inline-suppr --std=c11 --enable=warning,performance -Ilib -I. lib api server
 
 .PHONY: shellcheck
 shellcheck: ## look for mistakes in the shell scripts
