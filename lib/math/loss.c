@@ -1,0 +1,285 @@
+// The driver: checks, then row by row widens, computes, scales and stores. See loss_row.h for the design.
+#include "math/loss.h"
+#include "base/size.h"
+#include "math/loss_row.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOSS_ARRAYS = 9, LOSS_STACK_CLASSES = 64 };
+
+// What accumulates over the rows.
+struct loss_totals {
+    double loss, loss_error;       // compensated
+    double squares, squares_scale; // gradient norm² = squares · squares_scale²
+    size_t correct;
+    bool undefined_accuracy;
+};
+
+static void totals_add_loss(struct loss_totals *totals, double loss)
+{
+    double sum = totals->loss + loss;
+    double error =
+        fabs(totals->loss) >= fabs(loss) ? (totals->loss - sum) + loss : (loss - sum) + totals->loss;
+    totals->loss = sum;
+    totals->loss_error += isfinite(error) ? error : 0;
+}
+
+// Adds a row's squares. Far from 1 they are scaled, so that neither 1e200 overflows nor 1e-200 vanishes.
+static void totals_add_squares(struct loss_totals *totals, const double *gradient, size_t classes,
+                               double factor, double max)
+{
+    if (max == 0)
+        return;
+    double scale = max > 1e-100 && max < 1e100 ? 1 : isfinite(max) ? max : 1;
+    if (scale > totals->squares_scale || totals->squares == 0) {
+        double ratio = totals->squares_scale / scale;
+        totals->squares = totals->squares == 0 ? 0 : totals->squares * ratio * ratio;
+        totals->squares_scale = scale;
+    }
+    double sum = 0;
+    for (size_t j = 0; j < classes; j++) {
+        double g = gradient[j] * factor / totals->squares_scale;
+        sum += g * g;
+    }
+    totals->squares += sum;
+}
+
+static double largest_magnitude(const double *values, size_t count)
+{
+    double max = 0;
+    for (size_t j = 0; j < count; j++) {
+        double magnitude = fabs(values[j]);
+        if (!(magnitude <= max))
+            max = magnitude;
+        if (isnan(magnitude))
+            return NAN;
+    }
+    return max;
+}
+
+static void row_load(double *to, enum nabla_dtype dtype, const void *from, size_t offset, size_t count)
+{
+    if (dtype == NABLA_FLOAT64) {
+        memcpy(to, (const double *)from + offset, count * sizeof *to);
+        return;
+    }
+    const float *source = (const float *)from + offset;
+    for (size_t j = 0; j < count; j++)
+        to[j] = (double)source[j];
+}
+
+static void row_store(void *to, enum nabla_dtype dtype, size_t offset, const double *from, size_t count,
+                      double factor)
+{
+    if (!to)
+        return;
+    for (size_t j = 0; j < count; j++)
+        if (dtype == NABLA_FLOAT32)
+            ((float *)to)[offset + j] = (float)(from[j] * factor);
+        else
+            ((double *)to)[offset + j] = from[j] * factor;
+}
+
+static void targets_load(const struct loss_plan *plan, size_t row, double *targets)
+{
+    const struct nabla_loss_batch *batch = plan->batch;
+    if (batch->targets) {
+        row_load(targets, batch->dtype, batch->targets, row * batch->classes, batch->classes);
+        return;
+    }
+    memset(targets, 0, batch->classes * sizeof *targets);
+    if (plan->kernel->binary && batch->classes == 1)
+        targets[0] = batch->ids[row] == 1 ? 1 : 0;
+    else if (!loss_row_ignored(plan, row))
+        targets[batch->ids[row]] = 1;
+}
+
+// The one largest entry, or LOSS_NO_LABEL where there is none (a tie, a NaN).
+static size_t unique_largest(const double *values, size_t count)
+{
+    size_t best = 0;
+    bool tie = isnan(values[0]);
+    for (size_t j = 1; j < count; j++) {
+        if (isnan(values[j]))
+            return LOSS_NO_LABEL;
+        if (values[j] > values[best]) {
+            best = j;
+            tie = false;
+        } else if (values[j] >= values[best]) {
+            tie = true;
+        }
+    }
+    return tie ? LOSS_NO_LABEL : best;
+}
+
+// Whether accuracy has a meaning: one class is right, or one output says yes or no.
+static bool accuracy_defined(const struct loss_plan *plan)
+{
+    if (plan->batch->ids)
+        return true;
+    return !plan->kernel->regression && !(plan->kernel->binary && plan->batch->classes > 1);
+}
+
+static bool row_correct(const struct loss_plan *plan, const struct loss_row *row)
+{
+    if (plan->kernel->binary && row->classes == 1) {
+        double threshold = plan->loss->input == NABLA_LOGITS ? 0 : 0.5;
+        return row->targets[0] > 0.5 ? row->scores[0] > threshold : row->scores[0] < threshold;
+    }
+    size_t said = unique_largest(row->scores, row->classes);
+    return said != LOSS_NO_LABEL && said == unique_largest(row->targets, row->classes);
+}
+
+// The factor on the row's loss and gradient.
+static double row_weight(const struct loss_plan *plan, const struct loss_row *row, size_t index)
+{
+    double weight = loss_sample_weight(plan->batch, index);
+    if (!plan->weight_per_row)
+        return weight;
+    size_t best = 0; // Keras gives a row the weight of its target's first largest class
+    for (size_t j = 1; j < row->classes; j++)
+        if (row->targets[j] > row->targets[best])
+            best = j;
+    return weight * plan->loss->class_weights[best];
+}
+
+// weight / denominator; where nothing counts the gradient is 0, but NaN for torch.
+static double gradient_factor(const struct loss_plan *plan, double weight)
+{
+    if (plan->denominator == 0 && plan->loss->convention != NABLA_TORCH)
+        return 0;
+    return weight / plan->denominator;
+}
+
+static void row_warn(const struct loss_plan *plan, const struct loss_row *row, size_t index, bool correct,
+                     struct nabla_warning *warnings)
+{
+    bool logits = plan->loss->input == NABLA_LOGITS;
+    double max = largest_magnitude(row->gradient, row->classes);
+    struct loss_row_facts facts = {
+        .row = index,
+        .loss = row->loss,
+        .gradient_max = max,
+        .logit_max = logits ? max : largest_magnitude(row->carried, row->classes),
+        .clipped = row->clipped,
+        .correct = correct,
+        .nonfinite = loss_row_nonfinite(row->scores, row->classes),
+        .unnormalised = loss_row_unnormalised(plan, row->targets),
+    };
+    loss_warn_row(warnings, &facts);
+}
+
+// An ignored row has its probabilities, and nothing else.
+static void row_clear(struct loss_row *row)
+{
+    memset(row->gradient, 0, row->classes * sizeof *row->gradient);
+    memset(row->carried, 0, row->classes * sizeof *row->carried);
+    row->loss = 0;
+}
+
+// A weight of 0 silences even an infinite gradient; a NaN stays.
+static void gradient_silence(struct loss_row *row)
+{
+    for (size_t j = 0; j < row->classes; j++) {
+        row->gradient[j] = isnan(row->gradient[j]) ? NAN : 0;
+        row->carried[j] = isnan(row->carried[j]) ? NAN : 0;
+    }
+}
+
+static double zero_weighted(double weight, double value)
+{
+    return weight == 0 && !isnan(value) ? 0 : weight * value;
+}
+
+static void row_compute(const struct loss_plan *plan, size_t index, struct loss_row *row,
+                        struct nabla_loss_result *ret, struct loss_totals *totals)
+{
+    const struct nabla_loss_batch *batch = plan->batch;
+    size_t offset = index * batch->classes;
+    row_load((double *)row->scores, batch->dtype, batch->scores, offset, batch->classes);
+    targets_load(plan, index, (double *)row->targets);
+    row->clipped = false;
+    plan->kernel->row(plan, row);
+    double factor = 1, weight = 1;
+    if (loss_row_ignored(plan, index)) {
+        row_clear(row);
+    } else {
+        weight = row_weight(plan, row, index);
+        factor = gradient_factor(plan, weight);
+        bool correct = row_correct(plan, row);
+        totals->correct += correct;
+        if (ret->warnings && weight > 0)
+            row_warn(plan, row, index, correct, ret->warnings);
+        if (factor == 0)
+            gradient_silence(row);
+    }
+    double value = zero_weighted(weight, row->loss);
+    totals_add_loss(totals, value);
+    totals_add_squares(totals, row->gradient, row->classes, factor,
+                       largest_magnitude(row->gradient, row->classes) * fabs(factor));
+    row_store(ret->gradient, batch->dtype, offset, row->gradient, row->classes, factor);
+    if (plan->loss->input == NABLA_PROBABILITIES)
+        row_store(ret->gradient_logits, batch->dtype, offset, row->carried, row->classes, factor);
+    row_store(ret->probabilities, batch->dtype, offset, row->probabilities, row->classes, 1);
+    row_store(ret->per_sample, batch->dtype, index, &value, 1, 1);
+}
+
+static void result_finish(const struct loss_plan *plan, const struct loss_totals *totals,
+                          struct nabla_loss_result *ret)
+{
+    double sum = isfinite(totals->loss) ? totals->loss + totals->loss_error : totals->loss;
+    ret->rows_counted = plan->rows_counted;
+    ret->denominator = plan->denominator;
+    ret->gradient_norm = sqrt(totals->squares) * totals->squares_scale;
+    ret->accuracy = accuracy_defined(plan) && plan->rows_counted > 0
+                        ? (double)totals->correct / (double)plan->rows_counted
+                        : NAN;
+    bool nothing = plan->denominator == 0 && plan->loss->convention != NABLA_TORCH;
+    ret->loss = nothing ? 0 : sum / plan->denominator;
+    if (plan->loss->reduction == NABLA_NONE)
+        ret->loss = sum;
+}
+
+// Carves the row's arrays out of one block of LOSS_ARRAYS × classes.
+static struct loss_row row_carve(double *block, size_t classes)
+{
+    return (struct loss_row){.classes = classes,
+                             .scores = block,
+                             .targets = block + classes,
+                             .probabilities = block + 2 * classes,
+                             .complements = block + 3 * classes,
+                             .logs = block + 4 * classes,
+                             .gradient = block + 5 * classes,
+                             .carried = block + 6 * classes,
+                             .mass = block + 7 * classes};
+}
+
+enum nabla_code nabla_loss_compute(const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
+                                   struct nabla_loss_result *ret, struct nabla_error *err)
+{
+    struct loss_plan plan;
+    enum nabla_code code = loss_plan_make(loss, batch, &plan, err);
+    if (code != NABLA_OK)
+        return code;
+    double stack[LOSS_ARRAYS * LOSS_STACK_CLASSES];
+    double *block = stack;
+    if (batch->classes > LOSS_STACK_CLASSES) {
+        block = size_alloc(batch->classes, LOSS_ARRAYS, sizeof *block);
+        if (!block)
+            return nabla_fail_memory(err, "a row's scratch space");
+    }
+    if (ret->warnings)
+        memset(ret->warnings, 0, NABLA_WARNING_COUNT * sizeof *ret->warnings);
+    struct loss_row row = row_carve(block, batch->classes);
+    struct loss_totals totals = {.squares_scale = 1};
+    for (size_t i = 0; i < batch->rows; i++)
+        row_compute(&plan, i, &row, ret, &totals);
+    if (ret->warnings)
+        loss_warn_batch(&plan, ret->warnings);
+    result_finish(&plan, &totals, ret);
+    if (block != stack)
+        free(block);
+    return NABLA_OK;
+}

@@ -1,0 +1,326 @@
+// The softmax family: losses of the form Σ_j f(a_j, p_j), where a is the target distribution (smoothed, class
+// weights included) and p a probability for each class.
+//
+// Nothing here subtracts numbers that are almost equal. With m the largest logit and R = Σ exp(x_j - m) over
+// the others, ln p_j = (x_j - m) - log1p(R): both terms have one sign. 1 - p_j of the largest is R / (1 + R).
+// x_j - m rounds; its rounding error (exactly known) goes into the exponential.
+#include "math/loss_row.h"
+
+#include <math.h>
+#include <string.h>
+
+// Adds with the rounding errors kept aside (Neumaier).
+struct sum {
+    double value, error;
+};
+
+static void sum_add(struct sum *sum, double term)
+{
+    double total = sum->value + term;
+    if (fabs(sum->value) >= fabs(term))
+        sum->error += (sum->value - total) + term;
+    else
+        sum->error += (term - total) + sum->value;
+    sum->value = total;
+}
+
+// The rounding error of a - b = difference; 0 where something overflowed.
+static double difference_error(double a, double b, double difference)
+{
+    double moved = difference - a;
+    double error = (a - (difference - moved)) - (b + moved);
+    return isfinite(error) ? error : 0;
+}
+
+static void fill(double *array, size_t count, double value)
+{
+    for (size_t i = 0; i < count; i++)
+        array[i] = value;
+}
+
+static size_t largest(const double *values, size_t count)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+static void softmax_poison(struct loss_row *row)
+{
+    fill(row->probabilities, row->classes, NAN);
+    fill(row->complements, row->classes, NAN);
+    fill(row->logs, row->classes, NAN);
+    row->log_sum = NAN;
+}
+
+void loss_softmax(struct loss_row *row, const double *logits)
+{
+    if (loss_row_nonfinite(logits, row->classes)) {
+        softmax_poison(row);
+        return;
+    }
+    double *p = row->probabilities;
+    size_t top = largest(logits, row->classes);
+    double max = logits[top];
+    struct sum others = {0};
+    for (size_t j = 0; j < row->classes; j++) {
+        double t = logits[j] - max;
+        double error = difference_error(logits[j], max, t);
+        double e = exp(t);
+        p[j] = e + e * error;
+        row->logs[j] = error; // until the sum is known
+        if (j != top)
+            sum_add(&others, p[j]);
+    }
+    double rest = others.value + others.error;
+    double total = 1 + rest;
+    double log_total = log1p(rest);
+    for (size_t j = 0; j < row->classes; j++) {
+        row->logs[j] = (logits[j] - max) - (log_total - row->logs[j]);
+        p[j] /= total;
+        row->complements[j] = j == top ? rest / total : 1 - p[j];
+    }
+    row->log_sum = max + log_total;
+}
+
+void loss_softmax_backward(size_t classes, const double *p, const double *complement, const double *flow,
+                           double *gradient)
+{
+    double total = 0;
+    for (size_t j = 0; j < classes; j++)
+        total += flow[j];
+    for (size_t j = 0; j < classes; j++)
+        gradient[j] = flow[j] * complement[j] - p[j] * (total - flow[j]);
+}
+
+// a: targets, smoothed towards 1/C, times what does not depend on the scores.
+static void row_mass(const struct loss_plan *plan, struct loss_row *row)
+{
+    const struct nabla_loss *loss = plan->loss;
+    double uniform = loss->label_smoothing / (double)row->classes;
+    double factor = plan->kernel->options & OPTION_GAMMA && !isnan(loss->alpha) ? loss->alpha : 1;
+    const double *weights = plan->weight_per_row ? NULL : loss->class_weights;
+    for (size_t j = 0; j < row->classes; j++) {
+        double share = row->targets[j];
+        if (loss->label_smoothing > 0)
+            share = share * (1 - loss->label_smoothing) + uniform;
+        if (plan->path == PATH_CLIP_BELOW)
+            share = fmin(fmax(share, plan->clip_low), 1);
+        row->mass[j] = share * factor * (weights ? weights[j] : 1);
+    }
+}
+
+// The logits as the softmax sees them: capped, divided. Into `row->carried`, which no path from logits
+// uses otherwise; the derivative into `row->gradient`.
+static const double *shaped_logits(const struct nabla_loss *loss, struct loss_row *row)
+{
+    if (!(loss->softcap > 0) && loss->temperature == 1)
+        return row->scores;
+    for (size_t j = 0; j < row->classes; j++) {
+        double x = row->scores[j];
+        double slope = 1;
+        if (loss->softcap > 0) {
+            double cosine = cosh(x / loss->softcap);
+            x = isinf(x) ? x : loss->softcap * tanh(x / loss->softcap);
+            slope = 1 / cosine / cosine;
+        }
+        row->carried[j] = x / loss->temperature;
+        row->gradient[j] = slope / loss->temperature;
+    }
+    return row->carried;
+}
+
+// Terms of all classes with a share: the row's loss, and per class the slope or the flow.
+static void sum_terms(const struct loss_plan *plan, struct loss_row *row, double *slopes, double *flows)
+{
+    struct sum total = {0};
+    for (size_t j = 0; j < row->classes; j++) {
+        struct loss_term term = {0};
+        if (row->mass[j] != 0 || isnan(row->probabilities[j])) {
+            struct loss_point point = {row->mass[j], row->probabilities[j], row->complements[j],
+                                       row->logs[j]};
+            plan->kernel->term(plan->loss, &point, &term);
+        }
+        sum_add(&total, term.value);
+        if (slopes)
+            slopes[j] = term.slope;
+        if (flows)
+            flows[j] = term.flow;
+    }
+    row->loss = isfinite(total.error) ? total.value + total.error : total.value;
+}
+
+static void row_from_logits(const struct loss_plan *plan, struct loss_row *row)
+{
+    const struct nabla_loss *loss = plan->loss;
+    const double *logits = shaped_logits(loss, row);
+    bool shaped = logits != row->scores;
+    loss_softmax(row, logits);
+    double *flow = row->carried; // the shaped logits are no longer needed
+    sum_terms(plan, row, NULL, flow);
+    loss_softmax_backward(row->classes, row->probabilities, row->complements, flow, flow);
+    if (loss->z_loss > 0)
+        row->loss += loss->z_loss * row->log_sum * row->log_sum;
+    for (size_t j = 0; j < row->classes; j++) {
+        double z_part = loss->z_loss > 0 ? 2 * loss->z_loss * row->log_sum * row->probabilities[j] : 0;
+        double slope = shaped ? row->gradient[j] : 1;
+        row->gradient[j] = (flow[j] + z_part) * slope;
+    }
+}
+
+static void row_from_probabilities(const struct loss_plan *plan, struct loss_row *row)
+{
+    for (size_t j = 0; j < row->classes; j++) {
+        row->probabilities[j] = row->scores[j];
+        row->complements[j] = 1 - row->scores[j];
+        row->logs[j] = log(row->scores[j]);
+    }
+    sum_terms(plan, row, row->gradient, row->carried);
+    loss_softmax_backward(row->classes, row->scores, row->complements, row->carried, row->carried);
+}
+
+// p / `total`, clipped; returns through `complements` 0 where the clip stands in the way.
+static void clip_row(const struct loss_plan *plan, struct loss_row *row, const double *p, double total,
+                     double high)
+{
+    for (size_t j = 0; j < row->classes; j++) {
+        double share = p[j] / total;
+        double kept = share < plan->clip_low ? plan->clip_low : share > high ? high : share;
+        if (kept != share && !isnan(share) && row->mass[j] != 0)
+            row->clipped = true;
+        row->probabilities[j] = kept;
+        row->complements[j] = 1 - kept;
+        row->logs[j] = log(kept);
+    }
+}
+
+static double row_total(const double *values, size_t count)
+{
+    struct sum total = {0};
+    for (size_t j = 0; j < count; j++)
+        sum_add(&total, values[j]);
+    return total.value + total.error;
+}
+
+// Zeroes the slope of each class whose share p/total the clip has moved.
+static void clip_slopes(const struct loss_plan *plan, struct loss_row *row, const double *p, double total,
+                        double high)
+{
+    for (size_t j = 0; j < row->classes; j++) {
+        double share = p[j] / total;
+        if (share < plan->clip_low || share > high)
+            row->gradient[j] = 0;
+    }
+}
+
+// L(clip(p / Σp)). With s_j the slope where the clip lets it through and r = p / Σp, the gradient is
+// (s_k (1 - r_k) - Σ_{j≠k} s_j r_j) / Σp. It is orthogonal to p, so that softmax carries it as p_k ·
+// gradient.
+static void row_renormalise_clip(const struct loss_plan *plan, struct loss_row *row)
+{
+    size_t classes = row->classes;
+    double total = row_total(row->scores, classes);
+    clip_row(plan, row, row->scores, total, plan->clip_high);
+    sum_terms(plan, row, row->gradient, NULL);
+    clip_slopes(plan, row, row->scores, total, plan->clip_high);
+    double carried_sum = 0;
+    for (size_t j = 0; j < classes; j++)
+        carried_sum += row->gradient[j] * (row->scores[j] / total);
+    for (size_t j = 0; j < classes; j++) {
+        double share = row->scores[j] / total;
+        double own = row->gradient[j];
+        row->gradient[j] = (own * (1 - share) - (carried_sum - own * share)) / total;
+        row->carried[j] = row->scores[j] * row->gradient[j];
+    }
+}
+
+// The flow p·slope of what the clip lets through, in `carried`, carried on through softmax.
+static void carry_slopes(struct loss_row *row, const double *p, double *complements)
+{
+    for (size_t j = 0; j < row->classes; j++) {
+        row->carried[j] = p[j] * row->gradient[j];
+        complements[j] = 1 - p[j];
+    }
+    loss_softmax_backward(row->classes, p, complements, row->carried, row->carried);
+}
+
+static void row_clip_below(const struct loss_plan *plan, struct loss_row *row)
+{
+    clip_row(plan, row, row->scores, 1, 1);
+    sum_terms(plan, row, row->gradient, NULL);
+    clip_slopes(plan, row, row->scores, 1, 1);
+    carry_slopes(row, row->scores, row->complements);
+}
+
+// Softmax first, then as from probabilities: the softmax's own p and 1 - p stay in use for the way back.
+static void row_logits_clip(const struct loss_plan *plan, struct loss_row *row)
+{
+    const double *logits = shaped_logits(plan->loss, row);
+    bool shaped = logits != row->scores;
+    loss_softmax(row, logits);
+    double *flow = row->carried;
+    struct sum total = {0};
+    for (size_t j = 0; j < row->classes; j++) {
+        double p = row->probabilities[j];
+        double kept = p < plan->clip_low ? plan->clip_low : p > plan->clip_high ? plan->clip_high : p;
+        struct loss_point point = {row->mass[j], kept, 1 - kept, log(kept)};
+        struct loss_term term = {0};
+        if (row->mass[j] != 0 || isnan(p))
+            plan->kernel->term(plan->loss, &point, &term);
+        sum_add(&total, term.value);
+        bool moved = kept < p || kept > p;
+        row->clipped |= moved && row->mass[j] != 0;
+        flow[j] = moved ? 0 : term.flow;
+    }
+    row->loss = total.value + total.error;
+    loss_softmax_backward(row->classes, row->probabilities, row->complements, flow, flow);
+    for (size_t j = 0; j < row->classes; j++)
+        row->gradient[j] = flow[j] * (shaped ? row->gradient[j] : 1);
+}
+
+// Cross-entropy of v = ln(clip(p)) as logits: d/dv = softmax(v) - y; dv/dp = 1/p where not clipped.
+static void row_clip_softmax(const struct loss_plan *plan, struct loss_row *row)
+{
+    size_t classes = row->classes;
+    double *logits = row->gradient;
+    for (size_t j = 0; j < classes; j++) {
+        double p = row->scores[j];
+        double kept = p < plan->clip_low ? plan->clip_low : p > plan->clip_high ? plan->clip_high : p;
+        row->clipped |= (kept < p || kept > p) && row->mass[j] != 0;
+        logits[j] = log(kept);
+    }
+    loss_softmax(row, logits);
+    sum_terms(plan, row, NULL, row->carried);
+    loss_softmax_backward(classes, row->probabilities, row->complements, row->carried, row->carried);
+    for (size_t j = 0; j < classes; j++) {
+        double p = row->scores[j];
+        row->gradient[j] = p < plan->clip_low || p > plan->clip_high ? 0 : row->carried[j] / p;
+    }
+    carry_slopes(row, row->scores, row->complements);
+}
+
+void loss_row_softmax(const struct loss_plan *plan, struct loss_row *row)
+{
+    row_mass(plan, row);
+    switch (plan->path) {
+    case PATH_LOGITS:
+        row_from_logits(plan, row);
+        break;
+    case PATH_LOGITS_CLIP:
+        row_logits_clip(plan, row);
+        break;
+    case PATH_RENORMALISE_CLIP:
+        row_renormalise_clip(plan, row);
+        break;
+    case PATH_CLIP_BELOW:
+        row_clip_below(plan, row);
+        break;
+    case PATH_CLIP_SOFTMAX:
+        row_clip_softmax(plan, row);
+        break;
+    default:
+        row_from_probabilities(plan, row);
+    }
+}
