@@ -1,6 +1,6 @@
 // Histories: one wide row per (job, step) for the network and per (job, layer, step) for each layer. Writing
-// the same key again replaces it, so a batch that is sent twice counts once; NaN is kept (as NULL: which
-// statistics were recorded stands with the job).
+// the same key again replaces what the new record records and keeps the rest, so a batch that is sent twice
+// counts once; NaN is kept (as NULL: which statistics were recorded stands with each row).
 #ifndef NABLA_STORE_HISTORY_H
 #define NABLA_STORE_HISTORY_H
 
@@ -10,7 +10,8 @@
 // One batch of a job's attempt, written in one transaction: revision + 1, progress and latest updated.
 // Another attempt than the current one, or a job that is not running: NABLA_CONFLICT. Records may lack the
 // network's part (recorded == 0) or layers. `progress` NULL leaves it. *ret tells where the job stands
-// afterwards.
+// afterwards. An index of a layer is at most HISTORY_LAYER_MAX.
+enum { HISTORY_LAYER_MAX = 65535 };
 struct history_batch {
     unsigned attempt;
     const struct step_record *records;
@@ -41,7 +42,7 @@ struct history_query {
 };
 
 // Visitors get each row; values follow the table order (NaN where not recorded or NaN). A code other than
-// NABLA_OK ends the walk.
+// NABLA_OK ends the walk and is returned. A visitor must not call the store.
 struct history_row {
     uint64_t revision, step;
     unsigned layer;       // 0 for the network's rows
@@ -58,7 +59,8 @@ enum nabla_code store_history_layers(struct store *store, const char *job_id,
                                      const struct history_query *query, history_visitor *visit, void *context,
                                      uint64_t *ret_revision, struct nabla_error *err);
 
-// The names of a job's layers by index: *ret is an array of *ret_count texts; free each and the array.
+// The names of a job's layers by index: *ret is an array of *ret_count texts ("" for an index that no layer
+// has); free each and the array. Without layers *ret may be NULL.
 enum nabla_code store_history_layer_names(struct store *store, const char *job_id, char ***ret,
                                           size_t *ret_count, struct nabla_error *err);
 

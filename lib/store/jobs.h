@@ -28,11 +28,11 @@ enum job_event {
     JOB_EVENT_CANCEL,    // a user asks: a queued or paused job is cancelled at once, a running one gets
                          // `requested`
     JOB_EVENT_CANCELLED, // the worker obeyed
-    JOB_EVENT_PAUSE,     // a user asks: a running job gets `requested`
+    JOB_EVENT_PAUSE,     // a user asks: a queued job is paused at once, a running one gets `requested`
     JOB_EVENT_PAUSED,    // the worker obeyed
     JOB_EVENT_RESUME,    // a user asks: paused → queued
-    JOB_EVENT_REQUEUE,   // the attempt was lost and retries are left
-    JOB_EVENT_ABANDON,   // the attempt was lost and none are left: failed
+    JOB_EVENT_REQUEUE,   // the attempt was lost and retries are left: queued; but what was requested is done
+    JOB_EVENT_ABANDON,   // the attempt was lost and none are left: failed, or cancelled where requested
     JOB_EVENT_COUNT
 };
 
@@ -107,8 +107,8 @@ enum nabla_code store_job_claim(struct store *store, enum job_executor executor,
 
 // Applies an event. `attempt` 0 skips the guard (events from users); another attempt than the current one is
 // NABLA_CONFLICT, as is an event that the state does not allow (the text names both). Repeating a terminal
-// event of the same attempt is NABLA_OK and changes nothing. `result`, `error` are JSON texts or NULL;
-// `detail` is for the job's event log, or NULL.
+// event of the same attempt is NABLA_OK and changes nothing. `result`, `error` are JSON texts or NULL, which
+// replace those of the job; `detail` is for the job's event log, or NULL.
 struct job_change {
     enum job_event event;
     unsigned attempt;
@@ -125,11 +125,13 @@ enum nabla_code store_job_authorize(struct store *store, const char *id, const c
                                     struct nabla_error *err);
 
 // The job's event log, ascending by revision, from `after` (exclusive) on. The visitor's texts are borrowed;
-// a code other than NABLA_OK ends the walk.
+// a code other than NABLA_OK ends the walk and is returned. A visitor must not call the store.
 struct job_log_entry {
     uint64_t revision;
     int64_t at_ms;
-    const char *event, *detail; // detail "" for none
+    const char *event;  // created, started, succeeded, failed, cancel_requested, cancelled, pause_requested,
+                        // paused, resumed, requeued
+    const char *detail; // "" for none
 };
 enum nabla_code store_job_log(struct store *store, const char *id, uint64_t after,
                               enum nabla_code (*visit)(void *context, const struct job_log_entry *entry),
@@ -139,6 +141,7 @@ const char *job_state_name(enum job_state state);
 int job_state_find(const char *name);
 const char *job_event_name(enum job_event event);
 const char *job_request_name(enum job_request request); // "none", "cancel", "pause"
+int job_request_find(const char *name);
 const char *job_executor_name(enum job_executor executor);
 int job_executor_find(const char *name);
 bool job_state_is_final(enum job_state state);

@@ -54,9 +54,8 @@ const char *const sql_texts[SQL_COUNT] = {
                         " validation_accuracy = iif(?14, ?15, validation_accuracy) WHERE number = ?16",
 
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
-    [SQL_EVENTS_AFTER] = "SELECT events.revision, at_ms, event, detail FROM events"
-                         " JOIN jobs ON number = job WHERE id = ? AND events.revision > ?"
-                         " ORDER BY events.revision",
+    [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
+                         " WHERE job = ? AND revision > ? ORDER BY revision",
     [SQL_KEY_FIND] = "SELECT body_sha256, resource FROM idempotency_keys WHERE scope = ? AND key = ?",
     [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, created_ms)"
                        " VALUES (?, ?, ?, ?, ?)",
@@ -72,8 +71,7 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_LAYER_NAME] = "INSERT INTO layers (job, layer, name) VALUES (?, ?, ?)"
                        " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
-    [SQL_LAYER_NAMES] = "SELECT layer, layers.name FROM layers JOIN jobs ON number = job WHERE id = ?"
-                        " ORDER BY layer",
+    [SQL_LAYER_NAMES] = "SELECT layer, name FROM layers WHERE job = ? ORDER BY layer",
 
     [SQL_DATASET_INSERT] = "INSERT INTO datasets (id, sha256, name, row_count, features, classes, bytes,"
                            " description, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,0 +1,291 @@
+#include "store/datasets.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "store/access.h"
+#include "store/jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum dataset_column { // in the order of DATASET_COLUMNS
+    COLUMN_NUMBER,
+    COLUMN_ID,
+    COLUMN_SHA256,
+    COLUMN_NAME,
+    COLUMN_ROWS,
+    COLUMN_FEATURES,
+    COLUMN_CLASSES,
+    COLUMN_BYTES,
+    COLUMN_DESCRIPTION,
+    COLUMN_CREATED_MS
+};
+
+void dataset_row_free(struct dataset_row *row)
+{
+    if (!row)
+        return;
+    free(row->name);
+    free(row->description);
+    free(row);
+}
+
+static enum nabla_code read_dataset(struct statement *row, struct dataset_row **ret, struct nabla_error *err)
+{
+    struct dataset_row *dataset = calloc(1, sizeof *dataset);
+    if (!dataset)
+        return nabla_fail_memory(err, "a data set's row");
+    snprintf(dataset->id, sizeof dataset->id, "%s", statement_text(row, COLUMN_ID));
+    snprintf(dataset->sha256, sizeof dataset->sha256, "%s", statement_text(row, COLUMN_SHA256));
+    dataset->name = strdup(statement_text(row, COLUMN_NAME));
+    dataset->description = strdup(statement_text(row, COLUMN_DESCRIPTION));
+    dataset->rows = (uint64_t)statement_int(row, COLUMN_ROWS);
+    dataset->features = (uint64_t)statement_int(row, COLUMN_FEATURES);
+    dataset->classes = (uint64_t)statement_int(row, COLUMN_CLASSES);
+    dataset->bytes = (uint64_t)statement_int(row, COLUMN_BYTES);
+    dataset->created_ms = statement_int(row, COLUMN_CREATED_MS);
+    if (!dataset->name || !dataset->description) {
+        dataset_row_free(dataset);
+        return nabla_fail_memory(err, "a data set's row");
+    }
+    *ret = dataset;
+    return NABLA_OK;
+}
+
+static enum nabla_code fail_missing(const char *id, struct nabla_error *err)
+{
+    return nabla_fail(err, NABLA_NOT_FOUND, NULL, "there is no data set %s", id);
+}
+
+char *store_dataset_path(const struct store *store, const char *sha256)
+{
+    return access_path(store, "datasets/%s.safetensors", sha256);
+}
+
+// The hash becomes a file's name: it must be nothing but a hash.
+static enum nabla_code check_sha256(const char *sha256, struct nabla_error *err)
+{
+    if (strlen(sha256) != TOKEN_SHA256_SIZE - 1 ||
+        strspn(sha256, "0123456789abcdef") != TOKEN_SHA256_SIZE - 1)
+        return nabla_fail(err, NABLA_INVALID, NULL, "a data set's hash is not 64 hexadecimal digits");
+    return NABLA_OK;
+}
+
+// A file under its final name is whole: it came there by a rename.
+static enum nabla_code keep_file(const struct store *store, const char *sha256, const void *file,
+                                 size_t file_size, struct nabla_error *err)
+{
+    char *path = store_dataset_path(store, sha256);
+    if (!path)
+        return nabla_fail_memory(err, "a path");
+    enum nabla_code code = access(path, F_OK) == 0 ? NABLA_OK : file_replace(path, file, file_size, err);
+    free(path);
+    return code;
+}
+
+// NABLA_NOT_FOUND, without a text, when it is new.
+static enum nabla_code find_sha256(struct database *db, const char *sha256, char ret_id[TOKEN_ID_SIZE],
+                                   struct nabla_error *err)
+{
+    struct statement *row = database_statement(db, SQL_DATASET_BY_SHA256);
+    statement_bind_text(row, sha256);
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK)
+        snprintf(ret_id, TOKEN_ID_SIZE, "%s", statement_text(row, COLUMN_ID));
+    statement_reset(row);
+    return code;
+}
+
+static enum nabla_code insert_dataset(struct store *store, const struct dataset_row *row, const char *id,
+                                      struct nabla_error *err)
+{
+    struct database *db;
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    struct statement *insert = database_statement(db, SQL_DATASET_INSERT);
+    statement_bind_text(insert, id);
+    statement_bind_text(insert, row->sha256);
+    statement_bind_text(insert, row->name ? row->name : "");
+    statement_bind_size(insert, row->rows);
+    statement_bind_size(insert, row->features);
+    statement_bind_size(insert, row->classes);
+    statement_bind_size(insert, row->bytes);
+    statement_bind_text(insert, row->description ? row->description : "");
+    statement_bind_int(insert, clock_wall_ms());
+    return access_end(store, statement_run(insert, err), err);
+}
+
+// Under the dataset lock: nobody else makes or removes the same file and row meanwhile.
+static enum nabla_code create_locked(struct store *store, const struct dataset_row *row, const void *file,
+                                     size_t file_size, char id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    enum nabla_code code = find_sha256(db, row->sha256, id, err);
+    access_release(store, db);
+    *ret_existed = code == NABLA_OK;
+    if (code != NABLA_NOT_FOUND)
+        return code;
+    token_make_id(id, "ds");
+    code = keep_file(store, row->sha256, file, file_size, err);
+    return code ? code : insert_dataset(store, row, id, err);
+}
+
+enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
+                                     size_t file_size, char ret_id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     struct nabla_error *err)
+{
+    char id[TOKEN_ID_SIZE];
+    bool existed;
+    enum nabla_code code = check_sha256(row->sha256, err);
+    if (code)
+        return code;
+    pthread_mutex_lock(&store->dataset_lock);
+    code = create_locked(store, row, file, file_size, id, &existed, err);
+    pthread_mutex_unlock(&store->dataset_lock);
+    if (code)
+        return code;
+    memcpy(ret_id, id, sizeof id);
+    *ret_existed = existed;
+    return NABLA_OK;
+}
+
+static enum nabla_code get_dataset(struct database *db, const char *id, struct dataset_row **ret,
+                                   struct nabla_error *err)
+{
+    struct statement *row = database_statement(db, SQL_DATASET_BY_ID);
+    statement_bind_text(row, id);
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK)
+        code = read_dataset(row, ret, err);
+    else if (code == NABLA_NOT_FOUND)
+        fail_missing(id, err);
+    statement_reset(row);
+    return code;
+}
+
+enum nabla_code store_dataset_get(struct store *store, const char *id, struct dataset_row **ret,
+                                  struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    enum nabla_code code = get_dataset(db, id, ret, err);
+    access_release(store, db);
+    return code;
+}
+
+static void free_datasets(struct dataset_row **rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        dataset_row_free(rows[i]);
+    free(rows);
+}
+
+struct page {
+    struct dataset_row **rows;
+    size_t count, limit;
+    int64_t last; // the number of the last row
+    bool more;
+};
+
+static enum nabla_code read_page(struct statement *row, struct page *page, struct nabla_error *err)
+{
+    enum nabla_code code;
+    while ((code = statement_row(row, err)) == NABLA_OK) {
+        if (page->count == page->limit) {
+            page->more = true;
+            return NABLA_OK;
+        }
+        struct dataset_row **grown = reallocarray(page->rows, page->count + 1, sizeof(struct dataset_row *));
+        if (!grown)
+            return nabla_fail_memory(err, "a list of data sets");
+        page->rows = grown;
+        code = read_dataset(row, &page->rows[page->count], err);
+        if (code)
+            return code;
+        page->count++;
+        page->last = statement_int(row, COLUMN_NUMBER);
+    }
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+enum nabla_code store_dataset_list(struct store *store, const char *cursor, size_t limit,
+                                   struct dataset_row ***ret, size_t *ret_count, char ret_next[TOKEN_ID_SIZE],
+                                   struct nabla_error *err)
+{
+    int64_t before;
+    struct page page = {.limit = limit};
+    enum nabla_code code = access_read_cursor(cursor, &before, err);
+    if (code)
+        return code;
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, SQL_DATASETS_BEFORE);
+    statement_bind_int(row, before);
+    statement_bind_size(row, limit < SIZE_MAX ? limit + 1 : limit);
+    code = read_page(row, &page, err);
+    statement_reset(row);
+    access_release(store, db);
+    if (code) {
+        free_datasets(page.rows, page.count);
+        return code;
+    }
+    *ret = page.rows;
+    *ret_count = page.count;
+    ret_next[0] = '\0';
+    if (page.more && page.count > 0)
+        snprintf(ret_next, TOKEN_ID_SIZE, "%lld", (long long)page.last);
+    return NABLA_OK;
+}
+
+static enum nabla_code check_unneeded(struct database *db, const char *id, struct nabla_error *err)
+{
+    struct statement *row = database_statement(db, SQL_DATASET_NEEDED);
+    statement_bind_text(row, id);
+    statement_bind_text(row, job_state_name(JOB_QUEUED));
+    statement_bind_text(row, job_state_name(JOB_RUNNING));
+    statement_bind_text(row, job_state_name(JOB_PAUSED));
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK)
+        code = nabla_fail(err, NABLA_CONFLICT, NULL, "job %s, which is not finished, needs data set %s",
+                          statement_text(row, 0), id);
+    else if (code == NABLA_NOT_FOUND)
+        code = NABLA_OK;
+    statement_reset(row);
+    return code;
+}
+
+static enum nabla_code delete_row(struct store *store, const char *id, char ret_sha256[TOKEN_SHA256_SIZE],
+                                  struct nabla_error *err)
+{
+    struct database *db;
+    struct dataset_row *row = NULL;
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    code = get_dataset(db, id, &row, err);
+    if (code == NABLA_OK)
+        code = check_unneeded(db, id, err);
+    if (code == NABLA_OK) {
+        memcpy(ret_sha256, row->sha256, TOKEN_SHA256_SIZE);
+        struct statement *deletion = database_statement(db, SQL_DATASET_DELETE);
+        statement_bind_text(deletion, id);
+        code = statement_run(deletion, err);
+    }
+    dataset_row_free(row);
+    return access_end(store, code, err);
+}
+
+enum nabla_code store_dataset_delete(struct store *store, const char *id, struct nabla_error *err)
+{
+    char sha256[TOKEN_SHA256_SIZE];
+    pthread_mutex_lock(&store->dataset_lock);
+    enum nabla_code code = delete_row(store, id, sha256, err);
+    char *path = code ? NULL : store_dataset_path(store, sha256);
+    if (path)
+        file_remove(path, NULL); // what stays behind is swept at the next opening
+    free(path);
+    pthread_mutex_unlock(&store->dataset_lock);
+    return code;
+}

@@ -1,0 +1,199 @@
+// Writing histories. A batch is one transaction: its rows, the job's progress and its revision stand or fall
+// together, so that a reader that has seen a revision has seen everything up to it.
+#include "store/history.h"
+
+#include "store/access.h"
+#include "store/job_row.h"
+
+#include <string.h>
+
+static void bind_values(struct statement *insert, const struct wide *wide, uint64_t revision,
+                        uint32_t recorded, const double *values)
+{
+    statement_bind_size(insert, revision);
+    statement_bind_int(insert, wide_mask_in(wide, recorded));
+    for (size_t i = 0; i < wide->table->count; i++)
+        if (recorded >> i & 1)
+            statement_bind_double(insert, values[i]);
+        else
+            statement_bind_null(insert);
+}
+
+// A job's batch on its way into the file.
+struct writing {
+    const struct store *store;
+    struct database *db;
+    struct job_stand *stand;
+};
+
+static enum nabla_code write_network(const struct writing *to, const struct step_record *record,
+                                     struct nabla_error *err)
+{
+    if (record->recorded == 0)
+        return NABLA_OK;
+    struct statement *insert = database_statement(to->db, SQL_METRIC_UPSERT);
+    statement_bind_int(insert, to->stand->number);
+    statement_bind_size(insert, record->step);
+    bind_values(insert, &to->store->metrics, to->stand->revision + 1, record->recorded, record->values);
+    return statement_run(insert, err);
+}
+
+static enum nabla_code write_layer(const struct writing *to, uint64_t step, const struct layer_record *layer,
+                                   struct nabla_error *err)
+{
+    struct statement *insert = database_statement(to->db, SQL_GRADIENT_UPSERT);
+    statement_bind_int(insert, to->stand->number);
+    statement_bind_int(insert, layer->index);
+    statement_bind_size(insert, step);
+    bind_values(insert, &to->store->gradients, to->stand->revision + 1, layer->recorded, layer->values);
+    return statement_run(insert, err);
+}
+
+static enum nabla_code write_name(const struct writing *to, const struct layer_record *layer,
+                                  struct nabla_error *err)
+{
+    struct statement *insert = database_statement(to->db, SQL_LAYER_NAME);
+    statement_bind_int(insert, to->stand->number);
+    statement_bind_int(insert, layer->index);
+    statement_bind_text(insert, layer->name ? layer->name : "");
+    return statement_run(insert, err);
+}
+
+// Names hardly ever change within a batch: those that the record before had at the same place are known.
+static bool same_name(const struct layer_record *layer, const struct step_record *before, size_t place)
+{
+    if (!before || place >= before->layer_count)
+        return false;
+    const struct layer_record *known = &before->layers[place];
+    return known->index == layer->index && known->name && layer->name &&
+           strcmp(known->name, layer->name) == 0;
+}
+
+static enum nabla_code write_record(const struct writing *to, const struct step_record *record,
+                                    const struct step_record *before, struct nabla_error *err)
+{
+    if (record->step > INT64_MAX)
+        return nabla_fail(err, NABLA_INVALID, NULL, "a step is larger than 2^63 - 1");
+    enum nabla_code code = write_network(to, record, err);
+    for (size_t i = 0; i < record->layer_count && code == NABLA_OK; i++) {
+        const struct layer_record *layer = &record->layers[i];
+        if (layer->index > HISTORY_LAYER_MAX)
+            return nabla_fail(err, NABLA_INVALID, NULL, "the index of a layer is %u: it may be up to %d",
+                              layer->index, HISTORY_LAYER_MAX);
+        if (!same_name(layer, before, i))
+            code = write_name(to, layer, err);
+        if (code == NABLA_OK && layer->recorded != 0)
+            code = write_layer(to, record->step, layer, err);
+    }
+    return code;
+}
+
+// The newest figures of a batch: of each the value at the highest step, unless the job has one of a later
+// step.
+struct newest {
+    bool known[NETWORK_STAT_COUNT];
+    double values[NETWORK_STAT_COUNT];
+};
+
+static void take_newest(struct newest *newest, const struct step_record *record, enum network_stat stat,
+                        uint64_t *step)
+{
+    if (!(record->recorded >> stat & 1))
+        return;
+    newest->known[stat] = true;
+    newest->values[stat] = record->values[stat];
+    *step = record->step;
+}
+
+static void find_newest(const struct history_batch *batch, struct job_stand *stand, struct newest *newest)
+{
+    for (size_t i = 0; i < batch->record_count; i++) {
+        const struct step_record *record = &batch->records[i];
+        if (record->recorded == 0)
+            continue;
+        if (record->step >= stand->latest_validation_step) {
+            take_newest(newest, record, NETWORK_VALIDATION_LOSS, &stand->latest_validation_step);
+            take_newest(newest, record, NETWORK_VALIDATION_ACCURACY, &stand->latest_validation_step);
+        }
+        if (record->step >= stand->latest_step) {
+            take_newest(newest, record, NETWORK_LOSS, &stand->latest_step);
+            take_newest(newest, record, NETWORK_ACCURACY, &stand->latest_step);
+        }
+        stand->has_latest = true;
+    }
+}
+
+static void bind_newest(struct statement *update, const struct newest *newest, enum network_stat stat)
+{
+    statement_bind_int(update, newest->known[stat]);
+    statement_bind_double(update, newest->values[stat]);
+}
+
+static enum nabla_code advance_job(const struct writing *to, const struct history_batch *batch,
+                                   struct nabla_error *err)
+{
+    struct newest newest = {.known = {false}};
+    find_newest(batch, to->stand, &newest);
+    static const struct job_progress none;
+    const struct job_progress *progress = batch->progress ? batch->progress : &none;
+    struct statement *update = database_statement(to->db, SQL_JOB_ADVANCE);
+    statement_bind_int(update, batch->progress != NULL);
+    statement_bind_size(update, progress->step);
+    statement_bind_size(update, progress->steps);
+    statement_bind_size(update, progress->epoch);
+    statement_bind_size(update, progress->epochs);
+    if (to->stand->has_latest) {
+        statement_bind_size(update, to->stand->latest_step);
+        statement_bind_size(update, to->stand->latest_validation_step);
+    } else {
+        statement_bind_null(update);
+        statement_bind_null(update);
+    }
+    bind_newest(update, &newest, NETWORK_LOSS);
+    bind_newest(update, &newest, NETWORK_ACCURACY);
+    bind_newest(update, &newest, NETWORK_VALIDATION_LOSS);
+    bind_newest(update, &newest, NETWORK_VALIDATION_ACCURACY);
+    statement_bind_int(update, to->stand->number);
+    return statement_run(update, err);
+}
+
+static enum nabla_code check_stand(const char *id, const struct job_stand *stand, unsigned attempt,
+                                   struct nabla_error *err)
+{
+    if (stand->attempt != attempt)
+        return nabla_fail(err, NABLA_CONFLICT, NULL, "job %s is at attempt %u, not %u", id, stand->attempt,
+                          attempt);
+    if (stand->state != JOB_RUNNING)
+        return nabla_fail(err, NABLA_CONFLICT, NULL, "job %s is %s and takes no history", id,
+                          job_state_name(stand->state));
+    return NABLA_OK;
+}
+
+static enum nabla_code write_batch(const struct writing *to, const char *id,
+                                   const struct history_batch *batch, struct nabla_error *err)
+{
+    enum nabla_code code = job_stand_read(to->db, id, to->stand, err);
+    if (code == NABLA_OK)
+        code = check_stand(id, to->stand, batch->attempt, err);
+    for (size_t i = 0; i < batch->record_count && code == NABLA_OK; i++)
+        code = write_record(to, &batch->records[i], i > 0 ? &batch->records[i - 1] : NULL, err);
+    return code ? code : advance_job(to, batch, err);
+}
+
+enum nabla_code store_history_append(struct store *store, const char *job_id,
+                                     const struct history_batch *batch, struct history_ack *ret,
+                                     struct nabla_error *err)
+{
+    struct job_stand stand;
+    struct writing to = {.store = store, .stand = &stand};
+    enum nabla_code code = access_begin(store, false, &to.db, err);
+    if (code)
+        return code;
+    code = write_batch(&to, job_id, batch, err);
+    code = access_end(store, code, err);
+    if (code)
+        return code;
+    *ret = (struct history_ack){.revision = stand.revision + 1, .requested = stand.requested};
+    access_notify(store, job_id, ret->revision);
+    return NABLA_OK;
+}

@@ -1,0 +1,257 @@
+#include "store/jobs.h"
+
+#include "base/clock.h"
+#include "store/access.h"
+#include "store/job_row.h"
+#include "store/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// NABLA_NOT_FOUND: the key is new. NABLA_OK: *ret_id is what it made before.
+static enum nabla_code find_key(struct database *db, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
+                                struct nabla_error *err)
+{
+    if (!job->idempotency_key)
+        return NABLA_NOT_FOUND;
+    struct statement *row = database_statement(db, SQL_KEY_FIND);
+    statement_bind_text(row, "jobs");
+    statement_bind_text(row, job->idempotency_key);
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK && strcmp(statement_text(row, 0), job->body_sha256 ? job->body_sha256 : "") != 0)
+        code =
+            nabla_fail(err, NABLA_INVALID, NULL, "this idempotency key was used before, with another body");
+    else if (code == NABLA_OK)
+        snprintf(ret_id, TOKEN_ID_SIZE, "%s", statement_text(row, 1));
+    statement_reset(row);
+    return code;
+}
+
+static enum nabla_code insert_key(struct database *db, const struct job_new *job, const char *id,
+                                  int64_t now_ms, struct nabla_error *err)
+{
+    if (!job->idempotency_key)
+        return NABLA_OK;
+    struct statement *insert = database_statement(db, SQL_KEY_INSERT);
+    statement_bind_text(insert, "jobs");
+    statement_bind_text(insert, job->idempotency_key);
+    statement_bind_text(insert, job->body_sha256 ? job->body_sha256 : "");
+    statement_bind_text(insert, id);
+    statement_bind_int(insert, now_ms);
+    return statement_run(insert, err);
+}
+
+static enum nabla_code require_dataset(struct database *db, const char *dataset, struct nabla_error *err)
+{
+    if (!dataset || !*dataset)
+        return NABLA_OK;
+    struct statement *row = database_statement(db, SQL_DATASET_BY_ID);
+    statement_bind_text(row, dataset);
+    enum nabla_code code = statement_row(row, err);
+    statement_reset(row);
+    if (code == NABLA_NOT_FOUND)
+        return nabla_fail(err, code, "/dataset", "there is no data set %s", dataset);
+    return code;
+}
+
+static enum nabla_code insert_job(const struct store *store, struct database *db, const struct job_new *job,
+                                  const char *id, int64_t now_ms, int64_t *ret_number,
+                                  struct nabla_error *err)
+{
+    bool running = job->executor == JOB_CLIENT;
+    struct statement *insert = database_statement(db, SQL_JOB_INSERT);
+    statement_bind_text(insert, id);
+    statement_bind_text(insert, job->name ? job->name : "");
+    statement_bind_text(insert, job_state_name(running ? JOB_RUNNING : JOB_QUEUED));
+    statement_bind_text(insert, job_request_name(JOB_REQUEST_NONE));
+    statement_bind_text(insert, job_executor_name(job->executor));
+    statement_bind_int(insert, running ? 1 : 0);
+    statement_bind_int(insert, job->retries);
+    statement_bind_text(insert, job->dataset ? job->dataset : "");
+    statement_bind_size(insert, job->steps);
+    statement_bind_size(insert, job->epochs);
+    statement_bind_int(insert, wide_mask_in(&store->metrics, job->network_stats));
+    statement_bind_int(insert, wide_mask_in(&store->gradients, job->layer_stats));
+    statement_bind_text(insert, job->token_sha256);
+    statement_bind_int(insert, now_ms);
+    statement_bind_int(insert, running ? now_ms : 0);
+    enum nabla_code code = statement_row(insert, err);
+    if (code == NABLA_OK)
+        *ret_number = statement_int(insert, 0);
+    statement_reset(insert);
+    return code;
+}
+
+static enum nabla_code insert_beside(struct database *db, const struct job_new *job, int64_t number,
+                                     int64_t now_ms, struct nabla_error *err)
+{
+    struct statement *spec = database_statement(db, SQL_SPEC_INSERT);
+    statement_bind_int(spec, number);
+    statement_bind_text(spec, job->spec ? job->spec : "");
+    enum nabla_code code = statement_run(spec, err);
+    return code ? code : job_entry_insert(db, number, 1, now_ms, "created", NULL, err);
+}
+
+static enum nabla_code create_job(const struct store *store, struct database *db, const struct job_new *job,
+                                  char id[TOKEN_ID_SIZE], bool *ret_repeated, struct nabla_error *err)
+{
+    enum nabla_code code = find_key(db, job, id, err);
+    *ret_repeated = code == NABLA_OK;
+    if (code != NABLA_NOT_FOUND)
+        return code;
+    int64_t now_ms = clock_wall_ms(), number;
+    token_make_id(id, "job");
+    code = require_dataset(db, job->dataset, err);
+    if (code == NABLA_OK)
+        code = insert_job(store, db, job, id, now_ms, &number, err);
+    if (code == NABLA_OK)
+        code = insert_beside(db, job, number, now_ms, err);
+    return code ? code : insert_key(db, job, id, now_ms, err);
+}
+
+enum nabla_code store_job_create(struct store *store, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
+                                 bool *ret_repeated, struct nabla_error *err)
+{
+    struct database *db;
+    char id[TOKEN_ID_SIZE];
+    bool repeated = false;
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    code = create_job(store, db, job, id, &repeated, err);
+    code = access_end(store, code, err);
+    if (code)
+        return code;
+    memcpy(ret_id, id, sizeof id);
+    *ret_repeated = repeated;
+    if (!repeated)
+        access_notify(store, id, 1);
+    return NABLA_OK;
+}
+
+enum nabla_code store_job_get(struct store *store, const char *id, struct job **ret, struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    enum nabla_code code = job_read(store, db, id, ret, err);
+    access_release(store, db);
+    return code;
+}
+
+enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t *ret,
+                                   struct nabla_error *err)
+{
+    struct job_stand stand;
+    struct database *db = access_reader(store);
+    enum nabla_code code = job_stand_read(db, id, &stand, err);
+    access_release(store, db);
+    if (code == NABLA_OK)
+        *ret = stand.revision;
+    return code;
+}
+
+enum nabla_code store_job_count(struct store *store, enum job_state state, size_t *ret,
+                                struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, SQL_JOB_COUNT);
+    statement_bind_text(row, job_state_name(state));
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK)
+        *ret = (size_t)statement_int(row, 0);
+    statement_reset(row);
+    access_release(store, db);
+    return code;
+}
+
+// Every row that carries the job's number; that of the job itself goes last.
+static enum nabla_code delete_rows(struct database *db, int64_t number, struct nabla_error *err)
+{
+    static const enum sql_id deletions[] = {SQL_DELETE_GRADIENTS, SQL_DELETE_METRICS, SQL_DELETE_LAYERS,
+                                            SQL_DELETE_EVENTS,    SQL_DELETE_KEYS,    SQL_DELETE_SPEC,
+                                            SQL_DELETE_JOB};
+    enum nabla_code code = NABLA_OK;
+    for (size_t i = 0; i < sizeof deletions / sizeof *deletions && code == NABLA_OK; i++) {
+        struct statement *deletion = database_statement(db, deletions[i]);
+        statement_bind_int(deletion, number);
+        code = statement_run(deletion, err);
+    }
+    return code;
+}
+
+enum nabla_code store_job_delete(struct store *store, const char *id, struct nabla_error *err)
+{
+    struct database *db;
+    struct job_stand stand;
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    code = job_stand_read(db, id, &stand, err);
+    if (code == NABLA_OK && !job_state_is_final(stand.state))
+        code = nabla_fail(err, NABLA_CONFLICT, NULL, "job %s is %s: only a finished job can be deleted", id,
+                          job_state_name(stand.state));
+    if (code == NABLA_OK)
+        code = delete_rows(db, stand.number, err);
+    code = access_end(store, code, err);
+    if (code)
+        return code;
+    access_notify(store, id, stand.revision + 1);
+    char *folder = access_path(store, "jobs/%s", id);
+    if (folder)
+        sweep_tree(folder, NULL); // what stays behind is swept at the next opening
+    free(folder);
+    return NABLA_OK;
+}
+
+enum nabla_code store_job_authorize(struct store *store, const char *id, const char *token_sha256,
+                                    struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, SQL_JOB_TOKEN);
+    statement_bind_text(row, id);
+    enum nabla_code code = statement_row(row, err);
+    const char *known = code == NABLA_OK ? statement_text(row, 0) : NULL;
+    if (code == NABLA_NOT_FOUND || (code == NABLA_OK && (!known || !token_equal(known, token_sha256))))
+        code = nabla_fail(err, NABLA_DENIED, NULL, "the token is not that of the job's current attempt");
+    statement_reset(row);
+    access_release(store, db);
+    return code;
+}
+
+typedef enum nabla_code log_visitor(void *context, const struct job_log_entry *entry);
+
+static enum nabla_code visit_log(struct statement *row, log_visitor *visit, void *context,
+                                 struct nabla_error *err)
+{
+    enum nabla_code code;
+    while ((code = statement_row(row, err)) == NABLA_OK) {
+        const struct job_log_entry entry = {
+            .revision = (uint64_t)statement_int(row, 0),
+            .at_ms = statement_int(row, 1),
+            .event = statement_text(row, 2),
+            .detail = statement_text(row, 3),
+        };
+        code = visit(context, &entry);
+        if (code)
+            return code;
+    }
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+enum nabla_code store_job_log(struct store *store, const char *id, uint64_t after,
+                              enum nabla_code (*visit)(void *context, const struct job_log_entry *entry),
+                              void *context, struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    struct job_stand stand;
+    enum nabla_code code = job_stand_read(db, id, &stand, err);
+    if (code == NABLA_OK) {
+        struct statement *row = database_statement(db, SQL_EVENTS_AFTER);
+        statement_bind_int(row, stand.number);
+        statement_bind_size(row, after);
+        code = visit_log(row, visit, context, err);
+        statement_reset(row);
+    }
+    access_release(store, db);
+    return code;
+}
