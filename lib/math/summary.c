@@ -13,9 +13,9 @@ typedef int64_t real_bits;
 #else
 typedef int32_t real_bits;
 #endif
-typedef real reals __attribute__((vector_size(LANES * sizeof(real))));
-typedef real_bits bits __attribute__((vector_size(LANES * sizeof(real))));
-typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
+typedef real lane_reals __attribute__((vector_size(LANES * sizeof(real))));
+typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
+typedef double lane_doubles __attribute__((vector_size(LANES * sizeof(double))));
 
 static const real_bits SIGN = (real_bits)((uint64_t)1 << (8 * sizeof(real) - 1));
 
@@ -30,9 +30,9 @@ enum {
 };
 
 struct lanes {
-    doubles sum, sum_abs, sum_square;
-    bits max_abs; // of magnitudes, whose bits are ordered as they are; NaN comes out on top
-    bits zero, tiny, nonpositive, flat;
+    lane_doubles sum, sum_abs, sum_square;
+    lane_bits max_abs; // of magnitudes, whose bits are ordered as they are; NaN comes out on top
+    lane_bits zero, tiny, nonpositive, flat;
 };
 
 struct bounds {
@@ -40,23 +40,23 @@ struct bounds {
 };
 
 // One vector. Comparisons give -1 where they hold.
-INLINE void lanes_add(struct lanes *lanes, const reals *x, unsigned want, const struct bounds *bounds)
+INLINE void lanes_add(struct lanes *lanes, const lane_reals *x, unsigned want, const struct bounds *bounds)
 {
-    const bits magnitude = (bits)*x & ~SIGN;
-    const doubles wide = __builtin_convertvector(*x, doubles);
+    const lane_bits magnitude = (lane_bits)*x & ~SIGN;
+    const lane_doubles wide = __builtin_convertvector(*x, lane_doubles);
     if (want & WANT_SUM)
         lanes->sum += wide;
     if (want & WANT_ABS)
-        lanes->sum_abs += __builtin_convertvector((reals)magnitude, doubles);
+        lanes->sum_abs += __builtin_convertvector((lane_reals)magnitude, lane_doubles);
     if (want & WANT_SQUARE)
         lanes->sum_square += wide * wide;
     if (want & WANT_MAX) {
-        const bits more = magnitude > lanes->max_abs;
+        const lane_bits more = magnitude > lanes->max_abs;
         lanes->max_abs = (magnitude & more) | (lanes->max_abs & ~more);
     }
     if (want & WANT_SMALL) {
         lanes->zero -= magnitude == 0;
-        lanes->tiny -= (reals)magnitude < (real)1e-7;
+        lanes->tiny -= (lane_reals)magnitude < (real)1e-7;
     }
     if (want & WANT_OUTPUT) {
         lanes->nonpositive -= *x <= 0;
@@ -64,7 +64,7 @@ INLINE void lanes_add(struct lanes *lanes, const reals *x, unsigned want, const 
     }
 }
 
-static double lanes_sum(const doubles *lanes)
+static double lanes_sum(const lane_doubles *lanes)
 {
     double sum = 0;
     for (int i = 0; i < LANES; i++)
@@ -72,7 +72,7 @@ static double lanes_sum(const doubles *lanes)
     return sum;
 }
 
-static size_t lanes_count(const bits *lanes)
+static size_t lanes_count(const lane_bits *lanes)
 {
     size_t count = 0;
     for (int i = 0; i < LANES; i++)
@@ -80,7 +80,7 @@ static size_t lanes_count(const bits *lanes)
     return count;
 }
 
-static double lanes_max(const bits *lanes)
+static double lanes_max(const lane_bits *lanes)
 {
     real_bits max = 0;
     for (int i = 0; i < LANES; i++)
@@ -122,7 +122,7 @@ static void summary_merge(struct summary *summary, const struct lanes *lanes, co
 INLINE void lanes_add_rest(struct lanes *lanes, const real *x, size_t count, unsigned want,
                            const struct bounds *bounds)
 {
-    reals rest = {0};
+    lane_reals rest = {0};
     memcpy(&rest, x, count * sizeof *x);
     lanes_add(lanes, &rest, want, bounds);
     for (size_t i = count; i < LANES; i++) {
@@ -139,7 +139,7 @@ INLINE void summary_pass(struct summary *summary, const real *x, size_t count, u
     struct lanes lanes = {0};
     size_t whole = count / LANES * LANES;
     for (size_t i = 0; i < whole; i += LANES) {
-        reals vector;
+        lane_reals vector;
         memcpy(&vector, x + i, sizeof vector);
         lanes_add(&lanes, &vector, want, &bounds);
     }

@@ -1,0 +1,232 @@
+#include "train/network.h"
+
+#include "base/size.h"
+#include "math/matrix.h"
+#include "train/layer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Takes `count` numbers, rounded up to whole vectors, off the front of a slab. Sizes were checked by
+// network_measure.
+static real *carve(real **slab, size_t count)
+{
+    size_t padded = 0;
+    (void)size_pad(count, &padded);
+    real *part = *slab;
+    *slab += padded;
+    return part;
+}
+
+static size_t widest_output(const struct network *network)
+{
+    size_t widest = network->inputs;
+    for (size_t i = 0; i < network->layer_count; i++)
+        if (network->layers[i].size.outputs > widest)
+            widest = network->layers[i].size.outputs;
+    return widest;
+}
+
+static void carve_state(struct network *network, size_t slot_count)
+{
+    real *slab = network->state;
+    for (size_t i = 0; i < network->layer_count; i++)
+        network->layers[i].parameters = carve(&slab, network->layers[i].size.parameters);
+    for (size_t slot = 0; slot < slot_count; slot++)
+        for (size_t i = 0; i < network->layer_count; i++)
+            network->layers[i].slots[slot] = carve(&slab, network->layers[i].size.parameters);
+    for (size_t i = 0; i < network->layer_count; i++)
+        network->layers[i].running = carve(&slab, network->layers[i].size.running);
+}
+
+static void carve_work(struct network *network)
+{
+    real *slab = network->work;
+    const size_t rows = network->rows_max;
+    const real *input = network->input = carve(&slab, rows * network->inputs);
+    for (size_t i = 0; i < network->layer_count; i++) {
+        struct layer *layer = &network->layers[i];
+        layer->input = input;
+        input = layer->output = carve(&slab, rows * layer->size.outputs);
+        layer->gradient = carve(&slab, layer->size.parameters);
+        layer->cache = carve(&slab, layer->size.cache);
+    }
+    for (int i = 0; i < 2; i++)
+        network->gradients[i] = carve(&slab, rows * widest_output(network));
+}
+
+static enum nabla_code allocate_slabs(struct network *network, const struct train_spec *spec,
+                                      struct nabla_error *err)
+{
+    struct network_size size;
+    size_t state, work, gradients, slots = optimizer_slots(spec->optimizer.type);
+    if (!network_measure(spec, network->inputs, network->rows_max, &size) ||
+        !size_mul(size.parameters, 1 + slots, &state) || !size_add(state, size.running, &state) ||
+        !size_mul(2, size.widest, &gradients) || !size_add(size.activations, size.caches, &work) ||
+        !size_add(work, size.parameters, &work) || !size_add(work, gradients, &work))
+        return nabla_fail(err, NABLA_LIMIT, "/model/layers", "the network does not fit into any memory");
+    network->state = size_alloc(state, 1, sizeof(real));
+    network->work = size_alloc(work, 1, sizeof(real));
+    if (!network->state || !network->work)
+        return nabla_fail_memory(err, "the network");
+    network->state_count = state;
+    carve_state(network, slots);
+    carve_work(network);
+    return NABLA_OK;
+}
+
+// Behind a dense layer, up to the next one, the last activation makes what the layer "puts out"; without one
+// the last batch_norm; without either the dense layer itself. Dropout's zeros are not its outputs. A
+// batch_norm's outputs are its own.
+static size_t find_observed(const struct network *network, size_t i)
+{
+    size_t observed = i;
+    if (network->layers[i].spec->type != LAYER_TYPE_DENSE)
+        return observed;
+    for (size_t j = i + 1; j < network->layer_count; j++) {
+        enum layer_type type = network->layers[j].spec->type, before = network->layers[observed].spec->type;
+        if (type == LAYER_TYPE_DENSE)
+            break;
+        if (type == LAYER_TYPE_ACTIVATION ||
+            (type == LAYER_TYPE_BATCH_NORM && before != LAYER_TYPE_ACTIVATION))
+            observed = j;
+    }
+    return observed;
+}
+
+static void describe_layers(struct network *network, const struct train_spec *spec)
+{
+    size_t inputs = network->inputs, numbers[LAYER_TYPE_COUNT] = {0};
+    for (size_t i = 0; i < network->layer_count; i++) {
+        struct layer *layer = &network->layers[i];
+        layer->spec = &spec->layers[i];
+        (void)layer_measure(layer->spec, inputs, network->rows_max, &layer->size);
+        (void)size_pad(layer->size.parameters, &layer->stride);
+        inputs = layer->size.outputs;
+        if (layer->size.parameters == 0)
+            continue;
+        network->trained[network->trained_count++] = i;
+        snprintf(layer->name, sizeof layer->name, "%s_%zu", layer_type_name(layer->spec->type),
+                 ++numbers[layer->spec->type]);
+    }
+    network->outputs = inputs;
+    for (size_t i = 0; i < network->layer_count; i++)
+        network->layers[i].observed = find_observed(network, i);
+}
+
+ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
+                                   struct network **ret, struct nabla_error *err)
+{
+    struct network *network = size_alloc(1, 1, sizeof *network);
+    if (!network)
+        return nabla_fail_memory(err, "the network");
+    network->inputs = inputs;
+    network->rows_max = rows_max;
+    network->layer_count = spec->layer_count;
+    network->layers = size_alloc(spec->layer_count, 1, sizeof *network->layers);
+    network->trained = size_alloc(spec->layer_count, 1, sizeof *network->trained);
+    enum nabla_code code;
+    if (!network->layers || !network->trained) {
+        code = nabla_fail_memory(err, "the network's layers");
+        goto fail;
+    }
+    describe_layers(network, spec);
+    code = allocate_slabs(network, spec, err);
+    if (code != NABLA_OK)
+        goto fail;
+    *ret = network;
+    return NABLA_OK;
+fail:
+    network_free(network);
+    return code;
+}
+
+ENGINE void network_free(struct network *network)
+{
+    if (!network)
+        return;
+    free(network->work);
+    free(network->state);
+    free(network->trained);
+    free(network->layers);
+    free(network);
+}
+
+ENGINE void network_initialize(struct network *network, struct random *random)
+{
+    memset(network->state, 0, network->state_count * sizeof *network->state);
+    for (size_t i = 0; i < network->layer_count; i++)
+        layer_initialize(&network->layers[i], random);
+}
+
+ENGINE const real *network_forward(struct network *network, size_t rows, enum network_mode mode)
+{
+    for (size_t i = 0; i < network->layer_count; i++)
+        layer_forward(&network->layers[i], rows, mode, &network->random);
+    return network->layer_count ? network->layers[network->layer_count - 1].output : network->input;
+}
+
+ENGINE real *network_loss_gradient(struct network *network)
+{
+    return network->gradients[0];
+}
+
+// Ends at the first layer that has something to learn: what the data would have to change is not asked.
+ENGINE void network_backward(struct network *network, size_t rows)
+{
+    const size_t first = network->trained[0];
+    real *output_gradient = network->gradients[0], *input_gradient = network->gradients[1];
+    for (size_t i = network->layer_count; i-- > first;) {
+        layer_backward(&network->layers[i], i > first ? input_gradient : NULL, output_gradient, rows);
+        real *done = output_gradient;
+        output_gradient = input_gradient;
+        input_gradient = done;
+    }
+}
+
+static struct optimizer_range layer_range(const struct layer *layer, size_t first, size_t count, real *change)
+{
+    struct optimizer_range range = {
+        .parameters = layer->parameters + first,
+        .gradient = layer->gradient + first,
+        .change = change,
+        .count = count,
+    };
+    for (int slot = 0; slot < OPTIMIZER_SLOTS_MAX; slot++)
+        range.slots[slot] = layer->slots[slot] ? layer->slots[slot] + first : NULL;
+    return range;
+}
+
+// Each block of parameters is updated and summed up while it is in the cache.
+static void update_layer(struct network *network, struct layer *layer, const struct optimizer_step *step,
+                         struct update_summary *summary)
+{
+    struct summary before = {0};
+    const bool unknown = summary && isnan(summary->square_before);
+    for (size_t i = 0; i < layer->size.parameters; i += UPDATE_BLOCK) {
+        size_t left = layer->size.parameters - i, count = left < UPDATE_BLOCK ? left : UPDATE_BLOCK;
+        struct optimizer_range range = layer_range(layer, i, count, network->change);
+        if (unknown)
+            summary_weights(&before, range.parameters, count);
+        optimizer_apply(step, &range);
+        if (!summary)
+            continue;
+        summary_gradient(&summary->gradient, range.gradient, count);
+        summary_weights(&summary->weights, range.parameters, count);
+        summary_change(&summary->change, range.change, count);
+    }
+    if (unknown)
+        summary->square_before = before.sum_square;
+}
+
+ENGINE void network_update(struct network *network, const struct optimizer_step *step,
+                           struct update_summary *summaries)
+{
+    for (size_t i = 0; i < network->trained_count; i++) {
+        if (summaries)
+            summaries[i] = (struct update_summary){.square_before = summaries[i].square_before};
+        update_layer(network, &network->layers[network->trained[i]], step, summaries ? &summaries[i] : NULL);
+    }
+}

@@ -1,0 +1,81 @@
+// A network: its layers in order, and the memory that training them takes.
+//
+// Two slabs. `state` is what a checkpoint has to keep, in one piece: parameters, the optimiser's slots,
+// running statistics, in that order. Each layer's parameters stand together (weight, then bias; gamma, then
+// beta), padded with zeros to whole vectors; gradients and slots have the same layout. `work` is what one
+// step needs. Both are laid out by network_size.h.
+//
+// Layers with parameters are "trained layers", named by type and number from 1 ("dense_1", "batch_norm_1",
+// "dense_2"), in order from the input's side.
+// Thread safety: one network, one thread.
+#ifndef NABLA_TRAIN_NETWORK_H
+#define NABLA_TRAIN_NETWORK_H
+
+#include "math/random.h"
+#include "math/real.h"
+#include "math/summary.h"
+#include "train/network_size.h"
+#include "train/optimizer.h"
+
+enum network_mode { NETWORK_TRAIN, NETWORK_INFER };
+
+enum { LAYER_NAME_SIZE = 40 };
+
+// The parameters that one turn of an update and its summaries works through: small enough to stay in the
+// first-level cache between them.
+enum { UPDATE_BLOCK = 2048 };
+
+struct layer {
+    const struct layer_spec *spec;
+    struct layer_size size;
+    char name[LAYER_NAME_SIZE]; // of a trained layer; "" for others
+    size_t observed; // of a trained layer: the index of the layer whose outputs are its activations
+    size_t stride;   // numbers of a trained layer's parameters, padding included
+    real *parameters, *gradient, *slots[OPTIMIZER_SLOTS_MAX];
+    real *running, *cache;
+    const real *input; // rows × size.inputs: the output of the layer before
+    real *output;      // rows × size.outputs
+};
+
+struct network {
+    struct layer *layers;
+    size_t layer_count;
+    size_t *trained; // indices of trained layers
+    size_t trained_count;
+    size_t inputs, outputs, rows_max;
+    real *state;
+    size_t state_count;
+    real *work;
+    real *input;          // rows × inputs: the caller writes the batch here
+    real *gradients[2];   // in turn: that of a layer's output and that of its input
+    struct random random; // the dropout's stream
+    real change[UPDATE_BLOCK];
+};
+
+// What an update saw of a trained layer.
+struct update_summary {
+    struct summary gradient, weights, change; // weights: after the update
+    double square_before;                     // Σ w² before it
+};
+
+// `spec` has been completed and must outlive the network; batches have up to `rows_max` rows. Parameters
+// start as network_initialize leaves them.
+ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
+                                   struct network **ret, struct nabla_error *err);
+ENGINE void network_free(struct network *network);
+
+// Weights by their initialisers, in order; biases and beta 0, gamma 1, running mean 0 and variance 1.
+ENGINE void network_initialize(struct network *network, struct random *random);
+
+// From network->input to the last layer's output, rows × outputs, which it returns.
+ENGINE const real *network_forward(struct network *network, size_t rows, enum network_mode mode);
+// Where the loss leaves its gradient with respect to that output, before network_backward.
+ENGINE real *network_loss_gradient(struct network *network);
+// Fills every trained layer's gradient, from what the newest forward in NETWORK_TRAIN left.
+ENGINE void network_backward(struct network *network, size_t rows);
+// One step of the optimiser. `summaries`, one for each trained layer, are filled unless NULL; their
+// square_before is computed where it is NaN and trusted where it is not.
+ENGINE void network_update(struct network *network, const struct optimizer_step *step,
+                           struct update_summary *summaries);
+
+#endif

@@ -1,0 +1,35 @@
+// What a training step tells of itself: fills the records of base/stats.h from summaries that are taken where
+// the numbers are at hand. Nothing here changes what is trained.
+//
+// Every layer with parameters has a record, in order from the input's side, with the network's name for it.
+// A dense layer's activations are those of the block that it begins (struct layer's `observed`), dropout
+// excluded; they are saturated where that block's activation is flat (activation.h).
+// Thread safety: one thread, as the network.
+#ifndef NABLA_TRAIN_TELEMETRY_H
+#define NABLA_TRAIN_TELEMETRY_H
+
+#include "base/stats.h"
+#include "train/network.h"
+
+struct telemetry;
+
+// What the trainer knows of a step beside the network itself. NaN for validation figures that are not due.
+struct telemetry_step {
+    uint64_t step;
+    double loss, accuracy, learning_rate;
+    double validation_loss, validation_accuracy;
+    bool validated;
+    double samples_per_second;
+};
+
+enum nabla_code telemetry_new(const struct network *network, struct telemetry **ret, struct nabla_error *err);
+void telemetry_free(struct telemetry *telemetry);
+
+// In a recorded step, after network_forward: looks at the outputs.
+void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows);
+// The summaries for network_update in a recorded step.
+struct update_summary *telemetry_updates(struct telemetry *telemetry, uint64_t step);
+// After network_update: the record, valid until the next call.
+const struct step_record *telemetry_record(struct telemetry *telemetry, const struct telemetry_step *step);
+
+#endif

@@ -1,0 +1,116 @@
+#include "train/train_data.h"
+
+#include "base/size.h"
+#include "train/spec_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum nabla_code copy_features(struct train_data *data, const struct train_spec *spec,
+                                     struct nabla_error *err)
+{
+    const struct dataset *source = data->source;
+    data->features = size_alloc(source->rows, source->columns, sizeof *data->features);
+    if (!data->features)
+        return nabla_fail_memory(err, "the training data");
+    memcpy(data->features, source->features, source->rows * source->columns * sizeof *data->features);
+    if (!spec->standardize)
+        return NABLA_OK;
+    enum nabla_code code =
+        standardizer_fit(source, data->split.train, data->split.train_count, &data->standardizer, err);
+    if (code != NABLA_OK)
+        return code;
+    data->standardized = true;
+    struct dataset copy = *source; // everything but the features is the source's own
+    copy.features = data->features;
+    standardizer_apply(&data->standardizer, &copy);
+    return NABLA_OK;
+}
+
+// n / (classes · n_c) over the training rows, as scikit-learn's "balanced"; a class without rows weighs 0.
+static void balance(struct train_data *data)
+{
+    const size_t classes = data->source->classes;
+    for (size_t i = 0; i < data->split.train_count; i++)
+        data->class_weights[data->source->ids[data->split.train[i]]] += 1;
+    for (size_t c = 0; c < classes; c++)
+        if (data->class_weights[c] > 0)
+            data->class_weights[c] =
+                (double)data->split.train_count / ((double)classes * data->class_weights[c]);
+}
+
+static enum nabla_code weigh_classes(struct train_data *data, const struct train_spec *spec,
+                                     struct nabla_error *err)
+{
+    const size_t classes = data->source->classes;
+    if (!spec->class_weights_balanced && spec->class_weight_count == 0)
+        return NABLA_OK;
+    data->class_weights = size_alloc(classes, 1, sizeof *data->class_weights);
+    if (!data->class_weights)
+        return nabla_fail_memory(err, "the class weights");
+    if (spec->class_weights_balanced)
+        balance(data);
+    else
+        memcpy(data->class_weights, spec->class_weights, classes * sizeof *data->class_weights);
+    return NABLA_OK;
+}
+
+static enum nabla_code order_rows(struct train_data *data, struct nabla_error *err)
+{
+    data->order = size_alloc(data->split.train_count, 1, sizeof *data->order);
+    if (!data->order)
+        return nabla_fail_memory(err, "the order of rows");
+    memcpy(data->order, data->split.train, data->split.train_count * sizeof *data->order);
+    return NABLA_OK;
+}
+
+enum nabla_code train_data_new(const struct train_spec *spec, const struct dataset *dataset,
+                               struct train_data **ret, struct nabla_error *err)
+{
+    struct train_data *data = calloc(1, sizeof *data);
+    if (!data)
+        return nabla_fail_memory(err, "the training data");
+    data->source = dataset;
+    enum nabla_code code = spec_split(spec, dataset, &data->split, err);
+    if (code == NABLA_OK)
+        code = copy_features(data, spec, err);
+    if (code == NABLA_OK)
+        code = weigh_classes(data, spec, err);
+    if (code == NABLA_OK)
+        code = order_rows(data, err);
+    if (code != NABLA_OK) {
+        train_data_free(data);
+        return code;
+    }
+    *ret = data;
+    return NABLA_OK;
+}
+
+void train_data_free(struct train_data *data)
+{
+    if (!data)
+        return;
+    free(data->order);
+    free(data->class_weights);
+    free(data->features);
+    if (data->standardized)
+        standardizer_free(&data->standardizer);
+    split_free(&data->split);
+    free(data);
+}
+
+void train_data_shuffle(struct train_data *data, struct random *random)
+{
+    memcpy(data->order, data->split.train, data->split.train_count * sizeof *data->order);
+    random_shuffle(random, data->order, data->split.train_count);
+}
+
+void train_data_gather(const struct train_data *data, const size_t *rows, size_t count, float *features,
+                       int64_t *ids)
+{
+    const size_t columns = data->source->columns;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(features + i * columns, data->features + rows[i] * columns, columns * sizeof *features);
+        ids[i] = data->source->ids[rows[i]];
+    }
+}

@@ -1,0 +1,210 @@
+// Every layer's gradient against central differences, in double: the engine's own sources, compiled for
+// double.
+#include "tests/engine_double.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { LAYERS_MAX = 8, INPUTS = 5, ROWS = 7, CLASSES = 4 };
+
+static struct layer_spec dense(size_t units)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_DENSE);
+    layer.units = units;
+    return layer;
+}
+
+static struct layer_spec dense_without_bias(size_t units)
+{
+    struct layer_spec layer = dense(units);
+    layer.use_bias = false;
+    return layer;
+}
+
+static struct layer_spec batch_norm(void)
+{
+    return layer_defaults(LAYER_TYPE_BATCH_NORM);
+}
+
+static struct layer_spec activation(enum activation function)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_ACTIVATION);
+    layer.activation = function;
+    return layer;
+}
+
+static struct layer_spec dropout(double rate)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_DROPOUT);
+    layer.rate = rate;
+    return layer;
+}
+
+// What the network's outputs are reduced to: a fixed linear form, or the cross-entropy of the rows' classes.
+enum objective { LINEAR_FORM, CROSS_ENTROPY };
+
+struct setting {
+    struct network *network;
+    struct train_spec spec;
+    enum objective objective;
+    double coefficients[ROWS * 16];
+    int64_t ids[ROWS];
+};
+
+static double linear_form(const struct setting *setting, const double *output, double *gradient)
+{
+    const size_t count = ROWS * setting->network->outputs;
+    double value = 0;
+    for (size_t i = 0; i < count; i++)
+        value += setting->coefficients[i] * output[i];
+    memcpy(gradient, setting->coefficients, count * sizeof *gradient);
+    return value;
+}
+
+static double cross_entropy(const struct setting *setting, const double *output, double *gradient)
+{
+    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+    struct nabla_loss_batch batch = {.dtype = NABLA_FLOAT64,
+                                     .rows = ROWS,
+                                     .classes = setting->network->outputs,
+                                     .scores = output,
+                                     .ids = setting->ids};
+    struct nabla_loss_result result = {.gradient = gradient};
+    struct nabla_error err;
+    assert_int_equal(nabla_loss_compute(&loss, &batch, &result, &err), NABLA_OK);
+    return result.loss;
+}
+
+// The objective at the network's present parameters; leaves its gradient for network_backward. The dropout
+// draws the same mask each time.
+static double objective(struct setting *setting)
+{
+    setting->network->random = random_new(3, 3);
+    const double *output = network_forward(setting->network, ROWS, NETWORK_TRAIN);
+    double *gradient = network_loss_gradient(setting->network);
+    return setting->objective == LINEAR_FORM ? linear_form(setting, output, gradient)
+                                             : cross_entropy(setting, output, gradient);
+}
+
+static void setting_open(struct setting *setting, const struct layer_spec *layers, enum objective objective)
+{
+    struct nabla_error err;
+    *setting = (struct setting){.spec = spec_defaults(), .objective = objective};
+    for (size_t i = 0; i < LAYERS_MAX && (layers[i].units || layers[i].type != LAYER_TYPE_DENSE); i++)
+        assert_int_equal(spec_add_layer(&setting->spec, &layers[i], &err), NABLA_OK);
+    assert_int_equal(network_new(&setting->spec, INPUTS, ROWS, &setting->network, &err), NABLA_OK);
+    struct random random = random_new(11, 1);
+    network_initialize(setting->network, &random);
+    for (size_t i = 0; i < ROWS * INPUTS; i++)
+        setting->network->input[i] = random_normal(&random);
+    for (size_t i = 0; i < ROWS * setting->network->outputs; i++)
+        setting->coefficients[i] = random_normal(&random);
+    for (size_t i = 0; i < ROWS; i++)
+        setting->ids[i] = (int64_t)(i % setting->network->outputs);
+    // Off their starting values, where gamma = 1 and beta = 0 would hide mistakes.
+    for (size_t i = 0; i < setting->network->trained_count; i++) {
+        struct layer *layer = &setting->network->layers[setting->network->trained[i]];
+        for (size_t j = 0; j < layer->size.parameters; j++)
+            layer->parameters[j] += 0.3 * random_normal(&random);
+    }
+}
+
+static void setting_close(struct setting *setting)
+{
+    network_free(setting->network);
+    spec_free(&setting->spec);
+}
+
+static double central_difference(struct setting *setting, double *parameter)
+{
+    const double h = 1e-5, kept = *parameter;
+    *parameter = kept + h;
+    double above = objective(setting);
+    *parameter = kept - h;
+    double below = objective(setting);
+    *parameter = kept;
+    return (above - below) / (2 * h);
+}
+
+static void check_gradients(struct setting *setting, const char *comment)
+{
+    objective(setting);
+    network_backward(setting->network, ROWS);
+    double largest = 0;
+    for (size_t i = 0; i < setting->network->trained_count; i++) {
+        struct layer *layer = &setting->network->layers[setting->network->trained[i]];
+        for (size_t j = 0; j < layer->size.parameters; j++) {
+            double wanted = central_difference(setting, &layer->parameters[j]), got = layer->gradient[j];
+            if (!(fabs(got - wanted) <= 2e-8 * fmax(1, fabs(wanted))))
+                fail_msg("%s: %s[%zu]: %.12g, but differences give %.12g", comment, layer->name, j, got,
+                         wanted);
+            largest = fmax(largest, fabs(got));
+        }
+    }
+    assert_true(largest > 1e-3); // or nothing was tested
+}
+
+static void each_gradient_equals_its_central_difference(void **state)
+{
+    (void)state;
+    const struct {
+        const char *comment;
+        enum objective objective;
+        struct layer_spec layers[LAYERS_MAX];
+    } cases[] = {
+        {"one dense layer", LINEAR_FORM, {dense(3)}},
+        {"two dense layers: the gradient of an input", LINEAR_FORM, {dense(6), dense(3)}},
+        {"no bias", LINEAR_FORM, {dense_without_bias(6), dense_without_bias(3)}},
+        {"linear", LINEAR_FORM, {dense(6), activation(ACTIVATION_LINEAR), dense(2)}},
+        {"sigmoid", LINEAR_FORM, {dense(6), activation(ACTIVATION_SIGMOID)}},
+        {"tanh", LINEAR_FORM, {dense(6), activation(ACTIVATION_TANH)}},
+        {"relu", LINEAR_FORM, {dense(6), activation(ACTIVATION_RELU)}},
+        {"batch_norm first", LINEAR_FORM, {batch_norm(), dense(3)}},
+        {"batch_norm", LINEAR_FORM, {dense(6), batch_norm()}},
+        {"dropout", LINEAR_FORM, {dense(6), dropout(0.4), dense(3)}},
+        {"dropout before anything is trained", LINEAR_FORM, {dropout(0.4), dense(3)}},
+        {"activation twice",
+         LINEAR_FORM,
+         {dense(6), activation(ACTIVATION_TANH), activation(ACTIVATION_SIGMOID), dense(2)}},
+        {"softmax regression", CROSS_ENTROPY, {dense(CLASSES)}},
+        {"deep sigmoid",
+         CROSS_ENTROPY,
+         {dense(9), activation(ACTIVATION_SIGMOID), dense(8), activation(ACTIVATION_SIGMOID), dense(7),
+          activation(ACTIVATION_SIGMOID), dense(CLASSES)}},
+        {"all kinds",
+         CROSS_ENTROPY,
+         {dense(9), batch_norm(), activation(ACTIVATION_RELU), dropout(0.3), dense(8),
+          activation(ACTIVATION_TANH), batch_norm(), dense(CLASSES)}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct setting setting;
+        setting_open(&setting, cases[i].layers, cases[i].objective);
+        check_gradients(&setting, cases[i].comment);
+        setting_close(&setting);
+    }
+}
+
+static void a_bias_before_batch_norm_has_no_gradient(void **state)
+{
+    (void)state;
+    struct setting setting;
+    setting_open(&setting, (struct layer_spec[LAYERS_MAX]){dense(6), batch_norm(), dense(2)}, LINEAR_FORM);
+    objective(&setting);
+    network_backward(setting.network, ROWS);
+    const double *bias_gradient = setting.network->layers[0].gradient + INPUTS * 6;
+    for (size_t j = 0; j < 6; j++)
+        assert_true(fabs(bias_gradient[j]) < 1e-13);
+    setting_close(&setting);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_gradient_equals_its_central_difference),
+        cmocka_unit_test(a_bias_before_batch_norm_has_no_gradient),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
