@@ -19,6 +19,7 @@ enum { PING_MS = 15000, EVENTS_MAX_BYTES = 1 << 20 };
 struct events {
     struct store *store;
     char job[TOKEN_ID_SIZE];
+    enum job_executor executor;
     uint64_t told;         // the last revision told
     struct buffer pending; // written, not yet pulled
     size_t pulled;         // bytes of it that were
@@ -33,6 +34,27 @@ static void events_close(void *context)
     free(events);
 }
 
+// The state that an entry of the log leaves the job in.
+static enum job_state entry_state(const struct events *events, const char *entry)
+{
+    static const struct {
+        const char *entry;
+        enum job_state state;
+    } entries[] = {
+        {"created", JOB_QUEUED},           {"requeued", JOB_QUEUED},         {"resumed", JOB_QUEUED},
+        {"cancel_requested", JOB_RUNNING}, {"pause_requested", JOB_RUNNING}, {"started", JOB_RUNNING},
+    };
+    int named = job_state_find(entry); // "paused", "succeeded", …
+    if (named >= 0)
+        return (enum job_state)named;
+    if (events->executor == JOB_CLIENT) // is never queued
+        return JOB_RUNNING;
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+        if (strcmp(entries[i].entry, entry) == 0)
+            return entries[i].state;
+    return JOB_RUNNING;
+}
+
 static enum nabla_code tell_entry(void *context, const struct job_log_entry *entry)
 {
     struct events *events = context;
@@ -41,8 +63,9 @@ static enum nabla_code tell_entry(void *context, const struct job_log_entry *ent
                   "id: %" PRIu64 "\nevent: state\ndata: {\"revision\":%" PRIu64 ",\"at\":", entry->revision,
                   entry->revision);
     encode_time(entry->at_ms, out);
-    buffer_format(out, ",\"event\":\"%s\",\"detail\":", entry->event);
-    buffer_json_string(out, entry->detail);
+    buffer_format(out, ",\"event\":\"%s\",\"state\":\"%s\",\"detail\":", entry->event,
+                  job_state_name(entry_state(events, entry->event)));
+    buffer_json_string(out, entry->detail ? entry->detail : "");
     buffer_text(out, "}\n\n");
     events->told = entry->revision;
     return NABLA_OK;
@@ -123,7 +146,8 @@ static bool last_event_read(const struct api_call *call, uint64_t *ret, struct a
     return true;
 }
 
-static void answer_stream(const struct api_call *call, uint64_t told, struct api_answer *ret)
+static void answer_stream(const struct api_call *call, const struct job *job, uint64_t told,
+                          struct api_answer *ret)
 {
     struct events *events = malloc(sizeof *events);
     if (!events) {
@@ -131,10 +155,11 @@ static void answer_stream(const struct api_call *call, uint64_t told, struct api
         return;
     }
     *events = (struct events){.store = call->api->options.store,
+                              .executor = job->executor,
                               .told = told,
                               .pending = buffer_new(EVENTS_MAX_BYTES),
                               .ping_ms = clock_monotonic_ms() + PING_MS};
-    snprintf(events->job, sizeof events->job, "%s", call->params[0]);
+    snprintf(events->job, sizeof events->job, "%s", job->id);
     buffer_text(&events->pending, "retry: 2000\n\n");
     answer_begin(ret, 200, media_name(MEDIA_EVENT_STREAM));
     answer_header(ret, "Cache-Control", "no-store");
@@ -154,10 +179,9 @@ void handle_job_events(struct api_call *call, struct api_answer *ret)
         answer_error(ret, call, &err);
         return;
     }
-    bool nothing_left = job_state_is_final(job->state) && told >= job->revision;
-    job_free(job);
-    if (nothing_left)
+    if (job_state_is_final(job->state) && told >= job->revision)
         answer_begin(ret, 204, NULL); // tells an EventSource not to come back
     else
-        answer_stream(call, told, ret);
+        answer_stream(call, job, told, ret);
+    job_free(job);
 }
