@@ -148,25 +148,13 @@ static enum nabla_code read_list(struct walk *walk, struct bulk *bulk, enum json
     return code ? code : read_entries(walk, bulk, 0, false, list, &bulk->rows);
 }
 
-static enum nabla_code read_array(struct walk *walk, struct bulk *bulk)
-{
-    struct growing list = {0};
-    enum json_token token;
-    enum nabla_code code = json_next(&walk->reader, &token, walk->err);
-    if (!code)
-        code = token == JSON_ARRAY_BEGIN ? read_rows(walk, bulk, &list) : read_list(walk, bulk, token, &list);
-    bulk->values = list.values;
-    return code;
-}
-
 // ---- the walk ----
 
-// Copies the value that starts at the newest token, already read.
-static enum nabla_code copy_opened(struct walk *walk, enum json_token token)
+// Copies what began at `begin`, of which `open` brackets are open still.
+static enum nabla_code copy_rest(struct walk *walk, const char *begin, unsigned open)
 {
-    const char *begin = walk->reader.token;
-    unsigned open = token == JSON_OBJECT_BEGIN || token == JSON_ARRAY_BEGIN ? 1 : 0;
     while (open > 0) {
+        enum json_token token;
         enum nabla_code code = json_next(&walk->reader, &token, walk->err);
         if (code)
             return code;
@@ -179,34 +167,70 @@ static enum nabla_code copy_opened(struct walk *walk, enum json_token token)
     return NABLA_OK;
 }
 
+// Copies the value that starts at the newest token.
+static enum nabla_code copy_opened(struct walk *walk, enum json_token token)
+{
+    bool opens = token == JSON_OBJECT_BEGIN || token == JSON_ARRAY_BEGIN;
+    return copy_rest(walk, walk->reader.token, opens ? 1 : 0);
+}
+
+static bool is_text(const struct walk *walk, enum json_token token)
+{
+    double value;
+    const struct buffer *text = &walk->reader.string;
+    return token == JSON_STRING &&
+           !(text->data && number_read_word(text->data, text->data + text->size, &value));
+}
+
+// A list of texts is no bulk: it stays in the document.
+static enum nabla_code lift_array(struct walk *walk, struct bulk *bulk)
+{
+    struct growing list = {0};
+    enum json_token token;
+    const char *begin = walk->reader.token;
+    enum nabla_code code = json_next(&walk->reader, &token, walk->err);
+    if (code)
+        return code;
+    if (is_text(walk, token)) {
+        bulk->shape = BULK_OTHER;
+        return copy_rest(walk, begin, 1);
+    }
+    code = token == JSON_ARRAY_BEGIN ? read_rows(walk, bulk, &list) : read_list(walk, bulk, token, &list);
+    bulk->values = list.values;
+    buffer_text(walk->rest, "null");
+    return code;
+}
+
+static enum nabla_code lift_number(struct walk *walk, struct bulk *bulk, enum json_token token)
+{
+    struct growing one = {0};
+    double value;
+    enum nabla_code code = token_number(walk, token, &value);
+    if (code) {
+        snprintf(walk->err->pointer, sizeof walk->err->pointer, "%s", bulk->pointer);
+        return code;
+    }
+    code = push(walk, &one, value);
+    bulk->shape = BULK_SCALAR;
+    bulk->rows = bulk->columns = 1;
+    bulk->values = one.values;
+    buffer_text(walk->rest, "null");
+    return code;
+}
+
 static enum nabla_code lift(struct walk *walk, struct bulk *bulk)
 {
     enum json_token token;
     enum nabla_code code = json_next(&walk->reader, &token, walk->err);
     if (code)
         return code;
-    if (token == JSON_ARRAY_BEGIN) {
-        code = read_array(walk, bulk);
-    } else if (token == JSON_NUMBER || (token == JSON_STRING && walk->reader.string.size > 0)) {
-        struct growing one = {0};
-        double value;
-        bool is_number = token_number(walk, token, &value) == NABLA_OK;
-        if (!is_number && token == JSON_NUMBER) {
-            snprintf(walk->err->pointer, sizeof walk->err->pointer, "%s", bulk->pointer);
-            return NABLA_INVALID;
-        }
-        bulk->shape = is_number ? BULK_SCALAR : BULK_OTHER;
-        if (!is_number)
-            return copy_opened(walk, token);
-        bulk->rows = bulk->columns = 1;
-        code = push(walk, &one, value);
-        bulk->values = one.values;
-    } else if (token != JSON_NULL) {
+    if (token == JSON_ARRAY_BEGIN)
+        return lift_array(walk, bulk);
+    if (token == JSON_NUMBER || (token == JSON_STRING && !is_text(walk, token)))
+        return lift_number(walk, bulk, token);
+    if (token != JSON_NULL)
         bulk->shape = BULK_OTHER;
-        return copy_opened(walk, token);
-    }
-    buffer_text(walk->rest, "null");
-    return code;
+    return copy_opened(walk, token);
 }
 
 static struct bulk *bulk_at(const struct walk *walk, const char *pointer)
@@ -280,16 +304,13 @@ static enum nabla_code walk_object(struct walk *walk, const char *pointer)
     return NABLA_OK;
 }
 
-// The document's own size is what "max_document" limits.
-static enum nabla_code check_rest(struct walk *walk)
+// The document's own size is what "max_document" limits, a text in it included.
+static enum nabla_code fail_limit(const struct walk *walk)
 {
-    if (walk->rest->failed == NABLA_LIMIT)
-        return nabla_fail(
-            walk->err, NABLA_LIMIT, NULL,
-            "the document without its lists of numbers is larger than the limit max_document of "
-            "%zu bytes",
-            walk->rest->limit);
-    return buffer_status(walk->rest, "the document", walk->err);
+    return nabla_fail(walk->err, NABLA_LIMIT, NULL,
+                      "the document without its lists of numbers is larger than the limit max_document of "
+                      "%zu bytes",
+                      walk->rest->limit);
 }
 
 static enum nabla_code walk_document(struct walk *walk)
@@ -306,7 +327,7 @@ static enum nabla_code walk_document(struct walk *walk)
         return code;
     if (!is_object)
         return nabla_fail(walk->err, NABLA_INVALID, NULL, "the document must be a JSON object");
-    return check_rest(walk);
+    return buffer_status(walk->rest, "the document", walk->err);
 }
 
 // Words that other languages write for numbers that JSON lacks, where the reader stumbled.
@@ -355,6 +376,8 @@ enum nabla_code bulk_lift(const char *text, size_t size, struct bulk *bulks, siz
     enum nabla_code code = walk_document(&walk);
     if (code == NABLA_MALFORMED)
         name_the_fix(&walk);
+    else if (code == NABLA_LIMIT)
+        code = fail_limit(&walk);
     if (code)
         bulk_free(bulks, bulk_count);
     json_close(&walk.reader);

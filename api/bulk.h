@@ -13,7 +13,7 @@ enum bulk_shape {
     BULK_SCALAR, // one number
     BULK_LIST,   // [n]
     BULK_ROWS,   // [rows][columns], all rows of the same length
-    BULK_OTHER   // anything else (e.g. "balanced"): left in the document
+    BULK_OTHER   // anything else ("balanced", a list of texts): left in the document
 };
 
 // A place to lift from. In: pointer. Out: the rest; values belong to the caller (free).
