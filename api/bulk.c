@@ -304,16 +304,13 @@ static enum nabla_code walk_object(struct walk *walk, const char *pointer)
     return NABLA_OK;
 }
 
-// The document's own size is what "max_document" limits.
-static enum nabla_code check_rest(struct walk *walk)
+// The document's own size is what "max_document" limits, a text in it included.
+static enum nabla_code fail_limit(const struct walk *walk)
 {
-    if (walk->rest->failed == NABLA_LIMIT)
-        return nabla_fail(
-            walk->err, NABLA_LIMIT, NULL,
-            "the document without its lists of numbers is larger than the limit max_document of "
-            "%zu bytes",
-            walk->rest->limit);
-    return buffer_status(walk->rest, "the document", walk->err);
+    return nabla_fail(walk->err, NABLA_LIMIT, NULL,
+                      "the document without its lists of numbers is larger than the limit max_document of "
+                      "%zu bytes",
+                      walk->rest->limit);
 }
 
 static enum nabla_code walk_document(struct walk *walk)
@@ -330,7 +327,7 @@ static enum nabla_code walk_document(struct walk *walk)
         return code;
     if (!is_object)
         return nabla_fail(walk->err, NABLA_INVALID, NULL, "the document must be a JSON object");
-    return check_rest(walk);
+    return buffer_status(walk->rest, "the document", walk->err);
 }
 
 // Words that other languages write for numbers that JSON lacks, where the reader stumbled.
@@ -379,6 +376,8 @@ enum nabla_code bulk_lift(const char *text, size_t size, struct bulk *bulks, siz
     enum nabla_code code = walk_document(&walk);
     if (code == NABLA_MALFORMED)
         name_the_fix(&walk);
+    else if (code == NABLA_LIMIT)
+        code = fail_limit(&walk);
     if (code)
         bulk_free(bulks, bulk_count);
     json_close(&walk.reader);

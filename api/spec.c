@@ -16,6 +16,8 @@ void job_spec_free(struct job_spec *spec)
     *spec = (struct job_spec){0};
 }
 
+enum { DOCUMENT_SLACK = 64 }; // a lifted array may be shorter than the null in its place
+
 // "/training/epochs: must be …; /model: is missing", as many as fit.
 static enum nabla_code problems_fail(const struct problems *problems, struct nabla_error *err)
 {
@@ -37,7 +39,7 @@ enum nabla_code spec_from_json(const char *text, size_t size, const struct datas
     struct problems problems = {0};
     job_spec_bulks(bulks);
     *ret = (struct job_spec){0};
-    enum nabla_code code = document_read(text, size, size, bulks, 2, &root, err);
+    enum nabla_code code = document_read(text, size, size + DOCUMENT_SLACK, bulks, 2, &root, err);
     if (code)
         return code;
     job_spec_decode(root, bulks, limits, &problems, ret);
