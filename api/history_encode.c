@@ -1,6 +1,5 @@
 #include "api/history_encode.h"
 
-#include "api/text.h"
 #include "api/write.h"
 #include "base/number.h"
 #include "base/size.h"
@@ -169,7 +168,7 @@ void history_encode_layers(const struct history *history, struct buffer *ret)
         for (to = from; to < history->count && history->points[to].layer == layer;)
             to++;
         buffer_format(ret, "%s{\"index\":%u,\"name\":", from ? "," : "", layer);
-        text_write_json(ret, layer_name(history, layer));
+        buffer_json_string(ret, layer_name(history, layer));
         encode_table(history, from, to, ret);
         buffer_char(ret, '}');
     }
