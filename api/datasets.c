@@ -219,6 +219,13 @@ static void answer_csv(const struct api_call *call, const struct dataset_row *ro
     dataset_free(dataset);
 }
 
+// CSV is for those who ask for it by name; whoever takes anything gets the file as it is.
+static bool wants_csv(const struct api_call *call)
+{
+    const char *accept = call_header(call, "Accept");
+    return call->accept == MEDIA_CSV && accept && strcasestr(accept, "text/");
+}
+
 void handle_datasets_data(struct api_call *call, struct api_answer *ret)
 {
     struct nabla_error err = {0};
@@ -227,7 +234,7 @@ void handle_datasets_data(struct api_call *call, struct api_answer *ret)
         answer_error(ret, call, &err);
         return;
     }
-    if (call->accept == MEDIA_CSV)
+    if (wants_csv(call))
         answer_csv(call, row, ret);
     else
         answer_file(call, row, ret);

@@ -110,7 +110,7 @@ static const struct {
      "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"nesterov\":false}"},
     {"Adam is the default, epsilon spelled out", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"optimizer\":{\"type\":\"adam\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.999,\"epsilon\":"
-     "1e-7,"
+     "1e-07,"
      "\"epsilon_placement\":\"uncorrected\"}"},
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
