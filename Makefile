@@ -153,7 +153,7 @@ SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
 
 # Objects stay, also those that only lead to a test.
-.SECONDARY:
+.SECONDARY: $(TESTS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
 
 .PHONY: packages-present
 packages-present:
@@ -162,11 +162,11 @@ packages-present:
 .PHONY: objects
 objects: $(ALL_OBJECTS)
 
-$(BUILD)/%.o: %.c | packages-present
+$(BUILD)/%.o: %.c Makefile | packages-present
 	@mkdir -p $(@D)
 	$(call SAY,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/%.o: %.cc | packages-present
+$(BUILD)/%.o: %.cc Makefile | packages-present
 	@mkdir -p $(@D)
 	$(call SAY,CXX,$<)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -c -o $@ $<
 
@@ -189,9 +189,14 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ALL_OBJECTS)
 
 # libnabla is one relocatable object: what NABLA_API functions reach, every other name made local or dropped, so that
 # neither library can collide with its user's names or needs a package that the public functions do not use.
-$(BUILD)/libnabla.o: $(LIB_OBJECTS)
-	$(call SAY,LD,$@)$(CC) $(SANITIZE) -r -nostdlib -Wl,--gc-sections,--gc-keep-exported -o $@ $^
-	@objcopy --localize-hidden --strip-unneeded $@
+# (-fvisibility alone is not enough: gcc exports the resolvers of target_clones.)
+$(BUILD)/libnabla.symbols: $(addprefix lib/,$(PUBLIC_HEADERS))
+	@mkdir -p $(@D)
+	@sed -n -E 's/^NABLA_API [^(]*[ *]([a-z0-9_]+)\(.*/\1/p' $^ >$@
+
+$(BUILD)/libnabla.o: $(LIB_OBJECTS) $(BUILD)/libnabla.symbols
+	$(call SAY,LD,$@)$(CC) $(SANITIZE) -r -nostdlib -Wl,--gc-sections $$(sed 's/^/-Wl,-u,/' $(lastword $^)) -o $@ $(LIB_OBJECTS)
+	@objcopy --keep-global-symbols=$(lastword $^) --strip-unneeded $@
 
 $(BUILD)/libnabla.a: $(BUILD)/libnabla.o
 	$(call SAY,AR,$@)rm -f $@ && $(AR) rcs $@ $<

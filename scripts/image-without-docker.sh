@@ -79,7 +79,7 @@ run_image() {
     kill -TERM "${children[0]}"
     wait "$server" || status=$?
     echo "stopped in $((SECONDS - stopped)) s, exit status $status"
-    [[ $status -eq 0 && $((SECONDS - stopped)) -le 8 ]] && grep -q '"loss": *0\.44929' <<<"$answer"
+    [[ $status -eq 0 && $((SECONDS - stopped)) -le 8 ]] && grep -q '"loss": *0\.44931' <<<"$answer"
 }
 
 prove() {

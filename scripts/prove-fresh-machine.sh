@@ -54,7 +54,7 @@ ask_and_interrupt() {
     wait "$group" || status=$?
     cat "$work/log"
     printf '%s\nexit status %d\n' "$answer" "$status"
-    grep -q '"loss": *0\.44929' <<<"$answer"
+    grep -q '"loss": *0\.44931' <<<"$answer"
 }
 
 make_run() {
