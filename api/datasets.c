@@ -39,7 +39,7 @@ static void document_decode(const json_t *root, struct bulk *bulks, struct uploa
     struct dataset_source source = {0};
     struct nabla_error err = {0};
     struct fields fields = fields_begin(root, "", problems);
-    if (!name_set(upload, fields_text(&fields, "name", upload->name)))
+    if (fields_has(&fields, "name") && !name_set(upload, fields_text(&fields, "name", "")))
         fields_problem(&fields, "name", "is longer than %d bytes", NAME_MAX_BYTES);
     dataset_source_decode(&fields, bulks, &upload->limits, &source);
     fields_end(&fields);
@@ -219,6 +219,13 @@ static void answer_csv(const struct api_call *call, const struct dataset_row *ro
     dataset_free(dataset);
 }
 
+// CSV is for those who ask for it by name; whoever takes anything gets the file as it is.
+static bool wants_csv(const struct api_call *call)
+{
+    const char *accept = call_header(call, "Accept");
+    return call->accept == MEDIA_CSV && accept && strcasestr(accept, "text/");
+}
+
 void handle_datasets_data(struct api_call *call, struct api_answer *ret)
 {
     struct nabla_error err = {0};
@@ -227,7 +234,7 @@ void handle_datasets_data(struct api_call *call, struct api_answer *ret)
         answer_error(ret, call, &err);
         return;
     }
-    if (call->accept == MEDIA_CSV)
+    if (wants_csv(call))
         answer_csv(call, row, ret);
     else
         answer_file(call, row, ret);

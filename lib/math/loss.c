@@ -1,6 +1,7 @@
 // The driver: checks, then row by row widens, computes, scales and stores. See loss_row.h for the design.
 #include "math/loss.h"
 #include "base/size.h"
+#include "math/loss_fast.h"
 #include "math/loss_row.h"
 
 #include <math.h>
@@ -44,6 +45,14 @@ static void totals_add_squares(struct loss_totals *totals, const double *gradien
         sum += g * g;
     }
     totals->squares += sum;
+}
+
+// The same for a row whose squares are known and tame.
+static void totals_add_square(struct loss_totals *totals, double squares)
+{
+    if (totals->squares == 0)
+        totals->squares_scale = 1;
+    totals->squares += squares / totals->squares_scale / totals->squares_scale;
 }
 
 static double largest_magnitude(const double *values, size_t count)
@@ -242,44 +251,128 @@ static void result_finish(const struct loss_plan *plan, const struct loss_totals
         ret->loss = sum;
 }
 
-// Carves the row's arrays out of one block of LOSS_ARRAYS × classes.
-static struct loss_row row_carve(double *block, size_t classes)
+// A call at work. The careful path's arrays are made when a row first needs them.
+struct loss_run {
+    const struct loss_plan *plan;
+    const struct loss_fast_kernel *kernel;
+    struct nabla_loss_result *ret;
+    struct loss_totals totals;
+    struct loss_row row;
+    double *block;
+};
+
+// One block of LOSS_ARRAYS × classes: `stack` where it is large enough.
+static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nabla_error *err)
 {
-    return (struct loss_row){.classes = classes,
-                             .scores = block,
-                             .targets = block + classes,
-                             .probabilities = block + 2 * classes,
-                             .complements = block + 3 * classes,
-                             .logs = block + 4 * classes,
-                             .gradient = block + 5 * classes,
-                             .carried = block + 6 * classes,
-                             .mass = block + 7 * classes};
+    size_t classes = run->plan->batch->classes;
+    double *block = stack;
+    if (run->row.classes)
+        return NABLA_OK;
+    if (classes > LOSS_STACK_CLASSES)
+        block = run->block = size_alloc(classes, LOSS_ARRAYS, sizeof *block);
+    if (!block)
+        return nabla_fail_memory(err, "a row's scratch space");
+    run->row = (struct loss_row){.classes = classes,
+                                 .scores = block,
+                                 .targets = block + classes,
+                                 .probabilities = block + 2 * classes,
+                                 .complements = block + 3 * classes,
+                                 .logs = block + 4 * classes,
+                                 .gradient = block + 5 * classes,
+                                 .carried = block + 6 * classes,
+                                 .mass = block + 7 * classes};
+    return NABLA_OK;
 }
 
-enum nabla_code nabla_loss_compute(const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
-                                   struct nabla_loss_result *ret, struct nabla_error *err)
+static bool fast_applies(const struct loss_plan *plan)
+{
+    const struct nabla_loss *loss = plan->loss;
+    return loss->type == NABLA_CROSS_ENTROPY && plan->batch->dtype == NABLA_FLOAT32 && plan->batch->ids &&
+           plan->path == PATH_LOGITS && loss->label_smoothing == 0 && loss->z_loss == 0 &&
+           loss->softcap == 0 && loss->temperature == 1;
+}
+
+// Beyond these a factor would leave float32's normal range on its way into the kernel.
+static bool factor_is_tame(double factor)
+{
+    return factor > 1e-20 && factor < 1e10;
+}
+
+// A counted row on the fast path: its weights are one factor. False when it is for the careful one.
+static bool row_compute_fast(struct loss_run *run, size_t index)
+{
+    const struct loss_plan *plan = run->plan;
+    const struct nabla_loss_batch *batch = plan->batch;
+    size_t label = loss_row_label(batch, index), offset = index * batch->classes;
+    double sample = loss_sample_weight(batch, index);
+    double weight = plan->loss->class_weights ? plan->loss->class_weights[label] : 1;
+    struct loss_fast_row row = {.scores = (const float *)batch->scores + offset,
+                                .classes = batch->classes,
+                                .label = label,
+                                .factor = gradient_factor(plan, sample * weight)};
+    row.gradient = run->ret->gradient ? (float *)run->ret->gradient + offset : NULL;
+    row.probabilities = run->ret->probabilities ? (float *)run->ret->probabilities + offset : NULL;
+    if (!factor_is_tame(row.factor) || !run->kernel->row(&row))
+        return false;
+    double value = row.loss * weight * sample;
+    totals_add_loss(&run->totals, value);
+    totals_add_square(&run->totals, row.squares * row.factor * row.factor);
+    run->totals.correct += row.correct;
+    row_store(run->ret->per_sample, NABLA_FLOAT32, index, &value, 1, 1);
+    if (run->ret->warnings) {
+        struct loss_row_facts facts = {.row = index,
+                                       .loss = row.loss * weight,
+                                       .gradient_max = row.complement * weight,
+                                       .logit_max = row.complement * weight,
+                                       .correct = row.correct,
+                                       .nonfinite = row.poisoned};
+        loss_warn_row(run->ret->warnings, &facts);
+    }
+    return true;
+}
+
+static enum nabla_code run_rows(struct loss_run *run, struct nabla_error *err)
+{
+    double stack[LOSS_ARRAYS * LOSS_STACK_CLASSES];
+    bool fast = run->kernel->row && fast_applies(run->plan);
+    for (size_t i = 0; i < run->plan->batch->rows; i++) {
+        if (fast && !loss_row_ignored(run->plan, i) && row_compute_fast(run, i))
+            continue;
+        if (run_carve(run, stack, err) != NABLA_OK)
+            return NABLA_NO_MEMORY;
+        row_compute(run->plan, i, &run->row, run->ret, &run->totals);
+    }
+    return NABLA_OK;
+}
+
+enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, const struct nabla_loss *loss,
+                                  const struct nabla_loss_batch *batch, struct nabla_loss_result *ret,
+                                  struct nabla_error *err)
 {
     struct loss_plan plan;
     enum nabla_code code = loss_plan_make(loss, batch, &plan, err);
     if (code != NABLA_OK)
         return code;
-    double stack[LOSS_ARRAYS * LOSS_STACK_CLASSES];
-    double *block = stack;
-    if (batch->classes > LOSS_STACK_CLASSES) {
-        block = size_alloc(batch->classes, LOSS_ARRAYS, sizeof *block);
-        if (!block)
-            return nabla_fail_memory(err, "a row's scratch space");
-    }
     if (ret->warnings)
         memset(ret->warnings, 0, NABLA_WARNING_COUNT * sizeof *ret->warnings);
-    struct loss_row row = row_carve(block, batch->classes);
-    struct loss_totals totals = {.squares_scale = 1};
-    for (size_t i = 0; i < batch->rows; i++)
-        row_compute(&plan, i, &row, ret, &totals);
+    struct loss_run run = {.plan = &plan, .kernel = kernel, .ret = ret, .totals = {.squares_scale = 1}};
+    code = run_rows(&run, err);
+    free(run.block);
+    if (code != NABLA_OK)
+        return code;
     if (ret->warnings)
         loss_warn_batch(&plan, ret->warnings);
-    result_finish(&plan, &totals, ret);
-    if (block != stack)
-        free(block);
+    result_finish(&plan, &run.totals, ret);
     return NABLA_OK;
+}
+
+enum nabla_code nabla_loss_compute(const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
+                                   struct nabla_loss_result *ret, struct nabla_error *err)
+{
+    return loss_compute_with(loss_fast_best(), loss, batch, ret, err);
+}
+
+const char *nabla_loss_kernel_name(void)
+{
+    return loss_fast_best()->name;
 }

@@ -120,6 +120,9 @@ NABLA_API enum nabla_code nabla_loss_compute(const struct nabla_loss *loss,
                                              const struct nabla_loss_batch *batch,
                                              struct nabla_loss_result *ret, struct nabla_error *err);
 
+// The kernels that this processor runs ("avx512", "avx2", "portable"): same name, same bits.
+NABLA_API const char *nabla_loss_kernel_name(void);
+
 // Names as the contract spells them ("cross_entropy", "keras_tf_sparse", "gradient_clipped"), by enum value;
 // the find functions return the value or -1.
 NABLA_API const char *nabla_loss_type_name(enum nabla_loss_type type);

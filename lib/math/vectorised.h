@@ -1,6 +1,7 @@
 // VECTORISED marks a function whose loops are worth whole vectors. It is compiled several times, for the
-// widest vectors that processors may have, and the loader picks; element by element the results are the same
-// on all of them, since no clone may contract or reorder what the source says.
+// widest vectors that processors may have, and the loader picks. Clones with fused multiply-add use it, so
+// bits may differ between kinds of processors, never between runs on one. Jump threading is off: it makes
+// branches of what should be selections.
 // Sanitizers run before the loader's choice can, and the gradient checks in double need no speed: they get
 // one plain copy.
 #ifndef NABLA_MATH_VECTORISED_H
@@ -9,7 +10,8 @@
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                \
     !defined(NABLA_REAL_DOUBLE)
 #define VECTORISED                                                                                           \
-    __attribute__((target_clones("avx512f", "avx2", "default"), optimize("O3", "no-math-errno")))
+    __attribute__((target_clones("avx512f", "arch=haswell", "default"),                                      \
+                   optimize("O3", "fp-contract=fast", "no-thread-jumps", "no-split-paths")))
 #else
 #define VECTORISED
 #endif

@@ -72,6 +72,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_LAYER_NAME] = "INSERT INTO layers (job, layer, name) VALUES (?, ?, ?)"
                        " ON CONFLICT DO UPDATE SET name = excluded.name WHERE name <> excluded.name",
     [SQL_LAYER_NAMES] = "SELECT layer, name FROM layers WHERE job = ? ORDER BY layer",
+    [SQL_LAYER_FROM] = "SELECT layer FROM layers WHERE job = ? AND layer >= ? ORDER BY layer LIMIT 1",
 
     [SQL_DATASET_INSERT] = "INSERT INTO datasets (id, sha256, name, row_count, features, classes, bytes,"
                            " description, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -35,6 +35,7 @@ enum sql_id {
 
     SQL_LAYER_NAME,
     SQL_LAYER_NAMES,
+    SQL_LAYER_FROM,
 
     SQL_DATASET_INSERT,
     SQL_DATASET_BY_ID,

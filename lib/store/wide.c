@@ -186,32 +186,26 @@ static void select_columns(struct buffer *sql, const struct wide_table *table)
         buffer_format(sql, ", r.%s", table->stats[i].name);
 }
 
-// Layer by layer, each from `since` on by the key: the cost follows the rows that are read, not those before.
+// One layer, from `since` on by the key: the cost follows the rows that are read, not those before.
 static char *make_by_step(const struct wide_table *table)
 {
     struct buffer sql = buffer_new(TEXT_LIMIT);
     select_columns(&sql, table);
-    if (table->layered)
-        buffer_format(&sql,
-                      " FROM layers AS l CROSS JOIN %s AS r ON r.job = l.job AND r.layer = l.layer"
-                      " WHERE l.job = ?1 AND l.layer BETWEEN ?2 AND ?3 AND r.step BETWEEN ?4 AND ?5"
-                      " ORDER BY l.layer, r.step LIMIT ?6",
-                      table->name);
-    else
-        buffer_format(&sql,
-                      " FROM %s AS r WHERE r.job = ?1 AND 0 BETWEEN ?2 AND ?3 AND r.step BETWEEN ?4 AND ?5"
-                      " ORDER BY r.step LIMIT ?6",
-                      table->name);
+    buffer_format(&sql,
+                  " FROM %s AS r WHERE r.job = ?1 AND %s = ?2 AND r.step BETWEEN ?3 AND ?4"
+                  " ORDER BY r.step LIMIT ?5",
+                  table->name, table->layered ? "r.layer" : "0");
     return buffer_steal(&sql, NULL);
 }
 
+// The plus signs keep the filters from choosing the key over the index by revision.
 static char *make_after(const struct wide_table *table)
 {
     struct buffer sql = buffer_new(TEXT_LIMIT);
     select_columns(&sql, table);
     buffer_format(&sql,
-                  " FROM %s AS r WHERE r.job = ?1 AND %s BETWEEN ?2 AND ?3 AND r.step BETWEEN ?4 AND ?5",
-                  table->name, table->layered ? "r.layer" : "0");
+                  " FROM %s AS r WHERE r.job = ?1 AND %s BETWEEN ?2 AND ?3 AND +r.step BETWEEN ?4 AND ?5",
+                  table->name, table->layered ? "+r.layer" : "0");
     if (table->layered)
         buffer_text(&sql, " AND (r.revision, r.layer, r.step) > (?7, ?8, ?9)"
                           " ORDER BY r.revision, r.layer, r.step LIMIT ?6");

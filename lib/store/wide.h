@@ -22,8 +22,8 @@ struct wide {
     const struct wide_table *table;
     unsigned bits[WIDE_STATS]; // the column of each statistic
     char *upsert;              // job, layer, step, revision, recorded, values
-    char *by_step;             // job, lowest layer, highest layer, since, until, limit
-    char *after;               // as by_step, then revision, layer, step of the cursor
+    char *by_step;             // job, layer, since, until, limit
+    char *after; // job, lowest and highest layer, since, until, limit; revision, layer, step of the cursor
 };
 
 // A table's fixed part. The network's table has no layer: its parameters for it are left out in `upsert`, and

@@ -1,0 +1,118 @@
+// The fast path with AVX2 and FMA.
+#include "math/loss_fast.h"
+
+#if defined(__x86_64__)
+#pragma GCC target("avx2,fma")
+#include <immintrin.h>
+#include <stdint.h>
+
+enum { LANES = 8 };
+#define vec __m256
+
+// The first `count` lanes: a window on ones followed by zeros.
+static inline __m256i first(size_t count)
+{
+    static const int32_t window[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(window + 8 - count));
+}
+
+static inline vec vec_all(float value)
+{
+    return _mm256_set1_ps(value);
+}
+
+static inline vec vec_load(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+
+static inline vec vec_load_first(const float *from, size_t count, float fill)
+{
+    __m256i mask = first(count);
+    return _mm256_blendv_ps(vec_all(fill), _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask));
+}
+
+static inline void vec_store(float *to, vec v)
+{
+    _mm256_storeu_ps(to, v);
+}
+
+static inline void vec_store_first(float *to, vec v, size_t count)
+{
+    _mm256_maskstore_ps(to, first(count), v);
+}
+
+static inline vec vec_keep_first(vec v, size_t count)
+{
+    return _mm256_and_ps(v, _mm256_castsi256_ps(first(count)));
+}
+
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+// a·b + c
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+// c - a·b
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    return _mm256_fnmadd_ps(a, b, c);
+}
+
+static inline vec vec_round(vec v)
+{
+    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// v · 2^n by the bits of the exponent; 0 where 2^n has none (the callers keep n below 127). A NaN stays one.
+static inline vec vec_ldexp(vec v, vec n)
+{
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    vec scaled = _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+    vec vanished = _mm256_cmp_ps(n, vec_all(-126), _CMP_LT_OQ);
+    scaled = _mm256_andnot_ps(vanished, scaled);
+    return _mm256_blendv_ps(scaled, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+
+static inline float vec_largest(vec v)
+{
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+static inline double vec_total(vec v)
+{
+    __m256d sum = _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+                                _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
+    __m128d half = _mm_add_pd(_mm256_castpd256_pd128(sum), _mm256_extractf128_pd(sum, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)));
+}
+
+#include "math/loss_fast_row.h"
+
+bool loss_fast_avx2(struct loss_fast_row *row)
+{
+    return row_compute(row);
+}
+#endif

@@ -1,0 +1,107 @@
+// The fast path with AVX-512.
+#include "math/loss_fast.h"
+
+#if defined(__x86_64__)
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
+#include <immintrin.h>
+
+enum { LANES = 16 };
+#define vec __m512
+
+static inline __mmask16 first(size_t count)
+{
+    return (__mmask16)((1u << count) - 1);
+}
+
+static inline vec vec_all(float value)
+{
+    return _mm512_set1_ps(value);
+}
+
+static inline vec vec_load(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+
+static inline vec vec_load_first(const float *from, size_t count, float fill)
+{
+    return _mm512_mask_loadu_ps(vec_all(fill), first(count), from);
+}
+
+static inline void vec_store(float *to, vec v)
+{
+    _mm512_storeu_ps(to, v);
+}
+
+static inline void vec_store_first(float *to, vec v, size_t count)
+{
+    _mm512_mask_storeu_ps(to, first(count), v);
+}
+
+static inline vec vec_keep_first(vec v, size_t count)
+{
+    return _mm512_maskz_mov_ps(first(count), v);
+}
+
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+// a·b + c
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+// c - a·b
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+
+static inline vec vec_round(vec v)
+{
+    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// v · 2^n
+static inline vec vec_ldexp(vec v, vec n)
+{
+    return _mm512_scalef_ps(v, n);
+}
+
+static inline float vec_largest(vec v)
+{
+    return _mm512_reduce_max_ps(v);
+}
+
+static inline double vec_total(vec v)
+{
+    __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(v));
+    __m512d high = _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1));
+    return _mm512_reduce_add_pd(_mm512_add_pd(low, high));
+}
+
+#include "math/loss_fast_row.h"
+
+bool loss_fast_avx512(struct loss_fast_row *row)
+{
+    return row_compute(row);
+}
+#endif

@@ -1,0 +1,427 @@
+// Histories over the api: what is posted comes back, exactly and only once, however it is asked for.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "tests/service.h"
+
+struct fixture {
+    struct service *service;
+    struct client_job job;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->service = service_open();
+    fixture->job = service_client_job(fixture->service);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    service_close(fixture->service);
+    free(fixture);
+    return 0;
+}
+
+static void post(struct fixture *fixture, const char *batch)
+{
+    client_posts(fixture->service, &fixture->job, "metrics", batch, 200);
+}
+
+// The answer's text for a target below the job; the caller frees it.
+static char *get(struct fixture *fixture, const char *below, int status)
+{
+    struct api_answer answer =
+        service_ask(fixture->service, "GET", text_of("/v1/jobs/%s/%s", fixture->job.id, below), NULL);
+    answer_expect(&answer, status, below);
+    char *text = buffer_steal(&answer.body, NULL);
+    api_answer_free(&answer);
+    return text ? text : strdup("");
+}
+
+static void expect_text(struct fixture *fixture, const char *below, const char *part)
+{
+    char *text = get(fixture, below, 200);
+    if (!strstr(text, part))
+        fail_msg("%s: no %s in %s", below, part, text);
+    free(text);
+}
+
+#define BATCH                                                                                                \
+    "{\"attempt\":1,\"metrics\":{\"steps\":[2,1,3],\"columns\":{\"loss\":[\"NaN\",0.1,\"-Infinity\"],"       \
+    "\"validation_loss\":[null,null,0.25]}},"                                                                \
+    "\"layers\":[{\"index\":1,\"name\":\"out, "                                                              \
+    "\\\"last\\\"\",\"steps\":[1],\"columns\":{\"gradient_norm\":[2]}},"                                     \
+    "{\"index\":0,\"name\":\"dense_1\",\"steps\":[2,1],\"columns\":{\"gradient_norm\":[1e-9,0.3]}}]}"
+
+static const struct {
+    const char *comment, *below, *expected;
+} answers[] = {
+    {"ascending steps, NaN as text, null where nothing was recorded", "metrics",
+     "\"more\":false,\"steps\":[1,2,3],\"columns\":{\"loss\":[0.1,\"NaN\",\"-Infinity\"],\"validation_loss\":"
+     "["
+     "null,null,0.25]}}"},
+    {"the revision and the cursor", "metrics", "\"revision\":2,\"after\":\"2\""},
+    {"nulls for those who want them", "metrics?nonfinite=null", "\"loss\":[0.1,null,null]"},
+    {"one column", "metrics?column=loss", "\"columns\":{\"loss\":[0.1,\"NaN\",\"-Infinity\"]}}"},
+    {"a column that was not recorded, asked for by name", "metrics?column=accuracy",
+     "\"columns\":{\"accuracy\":[null,null,null]}}"},
+    {"from a step on", "metrics?since_step=2&column=loss", "\"steps\":[2,3]"},
+    {"up to a step", "metrics?until_step=2&column=loss", "\"steps\":[1,2]"},
+    {"nothing in between", "metrics?since_step=9", "\"steps\":[],\"columns\":{}}"},
+    {"CSV", "metrics?format=csv", "step,loss,validation_loss\r\n1,0.1,\r\n2,NaN,\r\n3,-Infinity,0.25\r\n"},
+    {"CSV with nulls", "metrics?format=csv&column=loss&nonfinite=null", "step,loss\r\n1,0.1\r\n2,\r\n3,\r\n"},
+    {"layers by index", "gradients",
+     "\"layers\":[{\"index\":0,\"name\":\"dense_1\",\"steps\":[1,2],\"columns\":{\"gradient_norm\":[0.3,1e-"
+     "09]}},"
+     "{\"index\":1,\"name\":\"out, \\\"last\\\"\",\"steps\":[1],\"columns\":{\"gradient_norm\":[2]}}]}"},
+    {"one layer", "gradients?layer=1", "\"layers\":[{\"index\":1,"},
+    {"a layer that is not there", "gradients?layer=7", "\"layers\":[]}"},
+    {"layers as CSV, quoted where it must be", "gradients?format=csv",
+     "step,layer,name,gradient_norm\r\n1,0,dense_1,0.3\r\n2,0,dense_1,1e-09\r\n1,1,\"out, "
+     "\"\"last\"\"\",2\r\n"},
+};
+
+static void what_was_posted_comes_back(void **state)
+{
+    post(*state, BATCH);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+        expect_text(*state, answers[i].below, answers[i].expected);
+}
+
+static void the_accept_header_chooses_csv(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, BATCH);
+    const struct request request = {.method = "GET",
+                                    .target = text_of("/v1/jobs/%s/metrics?column=loss", fixture->job.id),
+                                    .headers = {{"Accept", "text/csv"}}};
+    struct api_answer answer = service_send(fixture->service, &request);
+    answer_expect(&answer, 200, "csv");
+    assert_string_equal(answer_value(&answer, "Content-Type"), "text/csv");
+    assert_string_equal(answer_value(&answer, "ETag"), "\"2-csv\"");
+    assert_string_equal(answer_value(&answer, "Nabla-After"), "2");
+    assert_int_equal(strncmp(answer.body.data, "step,loss\r\n", 11), 0);
+    api_answer_free(&answer);
+}
+
+static void a_bad_query_is_refused(void **state)
+{
+    static const char *const queries[] = {
+        "metrics?column=lss",    "metrics?limit=0",         "metrics?limit=x",       "metrics?since_step=-1",
+        "metrics?after=x",       "metrics?after=1-2",       "metrics?after=1-2-3-4", "metrics?after=",
+        "metrics?format=xml",    "metrics?nonfinite=zero",  "metrics?layer=0",       "gradients?layer=-1",
+        "gradients?column=loss", "gradients?until_step=1.5"};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        free(get(*state, queries[i], 400));
+    struct fixture *fixture = *state;
+    service_expect(fixture->service, "GET", "/v1/jobs/job_none/metrics", NULL, 404);
+    service_expect(fixture->service, "GET", "/v1/jobs/job_none/gradients", NULL, 404);
+}
+
+#define METRICS(table) "{\"attempt\":1,\"metrics\":" table "}"
+#define LAYER(table)   "{\"attempt\":1,\"layers\":[" table "]}"
+
+static const struct {
+    const char *comment, *batch;
+    int status;
+    const char *pointer;
+} refusals[] = {
+    {"no JSON", "{\"attempt\":", 400, ""},
+    {"something behind the end", "{\"attempt\":1} 2", 400, ""},
+    {"a key twice", "{\"attempt\":1,\"attempt\":1}", 400, ""},
+    {"a bare NaN", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[NaN]}}"), 400, ""},
+    {"no object", "[1]", 422, ""},
+    {"no attempt", "{}", 422, "/attempt"},
+    {"another attempt", "{\"attempt\":2}", 409, ""},
+    {"an attempt that is no number", "{\"attempt\":\"1\"}", 422, "/attempt"},
+    {"an unknown field", "{\"attempt\":1,\"colour\":{\"a\":[1,{}]}}", 422, "/colour"},
+    {"a table that is no object", METRICS("[1]"), 422, "/metrics"},
+    {"no steps", METRICS("{\"columns\":{}}"), 422, "/metrics/steps"},
+    {"steps that are no list", METRICS("{\"steps\":1}"), 422, "/metrics/steps"},
+    {"a step that is none", METRICS("{\"steps\":[1,-1]}"), 422, "/metrics/steps/1"},
+    {"half a step", METRICS("{\"steps\":[0.5]}"), 422, "/metrics/steps/0"},
+    {"no step", METRICS("{\"steps\":[null]}"), 422, "/metrics/steps/0"},
+    {"an unknown statistic", METRICS("{\"steps\":[1],\"columns\":{\"lss\":[1]}}"), 422,
+     "/metrics/columns/lss"},
+    {"a statistic of layers", METRICS("{\"steps\":[1],\"columns\":{\"weight_norm\":[1]}}"), 422,
+     "/metrics/columns/weight_norm"},
+    {"a column twice", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[1],\"loss\":[1]}}"), 422,
+     "/metrics/columns/loss"},
+    {"a short column", METRICS("{\"steps\":[1,2],\"columns\":{\"loss\":[1]}}"), 422, "/metrics/columns/loss"},
+    {"a cell of another word", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[\"nan\"]}}"), 422,
+     "/metrics/columns/loss/0"},
+    {"a cell beyond a double", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[1e999]}}"), 422,
+     "/metrics/columns/loss/0"},
+    {"a cell that is a list", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[[1]]}}"), 422,
+     "/metrics/columns/loss/0"},
+    {"columns that are a list", METRICS("{\"steps\":[1],\"columns\":[1]}"), 422, "/metrics/columns"},
+    {"an unknown member", METRICS("{\"steps\":[1],\"rows\":[]}"), 422, "/metrics/rows"},
+    {"an index of the network", METRICS("{\"steps\":[1],\"index\":0}"), 422, "/metrics/index"},
+    {"layers that are no list", "{\"attempt\":1,\"layers\":{}}", 422, "/layers"},
+    {"a layer that is no object", LAYER("1"), 422, "/layers/0"},
+    {"a layer without index", LAYER("{\"name\":\"a\",\"steps\":[]}"), 422, "/layers/0/index"},
+    {"a layer without name", LAYER("{\"index\":0,\"steps\":[]}"), 422, "/layers/0/name"},
+    {"a negative index", LAYER("{\"index\":-1,\"name\":\"a\",\"steps\":[]}"), 422, "/layers/0/index"},
+    {"a name that is no text", LAYER("{\"index\":0,\"name\":{},\"steps\":[]}"), 422, "/layers/0/name"},
+    {"a statistic of the network",
+     LAYER("{\"index\":0,\"name\":\"a\",\"steps\":[1],\"columns\":{\"loss\":[1]}}"), 422,
+     "/layers/0/columns/loss"},
+    {"progress that is a number", "{\"attempt\":1,\"progress\":1}", 422, "/progress"},
+    {"progress with an unknown field", "{\"attempt\":1,\"progress\":{\"steep\":1}}", 422, "/progress/steep"},
+    {"progress that goes back", "{\"attempt\":1,\"progress\":{\"step\":-1}}", 422, "/progress/step"},
+};
+
+static void a_bad_batch_is_refused_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        const struct request request = {.method = "POST",
+                                        .target = text_of("/v1/jobs/%s/metrics", fixture->job.id),
+                                        .body = refusals[i].batch,
+                                        .headers = {{"Authorization", fixture->job.bearer}}};
+        service_refuses(fixture->service, &request, refusals[i].status, refusals[i].pointer,
+                        refusals[i].comment);
+    }
+    expect_text(fixture, "metrics", "\"revision\":1,");
+}
+
+static void a_batch_moves_the_job_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct api_answer answer = client_post(
+        fixture->service, &fixture->job, "metrics",
+        "{\"attempt\":1,\"metrics\":{\"steps\":[5],\"columns\":{\"loss\":[0.5],\"accuracy\":[1]}},"
+        "\"progress\":{\"step\":5,\"steps\":10,\"epoch\":1,\"epochs\":2}}");
+    json_t *ack = answer_take(&answer, 200, "post");
+    assert_int_equal(json_integer_value(json_object_get(ack, "revision")), 2);
+    assert_true(json_is_null(json_object_get(ack, "requested")));
+    json_decref(ack);
+    json_t *job = service_json(fixture->service, "GET", text_of("/v1/jobs/%s", fixture->job.id), NULL, 200);
+    const json_t *progress = json_object_get(job, "progress"), *latest = json_object_get(job, "latest");
+    assert_int_equal(json_integer_value(json_object_get(progress, "step")), 5);
+    assert_true(json_real_value(json_object_get(progress, "fraction")) == 0.5);
+    assert_true(json_number_value(json_object_get(latest, "loss")) == 0.5);
+    assert_true(json_is_null(json_object_get(latest, "validation_loss")));
+    json_decref(job);
+}
+
+static void the_same_batch_counts_once(void **state)
+{
+    post(*state, BATCH);
+    post(*state, BATCH);
+    expect_text(*state, "metrics?column=loss",
+                "\"revision\":3,\"after\":\"3\",\"more\":false,\"steps\":[1,2,3]");
+    expect_text(*state, "gradients?layer=0", "\"steps\":[1,2]");
+}
+
+enum { STEPS = 40, LAYERS = 3 };
+
+// Follows `after` to the end and counts how often each (layer, step) came.
+static char *follow(struct fixture *fixture, unsigned limit, const char *after,
+                    unsigned seen[LAYERS][STEPS + 1])
+{
+    char *cursor = strdup(after);
+    bool more = true;
+    for (unsigned turn = 0; more; turn++) {
+        assert_true(turn <= LAYERS * STEPS);
+        json_t *answer = service_json(fixture->service, "GET",
+                                      text_of("/v1/jobs/%s/gradients?limit=%u%s%s", fixture->job.id, limit,
+                                              *cursor ? "&after=" : "", cursor),
+                                      NULL, 200);
+        size_t i, k, rows = 0;
+        const json_t *layer, *step;
+        json_array_foreach(json_object_get(answer, "layers"), i, layer)
+            json_array_foreach(json_object_get(layer, "steps"), k, step)
+        {
+            seen[json_integer_value(json_object_get(layer, "index"))][json_integer_value(step)]++;
+            rows++;
+        }
+        assert_true(rows <= limit);
+        free(cursor);
+        cursor = strdup(json_text(answer, "after"));
+        more = json_is_true(json_object_get(answer, "more"));
+        json_decref(answer);
+    }
+    return cursor;
+}
+
+// Step k of every layer, in an order that is not that of the steps.
+static void post_steps(struct fixture *fixture, unsigned from, unsigned to)
+{
+    struct buffer batch = buffer_new(1 << 16);
+    for (unsigned i = from; i <= to; i++) {
+        unsigned step = i * 7 % STEPS + 1;
+        batch.size = 0;
+        buffer_text(&batch, "{\"attempt\":1,\"layers\":[");
+        for (unsigned layer = 0; layer < LAYERS; layer++)
+            buffer_format(
+                &batch, "%s{\"index\":%u,\"name\":\"l%u\",\"steps\":[%u],\"columns\":{\"weight_norm\":[%u]}}",
+                layer ? "," : "", layer, layer, step, step);
+        buffer_text(&batch, "]}");
+        post(fixture, batch.data);
+    }
+    buffer_free(&batch);
+}
+
+static void whoever_follows_after_misses_no_point(void **state)
+{
+    static const unsigned limits[] = {1, 2, 7, 1000};
+    struct fixture *fixture = *state;
+    post_steps(fixture, 0, STEPS / 2 - 1);
+    char *cursors[4];
+    unsigned seen[4][LAYERS][STEPS + 1] = {0};
+    for (size_t i = 0; i < 4; i++)
+        cursors[i] = follow(fixture, limits[i], "", seen[i]);
+    post_steps(fixture, STEPS / 2, STEPS - 1);
+    for (size_t i = 0; i < 4; i++) {
+        free(follow(fixture, limits[i], cursors[i], seen[i]));
+        free(cursors[i]);
+        for (unsigned layer = 0; layer < LAYERS; layer++)
+            for (unsigned step = 1; step <= STEPS; step++)
+                if (seen[i][layer][step] != 1)
+                    fail_msg("limit %u: layer %u, step %u came %u times", limits[i], layer, step,
+                             seen[i][layer][step]);
+    }
+}
+
+static void a_point_that_changes_comes_again(void **state)
+{
+    post(*state, METRICS("{\"steps\":[1,2],\"columns\":{\"loss\":[1,2]}}"));
+    post(*state, METRICS("{\"steps\":[1],\"columns\":{\"loss\":[9]}}"));
+    expect_text(*state, "metrics?after=2", "\"steps\":[1],\"columns\":{\"loss\":[9]}");
+    expect_text(*state, "metrics?after=3", "\"steps\":[],");
+}
+
+static void a_cut_answer_links_to_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, METRICS("{\"steps\":[1,2],\"columns\":{\"loss\":[1,2]}}"));
+    struct api_answer answer =
+        service_ask(fixture->service, "GET",
+                    text_of("/v1/jobs/%s/metrics?limit=1&column=loss&after=1", fixture->job.id), NULL);
+    answer_expect(&answer, 200, "cut");
+    assert_string_equal(
+        answer_value(&answer, "Link"),
+        text_of("</v1/jobs/%s/metrics?limit=1&column=loss&after=2-0-1>; rel=\"next\"", fixture->job.id));
+    assert_non_null(strstr(answer.body.data, "\"more\":true"));
+    api_answer_free(&answer);
+}
+
+static void an_unchanged_history_is_304(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, BATCH);
+    struct request request = {.method = "GET",
+                              .target = text_of("/v1/jobs/%s/gradients", fixture->job.id),
+                              .headers = {{"If-None-Match", "\"2\""}}};
+    struct api_answer answer = service_send(fixture->service, &request);
+    answer_expect(&answer, 304, "unchanged");
+    api_answer_free(&answer);
+    post(fixture, BATCH);
+    answer = service_send(fixture->service, &request);
+    answer_expect(&answer, 200, "changed");
+    api_answer_free(&answer);
+}
+
+static void waiting_ends_with_a_new_point_only(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, BATCH);
+    const struct request request = {.method = "GET",
+                                    .target = text_of("/v1/jobs/%s/metrics?after=2", fixture->job.id),
+                                    .headers = {{"Prefer", "wait=30"}}};
+    struct api_answer answer;
+    struct api_call *call = service_begin(fixture->service, &request, &answer);
+    api_handle(call, &answer);
+    assert_int_equal(answer.kind, API_WAIT);
+    assert_int_equal(answer.wait.revision, 2);
+    int64_t deadline = answer.wait.deadline_ms;
+    post(fixture, "{\"attempt\":1,\"progress\":{\"step\":3}}"); // a change, but no point
+    api_handle(call, &answer);
+    assert_int_equal(answer.kind, API_WAIT);
+    assert_int_equal(answer.wait.revision, 3);
+    assert_int_equal(answer.wait.deadline_ms, deadline);
+    post(fixture, METRICS("{\"steps\":[4],\"columns\":{\"loss\":[4]}}"));
+    api_handle(call, &answer);
+    answer_expect(&answer, 200, "a new point");
+    assert_non_null(strstr(answer.body.data, "\"steps\":[4]"));
+    api_answer_free(&answer);
+    api_close(call);
+}
+
+static void waiting_ends_with_the_job_or_the_time(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct request request = {.method = "GET",
+                                    .target = text_of("/v1/jobs/%s/metrics", fixture->job.id),
+                                    .headers = {{"Prefer", "wait=30"}}};
+    struct api_answer answer;
+    struct api_call *call = service_begin(fixture->service, &request, &answer);
+    api_handle(call, &answer);
+    assert_int_equal(answer.kind, API_WAIT);
+    call->wait_deadline_ms = clock_monotonic_ms();
+    api_handle(call, &answer);
+    answer_expect(&answer, 200, "the time is over");
+    api_answer_free(&answer);
+    api_close(call);
+    client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    answer = service_send(fixture->service, &request);
+    answer_expect(&answer, 200, "the job is over");
+    api_answer_free(&answer);
+}
+
+static void a_finished_job_takes_no_history(void **state)
+{
+    struct fixture *fixture = *state;
+    client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    client_posts(fixture->service, &fixture->job, "metrics", BATCH, 409);
+}
+
+// Doubles whose shortest text is long, or that other formats lose.
+static void numbers_come_back_to_the_bit(void **state)
+{
+    static const double sent[] = {0.1, 1e-310, 1.7976931348623157e308, -0.0, 0.30000000000000004};
+    post(*state,
+         METRICS("{\"steps\":[1,2,3,4,5],\"columns\":{\"loss\":[0.1,1e-310,1.7976931348623157e308,-0.0,"
+                 "0.30000000000000004]}}"));
+    char *text = get(*state, "metrics?column=loss", 200), *at = strstr(text, "\"loss\":[");
+    assert_non_null(at);
+    at += strlen("\"loss\":[");
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+        double got = strtod(at, &at);
+        assert_memory_equal(&sent[i], &got, sizeof got);
+        at++; // the comma
+    }
+    free(text);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_posted_comes_back),
+        TEST(the_accept_header_chooses_csv),
+        TEST(a_bad_query_is_refused),
+        TEST(a_bad_batch_is_refused_whole),
+        TEST(a_batch_moves_the_job_on),
+        TEST(the_same_batch_counts_once),
+        TEST(whoever_follows_after_misses_no_point),
+        TEST(a_point_that_changes_comes_again),
+        TEST(a_cut_answer_links_to_the_next),
+        TEST(an_unchanged_history_is_304),
+        TEST(waiting_ends_with_a_new_point_only),
+        TEST(waiting_ends_with_the_job_or_the_time),
+        TEST(a_finished_job_takes_no_history),
+        TEST(numbers_come_back_to_the_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "store/datasets.h"
+#include "store_fixture.h"
+
+#include <pthread.h>
+
+static struct dataset_row row_of(const char *content)
+{
+    struct dataset_row row = {
+        .name = "digits", .rows = 3, .features = 4, .classes = 2, .bytes = 5, .description = "{\"a\":1}"};
+    token_sha256(row.sha256, content, strlen(content));
+    return row;
+}
+
+static bool create(struct store *store, const char *content, char ret_id[TOKEN_ID_SIZE])
+{
+    struct dataset_row row = row_of(content);
+    bool existed;
+    assert_ok(store_dataset_create(store, &row, content, strlen(content), ret_id, &existed, &err));
+    return existed;
+}
+
+static bool has_file(struct store *store, const char *content)
+{
+    struct dataset_row row = row_of(content);
+    char *path = store_dataset_path(store, row.sha256);
+    assert_non_null(path);
+    bool has = access(path, R_OK) == 0;
+    free(path);
+    return has;
+}
+
+static void test_a_data_set_comes_back_as_it_was_made(void **state)
+{
+    struct fixture *fixture = *state;
+    char id[TOKEN_ID_SIZE];
+    assert_false(create(fixture->store, "hello", id));
+    fixture_reopen(fixture);
+    struct dataset_row *row, wanted = row_of("hello");
+    assert_ok(store_dataset_get(fixture->store, id, &row, &err));
+    assert_string_equal(row->id, id);
+    assert_string_equal(row->sha256, wanted.sha256);
+    assert_string_equal(row->name, "digits");
+    assert_string_equal(row->description, "{\"a\":1}");
+    assert_int_equal(row->rows, 3);
+    assert_int_equal(row->features, 4);
+    assert_int_equal(row->classes, 2);
+    assert_int_equal(row->bytes, 5);
+    assert_true(row->created_ms > 0);
+    struct buffer content = buffer_new(100);
+    char *path = store_dataset_path(fixture->store, row->sha256);
+    assert_ok(file_read(path, &content, &err));
+    assert_string_equal(content.data, "hello");
+    free(path);
+    buffer_free(&content);
+    dataset_row_free(row);
+}
+
+static void test_the_same_content_is_the_same_data_set(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    char first[TOKEN_ID_SIZE], second[TOKEN_ID_SIZE], other[TOKEN_ID_SIZE];
+    assert_false(create(store, "a", first));
+    assert_true(create(store, "a", second));
+    assert_string_equal(first, second);
+    assert_false(create(store, "b", other));
+    assert_string_not_equal(first, other);
+}
+
+static void test_only_hashes_name_files(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    static const char *const hashes[] = {"", "../../etc/passwd",
+                                         "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789"};
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        struct dataset_row row = row_of("x");
+        snprintf(row.sha256, sizeof row.sha256, "%s", hashes[i]);
+        char id[TOKEN_ID_SIZE];
+        bool existed;
+        assert_fails(NABLA_INVALID, store_dataset_create(store, &row, "x", 1, id, &existed, &err));
+    }
+}
+
+static void test_pages_give_every_data_set_once(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    static const char *const contents[] = {"a", "b", "c", "d", "e"};
+    char ids[5][TOKEN_ID_SIZE], cursor[TOKEN_ID_SIZE] = "";
+    for (size_t i = 0; i < 5; i++)
+        create(store, contents[i], ids[i]);
+    for (size_t seen = 0; seen < 5;) {
+        struct dataset_row **rows;
+        size_t count;
+        assert_ok(store_dataset_list(store, cursor, 2, &rows, &count, cursor, &err));
+        assert_int_equal(count, seen < 4 ? 2 : 1);
+        for (size_t i = 0; i < count; i++) {
+            assert_string_equal(rows[i]->id, ids[4 - seen++]);
+            dataset_row_free(rows[i]);
+        }
+        free(rows);
+        assert_int_equal(cursor[0] == '\0', seen == 5);
+    }
+    struct dataset_row **rows;
+    size_t count;
+    assert_fails(NABLA_INVALID, store_dataset_list(store, "ds_a", 2, &rows, &count, cursor, &err));
+}
+
+static void test_unfinished_jobs_keep_their_data_set(void **state)
+{
+    static const struct {
+        enum job_event path[3];
+        size_t length;
+        enum nabla_code expected;
+        const char *comment;
+    } cases[] = {
+        {.length = 0, .expected = NABLA_CONFLICT, .comment = "queued"},
+        {.path = {JOB_EVENT_CLAIM}, .length = 1, .expected = NABLA_CONFLICT, .comment = "running"},
+        {.path = {JOB_EVENT_PAUSE}, .length = 1, .expected = NABLA_CONFLICT, .comment = "paused"},
+        {.path = {JOB_EVENT_CANCEL}, .length = 1, .expected = NABLA_OK, .comment = "cancelled"},
+        {.path = {JOB_EVENT_CLAIM, JOB_EVENT_SUCCEED},
+         .length = 2,
+         .expected = NABLA_OK,
+         .comment = "succeeded"},
+    };
+    struct store *store = ((struct fixture *)*state)->store;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dataset[TOKEN_ID_SIZE], id[TOKEN_ID_SIZE];
+        bool repeated;
+        print_message("%s\n", cases[i].comment);
+        create(store, cases[i].comment, dataset);
+        const struct job_new job = {.name = "", .spec = "{}", .dataset = dataset};
+        assert_ok(store_job_create(store, &job, id, &repeated, &err));
+        for (size_t event = 0; event < cases[i].length; event++)
+            fixture_apply(store, id, cases[i].path[event]);
+        struct nabla_error err;
+        assert_int_equal(store_dataset_delete(store, dataset, &err), cases[i].expected);
+        assert_int_equal(has_file(store, cases[i].comment), cases[i].expected != NABLA_OK);
+        if (cases[i].expected != NABLA_OK) {
+            assert_non_null(strstr(err.text, id)); // says who needs it
+            fixture_apply(store, id, JOB_EVENT_CANCEL);
+            if (i == 1)
+                fixture_apply(store, id, JOB_EVENT_CANCELLED);
+        }
+    }
+}
+
+static void test_deleted_data_sets_are_gone(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    char id[TOKEN_ID_SIZE], again[TOKEN_ID_SIZE];
+    struct dataset_row *row;
+    create(store, "a", id);
+    assert_ok(store_dataset_delete(store, id, &err));
+    assert_false(has_file(store, "a"));
+    assert_fails(NABLA_NOT_FOUND, store_dataset_get(store, id, &row, &err));
+    assert_fails(NABLA_NOT_FOUND, store_dataset_delete(store, id, &err));
+    assert_false(create(store, "a", again)); // and may come again
+    assert_true(has_file(store, "a"));
+}
+
+// --- threads: a row never lacks its file
+
+enum { THREADS = 3, ROUNDS = 12 };
+
+struct churner {
+    struct store *store;
+    int failures;
+};
+
+static void *churn(void *context)
+{
+    struct churner *churner = context;
+    struct dataset_row row = row_of("shared");
+    for (int i = 0; i < ROUNDS; i++) {
+        char id[TOKEN_ID_SIZE];
+        bool existed;
+        if (store_dataset_create(churner->store, &row, "shared", 6, id, &existed, NULL) != NABLA_OK)
+            churner->failures++;
+        enum nabla_code code = store_dataset_delete(churner->store, id, NULL);
+        churner->failures += code != NABLA_OK && code != NABLA_NOT_FOUND; // another one was faster
+    }
+    return NULL;
+}
+
+static void test_rows_and_files_agree_under_churn(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    pthread_t threads[THREADS];
+    struct churner churners[THREADS];
+    for (size_t i = 0; i < THREADS; i++) {
+        churners[i] = (struct churner){.store = store};
+        assert_int_equal(pthread_create(&threads[i], NULL, churn, &churners[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(churners[i].failures, 0);
+    }
+    assert_false(has_file(store, "shared")); // every one that was made has been deleted
+    char id[TOKEN_ID_SIZE];
+    assert_false(create(store, "shared", id));
+    assert_true(has_file(store, "shared"));
+}
+
+#define with_store(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        with_store(test_a_data_set_comes_back_as_it_was_made),
+        with_store(test_the_same_content_is_the_same_data_set),
+        with_store(test_only_hashes_name_files),
+        with_store(test_pages_give_every_data_set_once),
+        with_store(test_unfinished_jobs_keep_their_data_set),
+        with_store(test_deleted_data_sets_are_gone),
+        with_store(test_rows_and_files_agree_under_churn),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
