@@ -1,10 +1,17 @@
-# Nabla: `make help` lists the targets.
+# Nabla: `make help` lists the targets, docs/building.md says more.
 # Everything is built below $(BUILD); a variant (sanitizers, coverage) is the same build in another folder.
 
-VERSION  := 0.1.0
-PREFIX   ?= /usr/local
-BUILD    ?= build
-PACKAGES := libmicrohttpd jansson sqlite3 libcurl nettle zlib openblas
+VERSION   := 0.1.0
+SOVERSION := 0
+PREFIX    ?= /usr/local
+BUILD     ?= build
+PYTHON    ?= /usr/bin/python3
+PACKAGES  := libmicrohttpd jansson sqlite3 libcurl nettle zlib openblas
+
+# As many jobs as processors, unless the caller said how many.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 # The OpenSSF C/C++ hardening guide's list, as far as gcc 12 has it.
 HARDENING := -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
@@ -16,49 +23,188 @@ OPTIMISE  ?= -O2 -g
 SANITIZE  ?=
 HARDEN    ?= $(HARDENING)
 
-CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -DNABLA_VERSION='"$(VERSION)"'
-ALL_CFLAGS   = -std=c17 $(OPTIMISE) $(WARNINGS) $(HARDEN) $(SANITIZE) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
-ALL_CXXFLAGS = -std=c++17 $(OPTIMISE) $(WARNINGS_CXX) $(HARDEN) $(SANITIZE) -fPIC -fvisibility=hidden -MMD -MP \
-               -fno-exceptions -fno-rtti $(CXXFLAGS)
-ALL_LDFLAGS  = $(SANITIZE) -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(LDFLAGS)
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -lstdc++ -lm -lpthread
+# Asked once, when first needed: pkg-config itself may only be installed by `make packages`.
+PACKAGE_CFLAGS = $(eval PACKAGE_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(PACKAGE_CFLAGS)
+PACKAGE_LIBS   = $(eval PACKAGE_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PACKAGE_LIBS)
 
+CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -DNABLA_VERSION='"$(VERSION)"'
+COMMON_FLAGS = $(OPTIMISE) $(HARDEN) $(SANITIZE) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
+               -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(PACKAGE_CFLAGS)
+ALL_CFLAGS   = -std=c17 $(WARNINGS) $(COMMON_FLAGS) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++17 $(WARNINGS_CXX) $(COMMON_FLAGS) -fno-exceptions -fno-rtti $(CXXFLAGS)
+HARDEN_LINK  = -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+ALL_LDFLAGS  = $(SANITIZE) -pie $(HARDEN_LINK) $(LDFLAGS)
+LIBS         = $(PACKAGE_LIBS) -lstdc++ -lm -lpthread
+
+# Sources are found by where they lie.
 LIB_OBJECTS    := $(patsubst %,$(BUILD)/%.o,$(basename $(sort $(wildcard lib/*/*.c lib/*/*.cc))))
 API_OBJECTS    := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard api/*.c)))
 SERVER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out server/main.c,$(wildcard server/*.c))))
+ALL_OBJECTS    := $(SERVER_OBJECTS) $(API_OBJECTS) $(LIB_OBJECTS)
+TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$(wildcard tests/*.c))))
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
+TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
+BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
+PUBLIC_HEADERS := base/error.h math/loss.h
+C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
-all: $(LIB_OBJECTS)
+all: $(BUILD)/nabla $(BUILD)/libnabla.a $(BUILD)/libnabla.so ## build the program and both libraries
 
-$(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+.PHONY: run
+run: packages ## install what is missing, build, serve on 127.0.0.1:8080 with ./data
+	@$(MAKE) --no-print-directory all
+	@exec $(BUILD)/nabla serve
 
-$(BUILD)/%.o: %.cc
+.PHONY: test
+test: packages-test ## install what is missing, build, run every test
+	@$(MAKE) --no-print-directory check
+
+.PHONY: check
+check: all $(TESTS) ## `make test` without installing anything
+	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
+
+# What counts as a test besides the programs: each is one case, passed when it exits with 0.
+CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py
+
+.PHONY: layers
+layers: ## check that includes go one way and third-party headers stay in their module
+	@scripts/check-layers.py
+
+# The sanitizers' builds check the programs only: what the other checks look at is the same in them.
+.PHONY: asan
+asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory check BUILD=build/asan CHECKS= HARDEN= OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all'
+
+# ThreadSanitizer cannot run where addresses are scattered too widely (vm.mmap_rnd_bits above 28).
+.PHONY: tsan
+tsan: ## every test under ThreadSanitizer
+	@$(MAKE) --no-print-directory check BUILD=build/tsan CHECKS= HARDEN= OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
+	    SANITIZE='-fsanitize=thread' TEST_RUNNER="$$(setarch -R true 2>/dev/null && echo setarch -R)"
+
+.PHONY: coverage
+coverage: ## which lines the tests reach, in build/coverage/index.html
+	@scripts/install-packages.sh coverage
+	@$(MAKE) --no-print-directory check BUILD=build/coverage CHECKS= HARDEN= OPTIMISE='-O0 -g' SANITIZE=--coverage
+	gcovr --root . --exclude tests/ --print-summary --html-details build/coverage/index.html build/coverage
+
+.PHONY: bench
+bench: $(BENCHES) ## run the benchmarks
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+.PHONY: format
+format: ## give every C and C++ file its look
+	clang-format -i $(C_FILES)
+
+.PHONY: format-check
+format-check: ## fail on a file that `make format` would change
+	clang-format --dry-run --Werror $(C_FILES)
+
+.PHONY: analyze
+analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some are false
+	@scripts/install-packages.sh build check
+	@$(MAKE) --no-print-directory objects BUILD=build/analyze CFLAGS='-fanalyzer -Wno-error'
+	cppcheck --quiet --inline-suppr --std=c11 --enable=warning,performance -Ilib -I. lib api server
+
+.PHONY: shellcheck
+shellcheck: ## look for mistakes in the shell scripts
+	shellcheck .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
+
+.PHONY: packages packages-test packages-check
+packages: ## install what the build needs and is missing (apt-get; as root or by sudo)
+	@scripts/install-packages.sh build
+packages-test:
+	@scripts/install-packages.sh build test
+packages-check:
+	@scripts/install-packages.sh build test check
+
+INSTALL_BIN     = $(DESTDIR)$(PREFIX)/bin
+INSTALL_LIB     = $(DESTDIR)$(PREFIX)/lib
+INSTALL_INCLUDE = $(DESTDIR)$(PREFIX)/include/nabla
+INSTALL_MAN     = $(DESTDIR)$(PREFIX)/share/man/man1
+
+.PHONY: install
+install: all ## install below PREFIX (/usr/local), under DESTDIR
+	install -d $(INSTALL_BIN) $(INSTALL_LIB)/pkgconfig $(addprefix $(INSTALL_INCLUDE)/,$(dir $(PUBLIC_HEADERS))) $(INSTALL_MAN)
+	install -m 755 $(BUILD)/nabla $(INSTALL_BIN)/nabla
+	install -m 644 $(BUILD)/libnabla.a $(INSTALL_LIB)/libnabla.a
+	install -m 644 $(BUILD)/libnabla.so.$(SOVERSION) $(INSTALL_LIB)/libnabla.so.$(VERSION)
+	ln -sf libnabla.so.$(VERSION) $(INSTALL_LIB)/libnabla.so.$(SOVERSION)
+	ln -sf libnabla.so.$(SOVERSION) $(INSTALL_LIB)/libnabla.so
+	# In the tree headers include "base/error.h"; for everyone else it is <nabla/base/error.h>.
+	for header in $(PUBLIC_HEADERS); do \
+	    sed 's|^#include "\(.*\)"|#include <nabla/\1>|' lib/$$header >$(INSTALL_INCLUDE)/$$header || exit 1; \
+	done
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' nabla.pc.in >$(INSTALL_LIB)/pkgconfig/nabla.pc
+	$(if $(wildcard docs/nabla.1),install -m 644 docs/nabla.1 $(INSTALL_MAN)/nabla.1)
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+# ---- how things are made; `make V=1` shows the commands, `make -s` nothing ----
+
+SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
+SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
+
+# Objects stay, also those that only lead to a test.
+.SECONDARY: $(TESTS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
+
+.PHONY: packages-present
+packages-present:
+	@pkg-config --exists --print-errors $(PACKAGES) || { echo "Run: make packages" >&2; exit 1; }
+
+.PHONY: objects
+objects: $(ALL_OBJECTS)
+
+$(BUILD)/%.o: %.c Makefile | packages-present
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -c -o $@ $<
+	$(call SAY,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/%.o: %.cc Makefile | packages-present
+	@mkdir -p $(@D)
+	$(call SAY,CXX,$<)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -c -o $@ $<
 
 # The contract is written in YAML, served as JSON, and carried inside the program.
 $(BUILD)/openapi.json: api/openapi.yaml scripts/yaml_to_json.py
 	@mkdir -p $(@D)
-	python3 scripts/yaml_to_json.py $< $@
+	$(call SAY,JSON,$<)$(PYTHON) scripts/yaml_to_json.py $< $@
 
 $(BUILD)/api/openapi_data.o: $(BUILD)/openapi.json
 $(BUILD)/api/openapi_data.o: CPPFLAGS += -DOPENAPI_JSON='"$(BUILD)/openapi.json"'
 
-$(BUILD)/nabla: $(BUILD)/server/main.o $(SERVER_OBJECTS) $(API_OBJECTS) $(LIB_OBJECTS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+$(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
+	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(SERVER_OBJECTS) $(API_OBJECTS) $(LIB_OBJECTS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_SUPPORT) $(ALL_OBJECTS)
+	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
-.PHONY: check
-check: $(TESTS)
-	@for test in $(TESTS); do echo "== $$test"; $$test || exit 1; done
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(ALL_OBJECTS)
+	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-.PHONY: clean
-clean:
-	rm -rf $(BUILD)
+# libnabla is one relocatable object: what NABLA_API functions reach, every other name made local or dropped, so that
+# neither library can collide with its user's names or needs a package that the public functions do not use.
+# (-fvisibility alone is not enough: gcc exports the resolvers of target_clones.)
+$(BUILD)/libnabla.symbols: $(addprefix lib/,$(PUBLIC_HEADERS))
+	@mkdir -p $(@D)
+	@sed -n -E 's/^NABLA_API [^(]*[ *]([a-z0-9_]+)\(.*/\1/p' $^ >$@
+
+$(BUILD)/libnabla.o: $(LIB_OBJECTS) $(BUILD)/libnabla.symbols
+	$(call SAY,LD,$@)$(CC) $(SANITIZE) -r -nostdlib -Wl,--gc-sections $$(sed 's/^/-Wl,-u,/' $(lastword $^)) -o $@ $(LIB_OBJECTS)
+	@objcopy --keep-global-symbols=$(lastword $^) --strip-unneeded $@
+
+$(BUILD)/libnabla.a: $(BUILD)/libnabla.o
+	$(call SAY,AR,$@)rm -f $@ && $(AR) rcs $@ $<
+
+$(BUILD)/libnabla.so.$(SOVERSION): $(BUILD)/libnabla.o
+	$(call SAY,LINK,$@)$(CC) $(SANITIZE) -shared -Wl,-soname,$(@F) $(HARDEN_LINK) $(LDFLAGS) -o $@ $< $(LIBS)
+
+$(BUILD)/libnabla.so: $(BUILD)/libnabla.so.$(SOVERSION)
+	@ln -sf $(<F) $@
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,21 @@
+// A fixed number of threads with a bounded queue, for work too long for the threads that serve sockets.
+// Thread safety: compute_pool_submit from any thread.
+#ifndef NABLA_SERVER_COMPUTE_POOL_H
+#define NABLA_SERVER_COMPUTE_POOL_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+struct compute_pool;
+
+enum nabla_code compute_pool_new(unsigned threads, unsigned queue, struct compute_pool **ret,
+                                 struct nabla_error *err);
+
+// False when the queue is full: `run` will not be called.
+bool compute_pool_submit(struct compute_pool *pool, void (*run)(void *context), void *context);
+
+// Finishes what was submitted, then ends the threads. Nobody may submit any more.
+void compute_pool_free(struct compute_pool *pool);
+
+#endif

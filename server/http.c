@@ -1,0 +1,155 @@
+// The HTTP daemon: started, told of changes, stopped in order. Connections are served by epoll threads:
+// suspending a connection in the library's thread-per-connection mode stalls.
+#include "server/http.h"
+
+#include "base/clock.h"
+#include "server/http_exchange.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    CONNECTION_MEMORY = 64 << 10, // of one connection: headers, and pieces of bodies
+    INACTIVITY_SECONDS = 30,
+    STOP_GRACE_MS = 1000,
+};
+
+static void *on_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    return exchange_new(context, connection, target);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *bytes, size_t *size,
+                                  void **exchange)
+{
+    (void)context, (void)connection, (void)url; // the raw target stands with the exchange
+    return *exchange ? exchange_advance(*exchange, method, version, bytes, size) : MHD_NO;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **exchange,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void)context, (void)connection, (void)why;
+    exchange_free(*exchange);
+    *exchange = NULL;
+}
+
+static void connection_opened(struct http *http, struct MHD_Connection *connection, void **socket_context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct http_socket *socket = calloc(1, sizeof *socket);
+    unsigned count = 0;
+    if (!socket || !info)
+        goto failed;
+    socket->entry =
+        socket_reaper_add(http->reaper, info->connect_fd, clock_monotonic_ms() + HEADERS_MS, &count);
+    if (!socket->entry)
+        goto failed;
+    socket->is_excess = count > http->options.connections / 10 * 8;
+    *socket_context = socket;
+    return;
+
+failed: // no memory: the connection lives without deadlines
+    free(socket);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http *http = context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_opened(http, connection, socket_context);
+        return;
+    }
+    struct http_socket *socket = *socket_context;
+    if (socket)
+        socket_reaper_remove(http->reaper, socket->entry);
+    free(socket);
+    *socket_context = NULL;
+}
+
+static struct MHD_Daemon *daemon_start(struct http *http)
+{
+    const struct http_options *options = &http->options;
+    // One thread is no pool for the library.
+    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    if (options->threads < 2)
+        pool[0].option = MHD_OPTION_END;
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
+        MHD_OPTION_LISTEN_SOCKET, options->fd, MHD_OPTION_CONNECTION_LIMIT, options->connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)INACTIVITY_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        http, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+}
+
+static void http_free(struct http *http)
+{
+    socket_reaper_free(http->reaper);
+    pthread_cond_destroy(&http->idle);
+    pthread_mutex_destroy(&http->lock);
+    free(http);
+}
+
+enum nabla_code http_start(const struct http_options *options, struct http **ret, struct nabla_error *err)
+{
+    struct http *http = calloc(1, sizeof *http);
+    if (!http) {
+        close(options->fd);
+        return nabla_fail_memory(err, "the HTTP server");
+    }
+    http->options = *options;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&http->lock, NULL);
+    pthread_cond_init(&http->idle, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    enum nabla_code code = socket_reaper_new(&http->reaper, err);
+    if (!code && !(http->daemon = daemon_start(http)))
+        code = nabla_fail(err, NABLA_IO, NULL, "cannot start the HTTP server: %s", strerror(errno));
+    if (code) {
+        close(options->fd);
+        http_free(http);
+        return code;
+    }
+    *ret = http;
+    return NABLA_OK;
+}
+
+// Waits until no request is on the pool (it would come back to a daemon that is gone) and, for a while, until
+// none is under way at all.
+static void await_exchanges(struct http *http)
+{
+    int64_t until = clock_monotonic_ms() + STOP_GRACE_MS;
+    struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+    pthread_mutex_lock(&http->lock);
+    int timed_out = 0;
+    while (http->exchanges > 0 && !timed_out)
+        timed_out = pthread_cond_timedwait(&http->idle, &http->lock, &at);
+    while (http->pooled > 0)
+        pthread_cond_wait(&http->idle, &http->lock);
+    pthread_mutex_unlock(&http->lock);
+}
+
+void http_stop(struct http *http)
+{
+    if (!http)
+        return;
+    atomic_store(&http->stopping, true);
+    MHD_socket listening = MHD_quiesce_daemon(http->daemon);
+    // The library aborts when it is stopped while connections are suspended: none may wait any more.
+    waiters_stop(http->options.waiters);
+    await_exchanges(http);
+    MHD_stop_daemon(http->daemon);
+    if (listening != MHD_INVALID_SOCKET)
+        close(listening);
+    http_free(http);
+}

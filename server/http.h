@@ -1,0 +1,37 @@
+// The api behind a listening socket: HTTP/1.1 by libmicrohttpd, which no other module includes.
+//
+// Requests that api_call_is_long runs on the compute pool, all others on the threads that serve the sockets.
+// A connection whose answer must wait (a job's next revision, an event stream, the pool) is suspended and
+// costs no thread.
+#ifndef NABLA_SERVER_HTTP_H
+#define NABLA_SERVER_HTTP_H
+
+#include "api/api.h"
+#include "server/compute_pool.h"
+#include "server/log.h"
+#include "server/waiters.h"
+
+struct http;
+
+struct http_options {
+    struct api *api;            // borrowed
+    struct compute_pool *pool;  // borrowed
+    struct waiters *waiters;    // borrowed; tell it of every change of a job
+    const struct log *log;      // borrowed
+    enum api_listener listener; // which listener the requests came in by
+    int fd;                     // listening socket; http_start takes it, also when it fails
+    unsigned threads;           // that serve sockets
+    unsigned connections;       // most open ones; above 80 % of them new ones are refused
+    unsigned streams;           // most event streams, and as many waiting requests
+    // A job's revision now, UINT64_MAX when there is no such job.
+    uint64_t (*revision)(void *context, const char *job_id);
+    void *context;
+};
+
+enum nabla_code http_start(const struct http_options *options, struct http **ret, struct nabla_error *err);
+
+// Ends orderly: takes no new connection, gives requests under way a second to end, then closes everything.
+// waiters_stop comes before it, so that what waits is answered with 503 and streams end. Takes NULL.
+void http_stop(struct http *http);
+
+#endif

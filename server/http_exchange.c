@@ -1,0 +1,444 @@
+// A request walks through phases, one call of exchange_advance after the other:
+//
+//     HEADERS → BODY → RUN → ANSWER → SENT
+//        └──→ DRAIN (refused, but the body is still coming) ──↗
+//
+// RUN may suspend the connection: on the pool, which leads to ANSWER when it is done, or waiting for a job,
+// which leads to RUN again. Whoever resumes sets the phase first: the library's lock orders the two.
+#include "server/http_exchange.h"
+
+#include "base/clock.h"
+#include "server/http_guard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HEADERS_KEPT = 64, STREAM_BLOCK = 16384 };
+
+enum phase { PHASE_HEADERS, PHASE_BODY, PHASE_DRAIN, PHASE_RUN, PHASE_ANSWER, PHASE_SENT };
+
+struct exchange {
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_socket *socket;
+    char *target;
+    char method[24];
+    enum phase phase;
+    struct api_call *call;
+    struct api_answer answer;
+    bool must_close;   // the connection ends with the answer
+    bool is_streaming; // counted among the http's streams
+    bool is_waiting;   // counted among the http's waits
+    bool is_cut;       // nobody may wait any more
+    uint64_t received; // bytes of the body so far
+    int64_t opened_ms;
+    struct waiter waiter;
+};
+
+static struct http_socket *socket_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void set_deadline(struct exchange *exchange, int64_t deadline_ms)
+{
+    if (exchange->socket)
+        socket_reaper_set(exchange->http->reaper, exchange->socket->entry, deadline_ms);
+}
+
+struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection, const char *target)
+{
+    struct exchange *exchange = calloc(1, sizeof *exchange);
+    char *copy = strdup(target);
+    if (!exchange || !copy) {
+        free(exchange);
+        free(copy);
+        return NULL;
+    }
+    *exchange = (struct exchange){.http = http,
+                                  .connection = connection,
+                                  .socket = socket_of(connection),
+                                  .target = copy,
+                                  .answer = {.fd = -1},
+                                  .opened_ms = clock_monotonic_ms()};
+    set_deadline(exchange, exchange->opened_ms + HEADERS_MS);
+    pthread_mutex_lock(&http->lock);
+    http->exchanges++;
+    pthread_mutex_unlock(&http->lock);
+    return exchange;
+}
+
+static void stop_waiting(struct exchange *exchange)
+{
+    if (exchange->is_waiting)
+        atomic_fetch_sub(&exchange->http->waits, 1);
+    exchange->is_waiting = false;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    struct http *http = exchange->http;
+    set_deadline(exchange, clock_monotonic_ms() + IDLE_MS);
+    if (exchange->is_streaming)
+        atomic_fetch_sub(&http->streams, 1);
+    stop_waiting(exchange);
+    api_answer_free(&exchange->answer);
+    api_close(exchange->call);
+    free(exchange->target);
+    free(exchange);
+    pthread_mutex_lock(&http->lock);
+    http->exchanges--;
+    pthread_cond_broadcast(&http->idle);
+    pthread_mutex_unlock(&http->lock);
+}
+
+// Makes the answer a refusal of the server itself.
+static void refuse(struct exchange *exchange, int status, const char *title, const char *detail)
+{
+    struct api_answer *answer = &exchange->answer;
+    api_answer_free(answer);
+    api_refuse(answer, status, title, detail);
+    if (status != 503 || answer->header_count >= API_HEADERS_MAX)
+        return;
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%d", RETRY_AFTER_SECONDS);
+    char *value = strdup(seconds);
+    if (!value)
+        return;
+    answer->headers[answer->header_count].name = "Retry-After";
+    answer->headers[answer->header_count++].value = value;
+}
+
+static void refuse_stopping(struct exchange *exchange)
+{
+    exchange->must_close = true;
+    refuse(exchange, 503, "Stopping", "The server is stopping.");
+}
+
+static bool is_over(const struct exchange *exchange)
+{
+    return exchange->is_cut || atomic_load(&exchange->http->stopping);
+}
+
+static void resume(void *context)
+{
+    struct exchange *exchange = context;
+    MHD_resume_connection(exchange->connection);
+}
+
+// Suspends the connection until the job's revision is above the one seen or the deadline has come.
+// False: the server is stopping, and nothing was suspended.
+static bool suspend_until(struct exchange *exchange, const struct api_wait *wait)
+{
+    struct http *http = exchange->http;
+    const struct api_wait until = *wait; // the exchange may be gone as soon as it waits
+    exchange->waiter = (struct waiter){.wait = until, .resume = resume, .context = exchange};
+    if (atomic_load(&http->stopping))
+        return false;
+    set_deadline(exchange, INT64_MAX);
+    MHD_suspend_connection(exchange->connection);
+    if (!waiters_add(http->options.waiters, &exchange->waiter)) {
+        exchange->is_cut = true;
+        MHD_resume_connection(exchange->connection);
+        return true; // comes back at once, to be ended
+    }
+    // What changed between the handler's look and ours would never be told.
+    waiters_notify(http->options.waiters, until.job,
+                   http->options.revision(http->options.context, until.job));
+    return true;
+}
+
+static ssize_t stream_read(void *context, uint64_t position, char *bytes, size_t size)
+{
+    (void)position;
+    struct exchange *exchange = context;
+    struct api_stream *stream = &exchange->answer.stream;
+    struct api_wait wait;
+    if (is_over(exchange))
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    ssize_t count = stream->pull(stream->context, bytes, size, &wait);
+    if (count == API_STREAM_END)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (count != API_STREAM_WAIT)
+        return count;
+    return suspend_until(exchange, &wait) ? 0 : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static struct MHD_Response *response_of(struct exchange *exchange)
+{
+    struct api_answer *answer = &exchange->answer;
+    struct MHD_Response *response = NULL;
+    size_t size;
+    char *body;
+    switch (answer->kind) {
+    case API_COMPLETE:
+        body = buffer_steal(&answer->body, &size);
+        response = body ? MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE)
+                        : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
+        if (!response)
+            free(body);
+        break;
+    case API_FILE:
+        response = MHD_create_response_from_fd64(answer->size, answer->fd);
+        if (response)
+            answer->fd = -1; // the response closes it
+        break;
+    case API_STREAM:
+        response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, exchange, NULL);
+        break;
+    case API_WAIT:
+        break;
+    }
+    return response;
+}
+
+static bool add_headers(struct exchange *exchange, struct MHD_Response *response)
+{
+    const struct api_answer *answer = &exchange->answer;
+    bool added = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    for (size_t i = 0; i < answer->header_count; i++)
+        added = added && MHD_add_response_header(response, answer->headers[i].name,
+                                                 answer->headers[i].value) == MHD_YES;
+    if (exchange->must_close)
+        added = added && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    return added;
+}
+
+static int64_t answer_deadline(const struct api_answer *answer)
+{
+    uint64_t size = answer->kind == API_FILE ? answer->size : answer->body.size;
+    if (answer->kind == API_STREAM)
+        return INT64_MAX;
+    return clock_monotonic_ms() + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
+}
+
+static enum MHD_Result send_answer(struct exchange *exchange)
+{
+    const struct api_answer *answer = &exchange->answer;
+    set_deadline(exchange, answer_deadline(answer));
+    log_write(exchange->http->options.log, LOG_DEBUG, "%s %s %d %lld ms", exchange->method, exchange->target,
+              answer->status, (long long)(clock_monotonic_ms() - exchange->opened_ms));
+    struct MHD_Response *response = response_of(exchange);
+    if (!response)
+        return MHD_NO;
+    enum MHD_Result sent = add_headers(exchange, response)
+                               ? MHD_queue_response(exchange->connection, (unsigned)answer->status, response)
+                               : MHD_NO;
+    MHD_destroy_response(response); // the connection holds it now
+    exchange->phase = PHASE_SENT;
+    return sent;
+}
+
+// Streams and waits are counted, so that their clients cannot shut out all others.
+static bool admit(atomic_uint *count, unsigned most)
+{
+    if (atomic_fetch_add(count, 1) < most)
+        return true;
+    atomic_fetch_sub(count, 1);
+    return false;
+}
+
+static enum MHD_Result begin_wait(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (!exchange->is_waiting && !admit(&http->waits, http->options.streams)) {
+        refuse(exchange, 503, "Too many waiting requests",
+               "As many requests as max-streams allows are waiting already.");
+        return send_answer(exchange);
+    }
+    exchange->is_waiting = true;
+    exchange->phase = PHASE_RUN;
+    if (suspend_until(exchange, &exchange->answer.wait))
+        return MHD_YES;
+    refuse_stopping(exchange);
+    return send_answer(exchange);
+}
+
+static enum MHD_Result give_answer(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    if (exchange->answer.kind == API_WAIT)
+        return begin_wait(exchange);
+    stop_waiting(exchange);
+    if (exchange->answer.kind == API_STREAM) {
+        exchange->is_streaming = admit(&http->streams, http->options.streams);
+        if (!exchange->is_streaming)
+            refuse(exchange, 503, "Too many streams", "As many streams as max-streams allows are open.");
+    }
+    return send_answer(exchange);
+}
+
+// On a thread of the pool.
+static void run_pooled(void *context)
+{
+    struct exchange *exchange = context;
+    struct http *http = exchange->http;
+    api_answer_free(&exchange->answer);
+    api_handle(exchange->call, &exchange->answer);
+    MHD_resume_connection(exchange->connection); // from here on the exchange may be gone
+    pthread_mutex_lock(&http->lock);
+    http->pooled--;
+    pthread_cond_broadcast(&http->idle);
+    pthread_mutex_unlock(&http->lock);
+}
+
+static void pool_count(struct http *http, int by)
+{
+    pthread_mutex_lock(&http->lock);
+    http->pooled = (unsigned)((int)http->pooled + by);
+    pthread_cond_broadcast(&http->idle);
+    pthread_mutex_unlock(&http->lock);
+}
+
+static enum MHD_Result run_on_pool(struct exchange *exchange)
+{
+    struct http *http = exchange->http;
+    exchange->phase = PHASE_ANSWER;
+    pool_count(http, 1);
+    MHD_suspend_connection(exchange->connection);
+    if (compute_pool_submit(http->options.pool, run_pooled, exchange))
+        return MHD_YES;
+    refuse(exchange, 503, "Overloaded", "As many long requests as compute-queue allows are waiting already.");
+    pool_count(http, -1);
+    MHD_resume_connection(exchange->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result run(struct exchange *exchange)
+{
+    set_deadline(exchange, INT64_MAX);
+    if (is_over(exchange)) {
+        refuse_stopping(exchange);
+        return send_answer(exchange);
+    }
+    if (api_call_is_long(exchange->call))
+        return run_on_pool(exchange);
+    api_answer_free(&exchange->answer);
+    api_handle(exchange->call, &exchange->answer);
+    return give_answer(exchange);
+}
+
+static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *size)
+{
+    exchange->received += *size;
+    if (exchange->phase == PHASE_BODY && !api_body(exchange->call, bytes, *size, &exchange->answer))
+        exchange->phase = PHASE_DRAIN;
+    if (exchange->phase == PHASE_DRAIN && exchange->received > DRAIN_BYTES)
+        return MHD_NO; // closes the connection: the library can answer only when the body is read
+    int64_t due = exchange->opened_ms + BODY_GRACE_MS + (int64_t)(exchange->received / BYTES_PER_MS);
+    set_deadline(exchange, due);
+    *size = 0;
+    return MHD_YES;
+}
+
+struct header_list {
+    struct api_header headers[HEADERS_KEPT];
+    size_t count;
+    bool is_sound; // not too many, no NUL inside
+};
+
+static enum MHD_Result collect_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    struct header_list *list = context;
+    value = value ? value : "";
+    if (list->count >= HEADERS_KEPT || strlen(name) != name_size || strlen(value) != value_size) {
+        list->is_sound = false;
+        return MHD_NO;
+    }
+    list->headers[list->count++] = (struct api_header){name, value};
+    return MHD_YES;
+}
+
+// Refuses before anything else is read.
+static enum MHD_Result refuse_head(struct exchange *exchange, int status, const char *title,
+                                   const char *detail)
+{
+    exchange->must_close = true;
+    refuse(exchange, status, title, detail);
+    return send_answer(exchange);
+}
+
+static bool expects_continue(const struct http_head *head)
+{
+    for (size_t i = 0; i < head->header_count; i++)
+        if (strcasecmp(head->headers[i].name, "Expect") == 0)
+            return true;
+    return false;
+}
+
+static enum MHD_Result open_call(struct exchange *exchange, const struct http_head *head)
+{
+    struct http *http = exchange->http;
+    const struct api_request request = {.method = head->method,
+                                        .target = http_guard_path(head->target),
+                                        .headers = head->headers,
+                                        .header_count = head->header_count,
+                                        .listener = http->options.listener};
+    const struct http_body body = http_guard_body(head);
+    set_deadline(exchange, clock_monotonic_ms() + BODY_GRACE_MS);
+    api_open(http->options.api, &request, &exchange->call, &exchange->answer);
+    if (exchange->call) {
+        exchange->phase = PHASE_BODY;
+        return MHD_YES;
+    }
+    // A refused body of moderate size is read all the same: closing on a client that still sends would
+    // reset the connection before it has seen why.
+    exchange->phase = PHASE_DRAIN;
+    bool is_drained = !body.is_present || (body.is_chunked || body.length <= DRAIN_BYTES);
+    if (is_drained && !(body.is_present && expects_continue(head)))
+        return MHD_YES;
+    exchange->must_close = true;
+    return send_answer(exchange);
+}
+
+static enum MHD_Result read_head(struct exchange *exchange, const char *method, const char *version)
+{
+    struct header_list list = {.is_sound = true};
+    MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &list);
+    const struct http_head head = {.method = method,
+                                   .version = version,
+                                   .target = exchange->target,
+                                   .headers = list.headers,
+                                   .header_count = list.count};
+    snprintf(exchange->method, sizeof exchange->method, "%s", method);
+    if (!list.is_sound)
+        return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");
+    const char *wrong = http_guard_check(&head);
+    if (wrong)
+        return refuse_head(exchange, 400, "Bad request", wrong);
+    if (atomic_load(&exchange->http->stopping))
+        return refuse_head(exchange, 503, "Stopping", "The server is stopping.");
+    if (exchange->socket && exchange->socket->is_excess)
+        return refuse_head(exchange, 503, "Too many connections",
+                           "The server has nearly as many connections as max-connections allows.");
+    return open_call(exchange, &head);
+}
+
+enum MHD_Result exchange_advance(struct exchange *exchange, const char *method, const char *version,
+                                 const char *bytes, size_t *size)
+{
+    switch (exchange->phase) {
+    case PHASE_HEADERS:
+        return read_head(exchange, method, version);
+    case PHASE_BODY:
+    case PHASE_DRAIN:
+        if (*size > 0)
+            return take_body(exchange, bytes, size);
+        return exchange->phase == PHASE_BODY ? run(exchange) : give_answer(exchange);
+    case PHASE_RUN:
+        return run(exchange);
+    case PHASE_ANSWER:
+        return give_answer(exchange);
+    case PHASE_SENT:
+        break;
+    }
+    return MHD_NO;
+}

@@ -1,0 +1,51 @@
+// One request and its answer. Within http*.c only.
+#ifndef NABLA_SERVER_HTTP_EXCHANGE_H
+#define NABLA_SERVER_HTTP_EXCHANGE_H
+
+#include "server/http.h"
+#include "server/socket_reaper.h"
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    HEADERS_MS = 10000,      // by when a request's headers must be there
+    IDLE_MS = 40000,         // by when a connection must have brought its next request
+    BYTES_PER_MS = 4,        // slowest body and slowest reader, once the grace is over
+    BODY_GRACE_MS = 10000,   // before the rate counts
+    ANSWER_GRACE_MS = 30000, // likewise
+    DRAIN_BYTES = 16 << 20,  // of a refused body that are read, so that the client sees the refusal
+    RETRY_AFTER_SECONDS = 2,
+};
+
+struct http {
+    struct http_options options;
+    struct MHD_Daemon *daemon;
+    struct socket_reaper *reaper;
+    atomic_bool stopping;
+    atomic_uint streams, waits;
+    pthread_mutex_t lock; // of the two below
+    pthread_cond_t idle;
+    unsigned exchanges; // requests under way
+    unsigned pooled;    // of them on the pool
+};
+
+// What stands with a connection, beyond its requests.
+struct http_socket {
+    struct socket_entry *entry;
+    bool is_excess; // above the admission mark when it came
+};
+
+struct exchange;
+
+// When the request line was read. NULL: no memory.
+struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection, const char *target);
+// When the connection is done with it.
+void exchange_free(struct exchange *exchange);
+// Each time that the library has news: the headers are there, a piece of the body, its end, or it was
+// resumed.
+enum MHD_Result exchange_advance(struct exchange *exchange, const char *method, const char *version,
+                                 const char *bytes, size_t *size);
+
+#endif

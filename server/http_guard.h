@@ -1,0 +1,34 @@
+// What a request must look like before anything believes it. The HTTP library takes some requests that two
+// readers could understand differently (the ground of request smuggling); they are refused here.
+// Thread safety: pure functions.
+#ifndef NABLA_SERVER_HTTP_GUARD_H
+#define NABLA_SERVER_HTTP_GUARD_H
+
+#include "api/api.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_head {
+    const char *method, *version;
+    const char *target; // raw, as on the request line
+    const struct api_header *headers;
+    size_t header_count;
+};
+
+// NULL when the request is sound; otherwise what is wrong with it (a static sentence). The connection must
+// then be closed: where the next request begins is unknown.
+const char *http_guard_check(const struct http_head *head);
+
+// The body as a sound head declares it.
+struct http_body {
+    bool is_present, is_chunked;
+    uint64_t length; // when not chunked; UINT64_MAX when it does not fit
+};
+struct http_body http_guard_body(const struct http_head *head);
+
+// The path and query of a target that may be in absolute form ("http://host/path").
+const char *http_guard_path(const char *target);
+
+#endif

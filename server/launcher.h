@@ -1,0 +1,41 @@
+// How a worker is started, ended and looked after: three functions, so that the supervisor needs not know
+// where workers run. Thread safety: the supervisor's thread only.
+#ifndef NABLA_SERVER_LAUNCHER_H
+#define NABLA_SERVER_LAUNCHER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+// What a worker is told, on its standard input: nothing of it stands in arguments or environment.
+struct launch {
+    const char *job, *token;
+    unsigned attempt;
+    const char *socket;  // of the worker listener
+    const char *folder;  // the job's own; made by the launcher
+    const char *dataset; // path of the data set's file
+};
+
+// A started worker.
+struct launched {
+    pid_t pid;
+    int lifeline; // the worker's standard input: it ends when this is closed
+};
+
+enum { EVIDENCE_SIZE = 128 };
+
+struct launcher {
+    void *context;
+    enum nabla_code (*start)(void *context, const struct launch *launch, struct launched *ret,
+                             struct nabla_error *err);
+    // Asks it to end, or with `force` ends it.
+    void (*cancel)(void *context, struct launched *launched, bool force);
+    // False once it has ended: then *ret_evidence says how, and `launched` is released.
+    bool (*is_alive)(void *context, struct launched *launched, char ret_evidence[EVIDENCE_SIZE]);
+};
+
+// Workers as child processes: `program` is the path of nabla, borrowed.
+struct launcher launcher_local(const char *program);
+
+#endif

@@ -1,0 +1,162 @@
+// Workers as child processes of the server: posix_spawn of nabla itself.
+#include "server/launcher.h"
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "math/matrix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LINE_LIMIT = 4096, PATH_SIZE = 4096 }; // a pipe takes a line of PIPE_BUF bytes at once
+
+static enum nabla_code write_line(int fd, const struct launch *launch, struct nabla_error *err)
+{
+    const char *const fields[][2] = {{"job", launch->job},
+                                     {"token", launch->token},
+                                     {"socket", launch->socket},
+                                     {"folder", launch->folder},
+                                     {"dataset_path", launch->dataset}};
+    struct buffer line = buffer_new(LINE_LIMIT);
+    buffer_format(&line, "{\"attempt\":%u", launch->attempt);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        buffer_format(&line, ",\"%s\":", fields[i][0]);
+        buffer_json_string(&line, fields[i][1]);
+    }
+    buffer_text(&line, "}\n");
+    enum nabla_code code = buffer_status(&line, "the worker's orders", err);
+    if (!code && write(fd, line.data, line.size) != (ssize_t)line.size)
+        code = nabla_fail_errno(err, "write to", "a worker's standard input");
+    buffer_free(&line);
+    return code;
+}
+
+// The variable that names the processor's kernels where BLAS would not find them, "" where it does.
+static void core_type_variable(char ret[64])
+{
+    const char *wanted = matrix_core_type_wanted(), *given = getenv("OPENBLAS_CORETYPE");
+    const char *type = given ? given : wanted;
+    snprintf(ret, 64, "%s%s", type ? "OPENBLAS_CORETYPE=" : "", type ? type : "");
+}
+
+// The server's environment, with BLAS told to use one thread: jobs run side by side, and the bits must not
+// depend on the number of threads. The texts are borrowed.
+static char **environment_new(const char *core_type)
+{
+    enum { ADDED = 2 };
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **copy = calloc(count + ADDED + 1, sizeof *copy);
+    if (!copy)
+        return NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], "OPENBLAS_", 9) != 0)
+            copy[kept++] = environ[i];
+    copy[kept++] = (char *)"OPENBLAS_NUM_THREADS=1";
+    if (core_type[0])
+        copy[kept++] = (char *)core_type;
+    return copy;
+}
+
+static void attributes_set(posix_spawnattr_t *attributes)
+{
+    sigset_t none, standard;
+    sigemptyset(&none);
+    sigemptyset(&standard);
+    sigaddset(&standard, SIGPIPE);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &standard);
+    // A process group of its own: Ctrl-C at the server's terminal is for the server to pass on.
+    posix_spawnattr_setpgroup(attributes, 0);
+    posix_spawnattr_setflags(attributes,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+}
+
+static enum nabla_code spawn(const char *program, int input, const char *folder, pid_t *ret,
+                             struct nabla_error *err)
+{
+    char log[PATH_SIZE];
+    snprintf(log, sizeof log, "%s/log", folder);
+    char *const arguments[] = {"nabla", "train", "--worker", NULL};
+    char core_type[64];
+    core_type_variable(core_type);
+    char **environment = environment_new(core_type);
+    if (!environment)
+        return nabla_fail_memory(err, "a worker's environment");
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    attributes_set(&attributes);
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    free(environment);
+    errno = failed;
+    return failed ? nabla_fail_errno(err, "start", program) : NABLA_OK;
+}
+
+static enum nabla_code local_start(void *context, const struct launch *launch, struct launched *ret,
+                                   struct nabla_error *err)
+{
+    enum nabla_code code = file_make_folder(launch->folder, err);
+    if (code)
+        return code;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC))
+        return nabla_fail_errno(err, "make", "a pipe");
+    struct launched launched = {.lifeline = ends[1]};
+    code = write_line(ends[1], launch, err);
+    if (!code)
+        code = spawn(context, ends[0], launch->folder, &launched.pid, err);
+    close(ends[0]);
+    if (code)
+        close(ends[1]);
+    else
+        *ret = launched;
+    return code;
+}
+
+static void local_cancel(void *context, struct launched *launched, bool force)
+{
+    (void)context;
+    kill(launched->pid, force ? SIGKILL : SIGTERM);
+}
+
+static bool local_is_alive(void *context, struct launched *launched, char ret_evidence[EVIDENCE_SIZE])
+{
+    (void)context;
+    int status;
+    pid_t ended = waitpid(launched->pid, &status, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR))
+        return true;
+    if (ended < 0)
+        snprintf(ret_evidence, EVIDENCE_SIZE, "the worker is gone");
+    else if (WIFSIGNALED(status))
+        snprintf(ret_evidence, EVIDENCE_SIZE, "the worker was killed by signal %d (SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    else
+        snprintf(ret_evidence, EVIDENCE_SIZE, "the worker exited with status %d before it had finished",
+                 WEXITSTATUS(status));
+    close(launched->lifeline);
+    return false;
+}
+
+struct launcher launcher_local(const char *program)
+{
+    return (struct launcher){
+        .context = (void *)program, .start = local_start, .cancel = local_cancel, .is_alive = local_is_alive};
+}

@@ -1,0 +1,20 @@
+// The server's log: one line a message on standard error, as text or as a JSON object.
+// Thread safety: any thread; a line is written by one write, so lines never mix.
+#ifndef NABLA_SERVER_LOG_H
+#define NABLA_SERVER_LOG_H
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_LEVEL_COUNT };
+enum log_format { LOG_TEXT, LOG_JSON, LOG_FORMAT_COUNT };
+
+extern const char *const log_level_names[];  // NULL-terminated
+extern const char *const log_format_names[]; // NULL-terminated
+
+struct log {
+    enum log_level level; // less important messages are left out
+    enum log_format format;
+};
+
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,15 @@
+// How a run ended, as the JSON that stands with its job.
+#ifndef NABLA_SERVER_OUTCOME_H
+#define NABLA_SERVER_OUTCOME_H
+
+#include "base/buffer.h"
+#include "train/trainer.h"
+
+// {"steps", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"}; the
+// validation figures are null without a validation part.
+void outcome_encode(const struct train_result *result, const struct train_spec *spec, struct buffer *ret);
+
+// {"code", "detail"}; the detail begins with the place where there is one.
+void outcome_encode_error(const struct nabla_error *err, struct buffer *ret);
+
+#endif

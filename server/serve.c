@@ -1,0 +1,228 @@
+// nabla serve: opens everything in the order in which it is needed, waits for a signal, closes it the other
+// way round.
+#include "api/api.h"
+#include "base/file.h"
+#include "server/compute_pool.h"
+#include "server/config.h"
+#include "server/http.h"
+#include "server/launcher.h"
+#include "server/listener.h"
+#include "server/program.h"
+#include "server/supervisor.h"
+#include "server/verbs.h"
+#include "store/jobs.h"
+#include "store/store.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { STOP_SECONDS = 8, WORKER_CONNECTIONS = 256, WORKER_THREADS = 1, SOCKET_PATH_SIZE = 600 };
+
+struct server {
+    struct config config;
+    struct log log;
+    char socket[SOCKET_PATH_SIZE]; // of the worker listener
+    struct store *store;
+    struct api *api;
+    struct compute_pool *pool;
+    struct waiters *waiters;
+    struct supervisor *supervisor;
+    struct http *worker_http, *public_http;
+    struct listener public;
+};
+
+static void on_wake(void *context)
+{
+    struct server *server = context;
+    supervisor_wake(server->supervisor);
+}
+
+// Runs on whatever thread committed.
+static void on_change(void *context, const char *job_id, uint64_t revision)
+{
+    struct server *server = context;
+    waiters_notify(server->waiters, job_id, revision);
+}
+
+static uint64_t revision_now(void *context, const char *job_id)
+{
+    struct server *server = context;
+    uint64_t revision = UINT64_MAX; // of a job that is gone: whoever waits for it is to find out
+    store_job_revision(server->store, job_id, &revision, NULL);
+    return revision;
+}
+
+// Connections are descriptors: take as many as the system grants.
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum nabla_code listen_http(struct server *server, enum api_listener listener, int fd,
+                                   struct http **ret, struct nabla_error *err)
+{
+    const struct config *config = &server->config;
+    bool is_public = listener == API_PUBLIC;
+    const struct http_options options = {.api = server->api,
+                                         .pool = server->pool,
+                                         .waiters = server->waiters,
+                                         .log = &server->log,
+                                         .listener = listener,
+                                         .fd = fd,
+                                         .threads = is_public ? config->http_threads : WORKER_THREADS,
+                                         .connections = is_public ? config->connections : WORKER_CONNECTIONS,
+                                         .streams = config->streams,
+                                         .revision = revision_now,
+                                         .context = server};
+    return http_start(&options, ret, err);
+}
+
+static enum nabla_code open_api(struct server *server, struct nabla_error *err)
+{
+    const struct config *config = &server->config;
+    const struct api_options options = {
+        .store = server->store, .limits = config->limits, .wake = on_wake, .context = server};
+    enum nabla_code code = api_new(&options, &server->api, err);
+    if (!code)
+        code = compute_pool_new(config->compute_threads, config->compute_queue, &server->pool, err);
+    return code;
+}
+
+static enum nabla_code open_workers(struct server *server, struct nabla_error *err)
+{
+    const struct supervisor_options options = {.store = server->store,
+                                               .log = &server->log,
+                                               .launcher = launcher_local(program_path()),
+                                               .socket = server->socket,
+                                               .slots = server->config.workers};
+    enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
+    int fd = -1;
+    if (!code)
+        code = listener_unix(server->socket, &fd, err);
+    if (!code)
+        code = listen_http(server, API_WORKER, fd, &server->worker_http, err);
+    return code;
+}
+
+static enum nabla_code server_open(struct server *server, struct nabla_error *err)
+{
+    enum nabla_code code = store_open(server->config.data, &server->store, err);
+    if (code)
+        return code;
+    code = waiters_new(&server->waiters, err);
+    if (code)
+        return code;
+    store_on_change(server->store, on_change, server);
+    snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
+    code = open_api(server, err);
+    if (!code)
+        code = listener_tcp(server->config.listen, server->config.allow_remote, &server->public, err);
+    if (!code)
+        code = open_workers(server, err);
+    if (!code)
+        code = listen_http(server, API_PUBLIC, server->public.fd, &server->public_http, err);
+    if (!code)
+        code = supervisor_start(server->supervisor, err);
+    return code;
+}
+
+// The workers report to the end: their listener is closed after them.
+static void server_close(struct server *server)
+{
+    http_stop(server->public_http);
+    supervisor_stop(server->supervisor);
+    http_stop(server->worker_http);
+    compute_pool_free(server->pool);
+    api_free(server->api);
+    supervisor_free(server->supervisor);
+    if (server->store)
+        unlink(server->socket);
+    store_close(server->store);
+    waiters_free(server->waiters);
+}
+
+static enum nabla_code announce(const struct server *server, struct nabla_error *err)
+{
+    const struct listener *public = &server->public;
+    char port[16];
+    int length = snprintf(port, sizeof port, "%u\n", public->port);
+    if (server->config.port_file[0]) {
+        enum nabla_code code = file_replace(server->config.port_file, port, (size_t)length, err);
+        if (code)
+            return code;
+    }
+    printf("Nabla listens on http://%s:%u and keeps its data in %s. Try:\n\n"
+           "  curl http://%s:%u/v1/losses -d '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' "
+           "-H 'Content-Type: application/json'\n\n",
+           public->host, public->port, server->config.data, public->host, public->port);
+    fflush(stdout);
+    return NABLA_OK;
+}
+
+// Blocked in every thread: the main thread takes them one by one, the supervisor hears of its children.
+static void block_signals(sigset_t *ret_stopping)
+{
+    sigset_t blocked;
+    sigemptyset(ret_stopping);
+    sigaddset(ret_stopping, SIGINT);
+    sigaddset(ret_stopping, SIGTERM);
+    sigaddset(ret_stopping, SIGHUP);
+    blocked = *ret_stopping;
+    sigaddset(&blocked, SIGCHLD);
+    sigaddset(&blocked, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+}
+
+static int serve(struct server *server)
+{
+    sigset_t stopping;
+    int caught, status = EXIT_DONE;
+    struct nabla_error err;
+    block_signals(&stopping);
+    raise_descriptors();
+    enum nabla_code code = server_open(server, &err);
+    if (!code)
+        code = announce(server, &err);
+    if (code) {
+        fprintf(stderr, "nabla serve: %s\n", err.text);
+        status = EXIT_FAILED;
+    } else {
+        sigwait(&stopping, &caught);
+        log_write(&server->log, LOG_INFO, "stopping on SIG%s", sigabbrev_np(caught));
+        // docker stop kills after ten seconds. The store survives an end at any moment.
+        alarm(STOP_SECONDS);
+    }
+    server_close(server);
+    if (!code)
+        log_write(&server->log, LOG_INFO, "stopped");
+    return status;
+}
+
+int verb_serve(int argc, char **argv)
+{
+    struct server server = {.public = {.fd = -1}};
+    struct nabla_error err;
+    enum config_wish wish;
+    if (config_load(argc, argv, &server.config, &wish, &err)) {
+        fprintf(stderr, "nabla serve: %s\n", err.text);
+        return EXIT_USAGE;
+    }
+    if (wish == CONFIG_HELP) {
+        config_help(stdout);
+        return EXIT_DONE;
+    }
+    if (wish == CONFIG_PRINT) {
+        config_print(&server.config, stdout);
+        return EXIT_DONE;
+    }
+    server.log = (struct log){server.config.log_level, server.config.log_format};
+    return serve(&server);
+}

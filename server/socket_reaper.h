@@ -1,0 +1,28 @@
+// Deadlines for sockets. The HTTP library's timeout is for inactivity only: a client that sends a byte a
+// second would live for ever. Each connection has a moment by which what it is doing must be done; a thread
+// shuts down the sockets that are past it. It also counts connections, for admission.
+// Thread safety: any thread. A socket is never shut down after socket_reaper_remove returned, so its number
+// can be used again.
+#ifndef NABLA_SERVER_SOCKET_REAPER_H
+#define NABLA_SERVER_SOCKET_REAPER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct socket_reaper;
+struct socket_entry;
+
+enum nabla_code socket_reaper_new(struct socket_reaper **ret, struct nabla_error *err);
+void socket_reaper_free(struct socket_reaper *reaper); // every socket was removed
+
+// Watches a socket. *ret_count is how many are watched, this one included. NULL: no memory.
+struct socket_entry *socket_reaper_add(struct socket_reaper *reaper, int fd, int64_t deadline_ms,
+                                       unsigned *ret_count);
+void socket_reaper_remove(struct socket_reaper *reaper, struct socket_entry *entry);
+
+// Moves the deadline (clock_monotonic_ms; INT64_MAX for none).
+void socket_reaper_set(struct socket_reaper *reaper, struct socket_entry *entry, int64_t deadline_ms);
+
+#endif

@@ -1,0 +1,365 @@
+// One thread sleeps until something happens (a wake, a child's end, a deadline), then looks at everything:
+// the workers that ended, the cancels that were asked for, the queue. Looking at everything each time is
+// cheap, workers being few, and leaves no event to be missed.
+#include "server/supervisor.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/token.h"
+#include "store/datasets.h"
+#include "store/jobs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    CANCEL_GRACE_MS = 10000, // for a worker to obey a cancel
+    STOP_GRACE_MS = 5000,    // for the workers to end when the server stops
+    SETTLE_RETRY_MS = 1000,  // when the store could not be written
+    LIST_PAGE = 100,
+};
+
+struct worker {
+    bool is_used;
+    bool is_ended; // but its job may not be settled yet
+    struct launched launched;
+    char job[TOKEN_ID_SIZE];
+    unsigned attempt;
+    int64_t kill_ms; // when it is killed unless it has ended by then; INT64_MAX for never
+    char evidence[EVIDENCE_SIZE];
+};
+
+struct supervisor {
+    struct supervisor_options options;
+    int wake_fd, child_fd;
+    atomic_bool stopping;
+    bool is_running;
+    pthread_t thread;
+    struct worker workers[]; // `slots`
+};
+
+enum nabla_code supervisor_new(const struct supervisor_options *options, struct supervisor **ret,
+                               struct nabla_error *err)
+{
+    struct supervisor *supervisor =
+        calloc(1, sizeof *supervisor + options->slots * sizeof *supervisor->workers);
+    if (!supervisor)
+        return nabla_fail_memory(err, "the supervisor");
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    supervisor->options = *options;
+    supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    supervisor->child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (supervisor->wake_fd < 0 || supervisor->child_fd < 0) {
+        enum nabla_code code = nabla_fail_errno(err, "make", "the supervisor's descriptors");
+        supervisor_free(supervisor);
+        return code;
+    }
+    *ret = supervisor;
+    return NABLA_OK;
+}
+
+void supervisor_free(struct supervisor *supervisor)
+{
+    if (!supervisor)
+        return;
+    if (supervisor->wake_fd >= 0)
+        close(supervisor->wake_fd);
+    if (supervisor->child_fd >= 0)
+        close(supervisor->child_fd);
+    free(supervisor);
+}
+
+void supervisor_wake(struct supervisor *supervisor)
+{
+    uint64_t one = 1;
+    // It fails only when the counter is full: then the thread is about to wake anyway.
+    if (write(supervisor->wake_fd, &one, sizeof one) < 0)
+        return;
+}
+
+// What becomes of a job whose attempt ended without a final state.
+static enum job_event verdict(const struct supervisor *supervisor, const struct job *job)
+{
+    if (job->requested == JOB_REQUEST_CANCEL)
+        return JOB_EVENT_CANCELLED;
+    // A server that stops is no fault of the job.
+    if (atomic_load(&supervisor->stopping) || job->attempt <= job->retries)
+        return JOB_EVENT_REQUEUE;
+    return JOB_EVENT_ABANDON;
+}
+
+// True when nothing is left to do for this attempt; false when the store failed and it must be tried again.
+static bool settle(struct supervisor *supervisor, const char *id, unsigned attempt, const char *evidence)
+{
+    struct nabla_error err;
+    struct job *job = NULL;
+    enum nabla_code code = store_job_get(supervisor->options.store, id, &job, &err);
+    if (code == NABLA_NOT_FOUND)
+        return true;
+    if (!code && job->state == JOB_RUNNING && job->attempt == attempt) {
+        enum job_event event = verdict(supervisor, job);
+        struct buffer error = buffer_new(1024);
+        buffer_text(&error, "{\"code\":\"worker_lost\",\"detail\":");
+        buffer_json_string(&error, evidence);
+        buffer_char(&error, '}');
+        const struct job_change change = {.event = event,
+                                          .attempt = attempt,
+                                          .error = event == JOB_EVENT_ABANDON ? error.data : NULL,
+                                          .detail = evidence};
+        code = store_job_apply(supervisor->options.store, id, &change, &err);
+        log_write(supervisor->options.log, LOG_WARNING, "%s, attempt %u: %s: %s", id, attempt, evidence,
+                  code ? err.text : job_event_name(event));
+        buffer_free(&error);
+    }
+    job_free(job);
+    return !code || code == NABLA_CONFLICT || code == NABLA_NOT_FOUND;
+}
+
+static void look_at_worker(struct supervisor *supervisor, struct worker *worker)
+{
+    const struct launcher *launcher = &supervisor->options.launcher;
+    if (!worker->is_ended) {
+        worker->is_ended = !launcher->is_alive(launcher->context, &worker->launched, worker->evidence);
+        if (!worker->is_ended && clock_monotonic_ms() >= worker->kill_ms) {
+            launcher->cancel(launcher->context, &worker->launched, true);
+            worker->kill_ms = INT64_MAX;
+        }
+    }
+    if (worker->is_ended && settle(supervisor, worker->job, worker->attempt, worker->evidence))
+        worker->is_used = false;
+}
+
+static void look_at_workers(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.slots; i++)
+        if (supervisor->workers[i].is_used)
+            look_at_worker(supervisor, &supervisor->workers[i]);
+}
+
+// Sets the clock for workers whose job is to be cancelled. They hear of it themselves with their next report.
+static void look_at_cancels(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.slots; i++) {
+        struct worker *worker = &supervisor->workers[i];
+        struct job *job = NULL;
+        if (!worker->is_used || worker->is_ended || worker->kill_ms != INT64_MAX)
+            continue;
+        if (!store_job_get(supervisor->options.store, worker->job, &job, NULL) &&
+            job->requested == JOB_REQUEST_CANCEL)
+            worker->kill_ms = clock_monotonic_ms() + CANCEL_GRACE_MS;
+        job_free(job);
+    }
+}
+
+static enum nabla_code dataset_path(struct store *store, const struct job *job, char **ret,
+                                    struct nabla_error *err)
+{
+    struct dataset_row *row = NULL;
+    enum nabla_code code = store_dataset_get(store, job->dataset, &row, err);
+    if (code)
+        return code;
+    *ret = store_dataset_path(store, row->sha256);
+    dataset_row_free(row);
+    return *ret ? NABLA_OK : nabla_fail_memory(err, "a path");
+}
+
+static enum nabla_code start_worker(struct supervisor *supervisor, const struct job *job, const char *token,
+                                    struct launched *ret, struct nabla_error *err)
+{
+    const struct supervisor_options *options = &supervisor->options;
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s/jobs/%s", store_folder(options->store), job->id);
+    char *path = NULL;
+    enum nabla_code code = dataset_path(options->store, job, &path, err);
+    if (!code) {
+        const struct launch launch = {.job = job->id,
+                                      .token = token,
+                                      .attempt = job->attempt,
+                                      .socket = options->socket,
+                                      .folder = folder,
+                                      .dataset = path};
+        code = options->launcher.start(options->launcher.context, &launch, ret, err);
+    }
+    free(path);
+    return code;
+}
+
+// Takes the oldest queued job into a free slot. False when there is none.
+static bool take_job(struct supervisor *supervisor, struct worker *worker)
+{
+    struct nabla_error err;
+    char token[TOKEN_SECRET_SIZE], sha256[TOKEN_SHA256_SIZE];
+    token_make_secret(token);
+    token_sha256(sha256, token, strlen(token));
+    struct job *job = NULL;
+    enum nabla_code code = store_job_claim(supervisor->options.store, JOB_LOCAL, sha256, &job, &err);
+    if (code) {
+        if (code != NABLA_NOT_FOUND)
+            log_write(supervisor->options.log, LOG_ERROR, "cannot take a job: %s", err.text);
+        return false;
+    }
+    *worker = (struct worker){.is_used = true, .attempt = job->attempt, .kill_ms = INT64_MAX};
+    memcpy(worker->job, job->id, sizeof worker->job);
+    code = start_worker(supervisor, job, token, &worker->launched, &err);
+    if (code) {
+        snprintf(worker->evidence, sizeof worker->evidence, "no worker: %.100s", err.text);
+        worker->is_ended = true;
+        supervisor_wake(supervisor); // to settle it
+    } else {
+        log_write(supervisor->options.log, LOG_INFO, "%s, attempt %u: started", job->id, job->attempt);
+    }
+    job_free(job);
+    return true;
+}
+
+static void take_jobs(struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.slots; i++)
+        if (!supervisor->workers[i].is_used && !take_job(supervisor, &supervisor->workers[i]))
+            return;
+}
+
+// As process 1 of a container the server inherits every orphan.
+static void reap_strangers(struct supervisor *supervisor)
+{
+    siginfo_t info = {0};
+    while (getpid() == 1 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+        for (unsigned i = 0; i < supervisor->options.slots; i++) {
+            const struct worker *worker = &supervisor->workers[i];
+            if (worker->is_used && !worker->is_ended && worker->launched.pid == info.si_pid) {
+                supervisor_wake(supervisor); // look_at_workers reaps it
+                return;
+            }
+        }
+        waitpid(info.si_pid, NULL, WNOHANG);
+        info.si_pid = 0;
+    }
+}
+
+static int64_t next_look_ms(const struct supervisor *supervisor)
+{
+    int64_t next = INT64_MAX, now = clock_monotonic_ms();
+    for (unsigned i = 0; i < supervisor->options.slots; i++) {
+        const struct worker *worker = &supervisor->workers[i];
+        if (!worker->is_used)
+            continue;
+        int64_t at = worker->is_ended ? now + SETTLE_RETRY_MS : worker->kill_ms;
+        if (at < next)
+            next = at;
+    }
+    return next;
+}
+
+static void await_event(struct supervisor *supervisor)
+{
+    struct pollfd fds[] = {{.fd = supervisor->wake_fd, .events = POLLIN},
+                           {.fd = supervisor->child_fd, .events = POLLIN}};
+    int64_t next = next_look_ms(supervisor), now = clock_monotonic_ms();
+    int timeout = next == INT64_MAX ? -1 : next <= now ? 0 : (int)(next - now);
+    poll(fds, sizeof fds / sizeof *fds, timeout);
+    uint64_t wakes;
+    struct signalfd_siginfo child;
+    while (read(supervisor->wake_fd, &wakes, sizeof wakes) > 0)
+        ;
+    while (read(supervisor->child_fd, &child, sizeof child) > 0)
+        ;
+}
+
+static bool has_workers(const struct supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->options.slots; i++)
+        if (supervisor->workers[i].is_used)
+            return true;
+    return false;
+}
+
+static void end_workers(struct supervisor *supervisor)
+{
+    const struct launcher *launcher = &supervisor->options.launcher;
+    int64_t now = clock_monotonic_ms();
+    for (unsigned i = 0; i < supervisor->options.slots; i++) {
+        struct worker *worker = &supervisor->workers[i];
+        if (!worker->is_used || worker->is_ended)
+            continue;
+        launcher->cancel(launcher->context, &worker->launched, false);
+        worker->kill_ms = now + STOP_GRACE_MS;
+    }
+    // What cannot be settled by then is settled by the next server.
+    while (has_workers(supervisor) && clock_monotonic_ms() < now + STOP_GRACE_MS + SETTLE_RETRY_MS) {
+        look_at_workers(supervisor);
+        if (has_workers(supervisor))
+            await_event(supervisor);
+    }
+}
+
+static void *supervisor_main(void *context)
+{
+    struct supervisor *supervisor = context;
+    while (!atomic_load(&supervisor->stopping)) {
+        look_at_workers(supervisor);
+        look_at_cancels(supervisor);
+        take_jobs(supervisor);
+        reap_strangers(supervisor);
+        await_event(supervisor);
+    }
+    end_workers(supervisor);
+    return NULL;
+}
+
+// A server before this one may have been killed while its workers ran: they have seen it and end by
+// themselves, and whatever they still send comes too late.
+static enum nabla_code recover(struct supervisor *supervisor, struct nabla_error *err)
+{
+    char cursor[TOKEN_ID_SIZE] = "", next[TOKEN_ID_SIZE];
+    enum nabla_code code = NABLA_OK;
+    do {
+        struct job **jobs = NULL;
+        size_t count = 0;
+        code = store_job_list(supervisor->options.store, JOB_RUNNING, cursor, LIST_PAGE, &jobs, &count, next,
+                              err);
+        if (code)
+            return code;
+        for (size_t i = 0; i < count; i++) {
+            if (jobs[i]->executor == JOB_LOCAL)
+                settle(supervisor, jobs[i]->id, jobs[i]->attempt, "the server ended while the job ran");
+            job_free(jobs[i]);
+        }
+        free(jobs);
+        memcpy(cursor, next, sizeof cursor);
+    } while (cursor[0]);
+    return NABLA_OK;
+}
+
+enum nabla_code supervisor_start(struct supervisor *supervisor, struct nabla_error *err)
+{
+    enum nabla_code code = recover(supervisor, err);
+    if (code)
+        return code;
+    if (pthread_create(&supervisor->thread, NULL, supervisor_main, supervisor))
+        return nabla_fail(err, NABLA_NO_MEMORY, NULL, "cannot start the supervisor's thread");
+    supervisor->is_running = true;
+    return NABLA_OK;
+}
+
+void supervisor_stop(struct supervisor *supervisor)
+{
+    if (!supervisor || !supervisor->is_running)
+        return;
+    atomic_store(&supervisor->stopping, true);
+    supervisor_wake(supervisor);
+    pthread_join(supervisor->thread, NULL);
+    supervisor->is_running = false;
+}

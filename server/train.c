@@ -1,0 +1,156 @@
+// nabla train: one network, without a server. What it records goes into a store of its own, which
+// `nabla serve --data` reads later. (`--worker` is how the server starts it: see worker.c.)
+#include "api/api.h"
+#include "api/datasets_keep.h"
+#include "api/spec.h"
+#include "base/file.h"
+#include "data/csv.h"
+#include "math/matrix.h"
+#include "server/outcome.h"
+#include "server/program.h"
+#include "server/train_run.h"
+#include "server/train_view.h"
+#include "server/verbs.h"
+#include "server/worker.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "Usage: nabla train SPEC.json [--dataset FILE.csv] [--label COLUMN] [--out FOLDER]\n\n"
+    "Trains the network that SPEC.json describes (as the body of POST /v1/jobs does) and shows how it "
+    "goes.\n\n"
+    "  --dataset FILE.csv  the rows, with a header line; without it, the spec's own data set\n"
+    "  --label COLUMN      the column of the labels [the last]\n"
+    "  --out FOLDER        where the history is kept: nabla serve --data FOLDER reads it [./nabla-train]\n\n"
+    "Exit status: 0 trained, 1 failed, 2 called wrongly, 3 interrupted.\n";
+
+enum { EXIT_INTERRUPTED = 3, FILE_LIMIT = 1 << 30 };
+
+struct arguments {
+    const char *spec, *dataset, *label, *out;
+};
+
+static bool arguments_read(int argc, char **argv, struct arguments *ret)
+{
+    *ret = (struct arguments){.out = "./nabla-train"};
+    for (int i = 1; i < argc; i++) {
+        const char **field = strcmp(argv[i], "--dataset") == 0 ? &ret->dataset
+                             : strcmp(argv[i], "--label") == 0 ? &ret->label
+                             : strcmp(argv[i], "--out") == 0   ? &ret->out
+                                                               : NULL;
+        if (field && i + 1 < argc)
+            *field = argv[++i];
+        else if (!field && argv[i][0] != '-' && !ret->spec)
+            ret->spec = argv[i];
+        else
+            return false;
+    }
+    return ret->spec && (ret->dataset || !ret->label);
+}
+
+// By hand there is no one to protect: the machine's memory is the limit.
+static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+
+static enum nabla_code read_spec(const char *path, struct job_spec *ret, struct nabla_error *err)
+{
+    struct buffer text = buffer_new(FILE_LIMIT);
+    enum nabla_code code = file_read(path, &text, err);
+    if (!code)
+        code = spec_from_json(text.data ? text.data : "", text.size, &any_size, ret, err);
+    buffer_free(&text);
+    return code;
+}
+
+static enum nabla_code read_dataset(const struct arguments *arguments, struct job_spec *spec,
+                                    struct dataset **ret, struct nabla_error *err)
+{
+    if (!arguments->dataset && (spec->source.kind == SOURCE_ID || spec->source.kind == SOURCE_NONE))
+        return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE.csv");
+    if (!arguments->dataset)
+        return dataset_source_make(&spec->source, &any_size, ret, err);
+    struct buffer text = buffer_new(FILE_LIMIT);
+    enum nabla_code code = file_read(arguments->dataset, &text, err);
+    if (!code)
+        code = csv_read(text.data ? text.data : "", text.size, arguments->label, &any_size, ret, err);
+    buffer_free(&text);
+    return code;
+}
+
+static void print_result(const struct train_result *result, const struct train_run *run,
+                         const struct arguments *arguments)
+{
+    const struct queued_record *first = train_run_first(run), *last = train_run_last(run);
+    if (first && last)
+        train_view_gradients(stdout, &first->record, &last->record);
+    printf("\nloss %.6g  accuracy %.2f %%", result->loss, 100 * result->accuracy);
+    if (!isnan(result->validation_accuracy))
+        printf("  validation loss %.6g  validation accuracy %.2f %%", result->validation_loss,
+               100 * result->validation_accuracy);
+    printf("  %.1f s\n\nThe history is job %s in %s: nabla serve --data %s\n", result->seconds,
+           train_run_job(run), arguments->out, arguments->out);
+}
+
+static enum nabla_code train_in_store(const struct arguments *arguments, const char *dataset_name,
+                                      struct job_spec *spec, const struct dataset *dataset,
+                                      struct nabla_error *err)
+{
+    struct train_run *run = NULL;
+    struct trainer *trainer = NULL;
+    struct train_result result;
+    enum nabla_code code = spec_prepare(spec, dataset, err);
+    if (!code)
+        code = train_run_new(arguments->out, spec, dataset, dataset_name, &run, err);
+    if (!code)
+        code = trainer_new(&spec->train, dataset, &trainer, err);
+    if (!code) {
+        const struct train_observer observer = train_run_observer(run);
+        code = trainer_run(trainer, &observer, &result, err);
+    }
+    if (run)
+        code = train_run_end(run, code, &result, err);
+    if (!code)
+        print_result(&result, run, arguments);
+    trainer_free(trainer);
+    train_run_free(run);
+    return code;
+}
+
+static int train_by_hand(const struct arguments *arguments)
+{
+    struct nabla_error err;
+    struct job_spec spec = {0};
+    struct dataset *dataset = NULL;
+    const char *name = arguments->dataset ? arguments->dataset : "";
+    enum nabla_code code = read_spec(arguments->spec, &spec, &err);
+    if (!code)
+        code = read_dataset(arguments, &spec, &dataset, &err);
+    if (!code)
+        code = train_in_store(arguments, name, &spec, dataset, &err);
+    if (code)
+        fprintf(stderr, "nabla train: %s%s%s\n", err.pointer, err.pointer[0] ? ": " : "", err.text);
+    dataset_free(dataset);
+    job_spec_free(&spec);
+    return code == NABLA_CANCELLED ? EXIT_INTERRUPTED : code ? EXIT_FAILED : EXIT_DONE;
+}
+
+int verb_train(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--worker") == 0)
+        return worker_main();
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return EXIT_DONE;
+    }
+    struct arguments arguments;
+    if (!arguments_read(argc, argv, &arguments)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    program_restart_for_blas(argv - 1);
+    matrix_use_one_thread();
+    return train_by_hand(&arguments);
+}

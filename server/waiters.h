@@ -1,0 +1,34 @@
+// Who waits for a job to change: a waiter is resumed once, when the job's revision passes the one it has seen
+// or when its deadline has come, whichever is first.
+// Thread safety: any thread. `resume` is called with an internal lock held: it must be quick and must not
+// call back into this module.
+#ifndef NABLA_SERVER_WAITERS_H
+#define NABLA_SERVER_WAITERS_H
+
+#include "api/api.h"
+
+#include <stdbool.h>
+
+struct waiters;
+
+// The caller's memory; it must live until it is resumed.
+struct waiter {
+    struct api_wait wait;
+    void (*resume)(void *context);
+    void *context;
+    struct waiter *next; // for waiters.c
+};
+
+enum nabla_code waiters_new(struct waiters **ret, struct nabla_error *err);
+void waiters_free(struct waiters *waiters); // nobody may wait any more
+
+// Takes a waiter on. False after waiters_stop: it was not taken and will not be resumed. A change that came
+// before is not seen: ask for the job's revision afterwards, and tell of it by waiters_notify.
+bool waiters_add(struct waiters *waiters, struct waiter *waiter);
+
+void waiters_notify(struct waiters *waiters, const char *job_id, uint64_t revision);
+
+// Resumes all; nobody is taken on any more.
+void waiters_stop(struct waiters *waiters);
+
+#endif

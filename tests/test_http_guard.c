@@ -1,0 +1,131 @@
+#include "server/http_guard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { HEADERS = 4 };
+
+struct guard_case {
+    const char *comment;
+    bool is_sound;
+    struct http_head head;
+    struct api_header headers[HEADERS];
+};
+
+static struct http_head head_of(const struct guard_case *test)
+{
+    struct http_head head = test->head;
+    head.method = head.method ? head.method : "POST";
+    head.version = head.version ? head.version : "HTTP/1.1";
+    head.target = head.target ? head.target : "/v1/losses";
+    head.headers = test->headers;
+    while (head.header_count < HEADERS && test->headers[head.header_count].name)
+        head.header_count++;
+    return head;
+}
+
+static void unsound_requests_are_refused(void **state)
+{
+    (void)state;
+    static const struct guard_case cases[] = {
+        {"plain", true, {0}, {{"Host", "a"}}},
+        {"with a length", true, {0}, {{"Host", "a"}, {"Content-Length", "3"}}},
+        {"chunked", true, {0}, {{"Host", "a"}, {"Transfer-Encoding", "Chunked"}}},
+        {"the old protocol needs no host", true, {.version = "HTTP/1.0"}, {{0}}},
+        {"every byte of a token", true, {0}, {{"Host", "a"}, {"X!#$%&'*+-.^_`|~09", "v"}}},
+        {"a tab in a value", true, {0}, {{"Host", "a"}, {"X-Tab", "a\tb"}}},
+        {"no host", false, {0}, {{0}}},
+        {"two hosts", false, {0}, {{"Host", "a"}, {"host", "a"}}},
+        {"two lengths", false, {0}, {{"Host", "a"}, {"Content-Length", "3"}, {"Content-Length", "30"}}},
+        {"two lengths that agree",
+         false,
+         {0},
+         {{"Host", "a"}, {"Content-Length", "3"}, {"content-length", "3"}}},
+        {"length and encoding",
+         false,
+         {0},
+         {{"Host", "a"}, {"Content-Length", "3"}, {"Transfer-Encoding", "chunked"}}},
+        {"two encodings",
+         false,
+         {0},
+         {{"Host", "a"}, {"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", "chunked"}}},
+        {"another encoding first", false, {0}, {{"Host", "a"}, {"Transfer-Encoding", "gzip, chunked"}}},
+        {"an encoding in disguise", false, {0}, {{"Host", "a"}, {"Transfer-Encoding", "xchunked"}}},
+        {"chunked in the old protocol", false, {.version = "HTTP/1.0"}, {{"Transfer-Encoding", "chunked"}}},
+        {"a name with a space", false, {0}, {{"Host", "a"}, {"Content-Length ", "37"}}},
+        {"a name with a bracket", false, {0}, {{"Host", "a"}, {"X[0]", "1"}}},
+        {"an empty name", false, {0}, {{"Host", "a"}, {"", "1"}}},
+        {"a length with a sign", false, {0}, {{"Host", "a"}, {"Content-Length", "+3"}}},
+        {"a length with a space inside", false, {0}, {{"Host", "a"}, {"Content-Length", "3 3"}}},
+        {"an empty length", false, {0}, {{"Host", "a"}, {"Content-Length", ""}}},
+        {"a hexadecimal length", false, {0}, {{"Host", "a"}, {"Content-Length", "0x10"}}},
+        {"a line break in a value", false, {0}, {{"Host", "a"}, {"X-Line", "a\nb"}}},
+        {"two content types", false, {0}, {{"Host", "a"}, {"Content-Type", "a/b"}, {"Content-Type", "c/d"}}},
+        {"two tokens",
+         false,
+         {0},
+         {{"Host", "a"}, {"Authorization", "Bearer a"}, {"Authorization", "Bearer b"}}},
+        {"an encoded NUL", false, {.target = "/g%00secret"}, {{"Host", "a"}}},
+        {"a raw byte above ASCII", false, {.target = "/\xc3\xa9"}, {{"Host", "a"}}},
+        {"a space in the target", false, {.target = "/a b"}, {{"Host", "a"}}},
+        {"a method that is no token", false, {.method = "GE(T"}, {{"Host", "a"}}},
+        {"another protocol", false, {.version = "HTTP/2.0"}, {{"Host", "a"}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct http_head head = head_of(&cases[i]);
+        const char *wrong = http_guard_check(&head);
+        if ((wrong == NULL) != cases[i].is_sound)
+            fail_msg("%s: %s", cases[i].comment, wrong ? wrong : "was let through");
+    }
+}
+
+static void a_body_is_what_the_head_declares(void **state)
+{
+    (void)state;
+    static const struct {
+        struct guard_case head;
+        struct http_body body;
+    } cases[] = {
+        {{"none", true, {0}, {{"Host", "a"}}}, {0}},
+        {{"of no bytes", true, {0}, {{"Content-Length", "0"}}}, {0}},
+        {{"of seven", true, {0}, {{"content-length", "7"}}}, {.is_present = true, .length = 7}},
+        {{"chunked", true, {0}, {{"Transfer-Encoding", "chunked"}}},
+         {.is_present = true, .is_chunked = true}},
+        {{"longer than 64 bits say", true, {0}, {{"Content-Length", "99999999999999999999"}}},
+         {.is_present = true, .length = UINT64_MAX}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct http_head head = head_of(&cases[i].head);
+        const struct http_body body = http_guard_body(&head);
+        assert_int_equal(body.is_present, cases[i].body.is_present);
+        assert_int_equal(body.is_chunked, cases[i].body.is_chunked);
+        assert_true(body.length == cases[i].body.length);
+    }
+}
+
+static void an_absolute_target_leads_to_its_path(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"/v1/jobs?limit=3", "/v1/jobs?limit=3"},
+                                           {"http://host:1/v1/jobs?limit=3", "/v1/jobs?limit=3"},
+                                           {"HTTP://host", "/"},
+                                           {"http://host?x=1", "/"},
+                                           {"*", "*"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(http_guard_path(cases[i][0]), cases[i][1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unsound_requests_are_refused),
+        cmocka_unit_test(a_body_is_what_the_head_declares),
+        cmocka_unit_test(an_absolute_target_leads_to_its_path),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
