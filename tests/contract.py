@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Holds exchanges with a live server against the contract.
 
     contract.py OPENAPI LOG [--all-operations]
