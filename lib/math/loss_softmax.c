@@ -69,18 +69,24 @@ void loss_softmax(struct loss_row *row, const double *logits)
         double t = logits[j] - max;
         double error = difference_error(logits[j], max, t);
         double e = exp(t);
-        p[j] = e + e * error;
+        p[j] = e;
         row->logs[j] = error; // until the sum is known
-        if (j != top)
-            sum_add(&others, p[j]);
+        if (j == top)
+            continue;
+        sum_add(&others, e);
+        others.error += e * error;
     }
     double rest = others.value + others.error;
     double total = 1 + rest;
-    double log_total = log1p(rest);
+    // What rounding has lost of both still counts.
+    double rest_error = (others.value - rest) + others.error;
+    double total_error = (((1 > rest ? 1 - total + rest : rest - total + 1)) + rest_error) / total;
+    double log_total = log1p(rest) + rest_error / total;
     for (size_t j = 0; j < row->classes; j++) {
-        row->logs[j] = (logits[j] - max) - (log_total - row->logs[j]);
-        p[j] /= total;
-        row->complements[j] = j == top ? rest / total : 1 - p[j];
+        double error = row->logs[j];
+        row->logs[j] = (logits[j] - max) - (log_total - error);
+        p[j] = (p[j] + p[j] * (error - total_error)) / total;
+        row->complements[j] = j == top ? (rest + (rest_error - rest * total_error)) / total : 1 - p[j];
     }
     row->log_sum = max + log_total;
 }
