@@ -62,10 +62,12 @@ test: packages-test ## install what is missing, build, run every test
 
 .PHONY: check
 check: all $(TESTS) ## `make test` without installing anything
-	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
+	@rm -f $(BUILD)/exchanges.log
+	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) NABLA_EXCHANGE_LOG=$(BUILD)/exchanges.log $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
 
 # What counts as a test besides the programs: each is one case, passed when it exits with 0.
-CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py
+CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py \
+          scripts/check-contract.sh
 
 .PHONY: layers
 layers: ## check that includes go one way and third-party headers stay in their module

@@ -223,6 +223,7 @@ int verb_serve(int argc, char **argv)
         config_print(&server.config, stdout);
         return EXIT_DONE;
     }
+    program_restart_for_blas(argv - 1);
     server.log = (struct log){server.config.log_level, server.config.log_format};
     return serve(&server);
 }
