@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 // The forms of RFC 3629, section 4: the range of the first byte, that of the second, and the length. All
 // further bytes are 80..BF.
 static const struct {
@@ -56,4 +58,26 @@ size_t utf8_encode(char ret[4], uint32_t code_point)
         ret[i] = (char)(0x80 | (code_point & 0x3F));
     ret[0] = (char)(heads[length] | code_point);
     return length;
+}
+
+char *utf8_excerpt(char ret[UTF8_EXCERPT_SIZE], const char *text, size_t size)
+{
+    static const char cut[] = "…";
+    const char *end = text + size;
+    size_t used = 0;
+    while (text < end && used < UTF8_EXCERPT_SIZE - sizeof cut - 3) {
+        size_t length = utf8_length(text, end);
+        bool shown = length > 1 || (length == 1 && (unsigned char)*text >= 0x20 && *text != 0x7f);
+        size_t step = length ? length : 1;
+        if (shown)
+            memcpy(ret + used, text, step);
+        else
+            ret[used] = '?';
+        used += shown ? step : 1;
+        text += step;
+    }
+    memcpy(ret + used, cut, sizeof cut);
+    if (text == end)
+        ret[used] = '\0';
+    return ret;
 }

@@ -22,7 +22,7 @@ struct dataset {
     float *targets;       // rows × outputs, NULL for classification
     char **feature_names; // columns of them
     char **class_names;   // classes of them: text labels in byte order; numeric labels ascending, as text
-    char *label_name;     // "" where the source named none
+    char *label_name;     // "" where the source named none; of targets the common name
 };
 
 // Limits that every reader of foreign data holds; a breach is NABLA_LIMIT naming the limit.
@@ -36,10 +36,22 @@ struct feature_summary {
     size_t missing;             // NaN cells
 };
 
-// Zeroed room for a data set; dataset_free on failure is not needed.
+// Zeroed room for a data set; dataset_free on failure is not needed. All names are still NULL. With 0 classes
+// there are no ids: the caller brings targets.
 enum nabla_code dataset_new(size_t rows, size_t columns, size_t classes, struct dataset **ret,
                             struct nabla_error *err);
 void dataset_free(struct dataset *dataset);
+
+// The same with room for rows × outputs targets instead of ids.
+enum nabla_code dataset_new_targets(size_t rows, size_t columns, size_t outputs, struct dataset **ret,
+                                    struct nabla_error *err);
+
+// Holds the sizes of a data set that is about to be made to the limits (0 classes for targets).
+enum nabla_code dataset_check_size(size_t rows, size_t columns, size_t classes,
+                                   const struct dataset_limits *limits, struct nabla_error *err);
+
+// Makes up what names are still NULL: features "x0", "x1", …, classes "0", "1", …, the label "label".
+enum nabla_code dataset_fill_names(struct dataset *dataset, struct nabla_error *err);
 
 // Fills `summaries` (columns of them).
 void dataset_summarize(const struct dataset *dataset, struct feature_summary *summaries);

@@ -12,9 +12,11 @@ struct split {
     size_t *validation, validation_count;
 };
 
-// `fraction` of the rows, in [0, 1), goes to validation. Stratified: each class gives its share (largest
-// remainder), keeping at least one row of each class for training. Both parts end up with at least one row
-// unless fraction is 0, or NABLA_INVALID. Regression data is split at random.
+// `fraction` of the rows, in [0, 1), goes to validation. Stratified: fraction·rows, rounded to the nearest,
+// of which each class gives its share (largest remainder), keeping at least one row of each class for
+// training (where classes of one row withhold theirs, validation has fewer). Last: training keeps
+// floor(rows·(1 − fraction)), as in Keras. Regression data is split at random. A part without rows is
+// NABLA_INVALID, but fraction 0.
 enum nabla_code split_make(const struct dataset *dataset, enum split_kind kind, double fraction,
                            uint64_t seed, struct split *ret, struct nabla_error *err);
 void split_free(struct split *split);

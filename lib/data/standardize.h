@@ -1,4 +1,5 @@
 // Features brought to mean 0 and deviation 1, learned on the training rows alone.
+// A missing value (NaN) counts nothing and stays missing; an infinite one is NABLA_INVALID naming the column.
 // Thread safety: read by any number of threads.
 #ifndef NABLA_DATA_STANDARDIZE_H
 #define NABLA_DATA_STANDARDIZE_H
