@@ -153,7 +153,7 @@ SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
 
 # Objects stay, also those that only lead to a test.
-.SECONDARY: $(TESTS:=.o) $(BENCHES:=.o)
+.SECONDARY: $(TESTS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
 
 .PHONY: packages-present
 packages-present:

@@ -39,7 +39,7 @@ static void document_decode(const json_t *root, struct bulk *bulks, struct uploa
     struct dataset_source source = {0};
     struct nabla_error err = {0};
     struct fields fields = fields_begin(root, "", problems);
-    if (!name_set(upload, fields_text(&fields, "name", upload->name)))
+    if (fields_has(&fields, "name") && !name_set(upload, fields_text(&fields, "name", "")))
         fields_problem(&fields, "name", "is longer than %d bytes", NAME_MAX_BYTES);
     dataset_source_decode(&fields, bulks, &upload->limits, &source);
     fields_end(&fields);

@@ -17,7 +17,7 @@ struct batch_reading {
     struct table_reader reader;
     struct table network;
     struct table *layers;
-    size_t layer_count;
+    size_t layer_count, layer_capacity;
     unsigned seen; // bits of the members that came
     struct history_input *input;
 };
@@ -99,19 +99,37 @@ static void read_metrics(struct batch_reading *reading)
     table_read(&reading->reader, token, &reading->network);
 }
 
-static void read_layer(struct batch_reading *reading, enum json_token token)
+// Room for one more layer; the lists of most batches stay short.
+static bool layers_grow(struct batch_reading *reading)
 {
-    char pointer[64];
     struct table_reader *reader = &reading->reader;
-    snprintf(pointer, sizeof pointer, "/layers/%zu", reading->layer_count);
+    size_t capacity = reading->layer_capacity ? reading->layer_capacity * 2 : 8;
+    if (reading->layer_count < reading->layer_capacity)
+        return true;
     if (reading->layer_count == LAYERS_MAX) {
         reader->code =
             nabla_fail(reader->err, NABLA_LIMIT, "/layers", "a batch has at most %d layers", LAYERS_MAX);
-        return;
+        return false;
     }
+    struct table *grown = reallocarray(reading->layers, capacity, sizeof *grown);
+    if (!grown) {
+        reader->code = nabla_fail_memory(reader->err, "a batch");
+        return false;
+    }
+    reading->layers = grown;
+    reading->layer_capacity = capacity;
+    return true;
+}
+
+static void read_layer(struct batch_reading *reading, enum json_token token)
+{
+    char pointer[64];
+    if (!layers_grow(reading))
+        return;
+    snprintf(pointer, sizeof pointer, "/layers/%zu", reading->layer_count);
     struct table *layer = &reading->layers[reading->layer_count++];
     table_begin(layer, pointer, layer_stats, LAYER_STAT_COUNT, true);
-    table_read(reader, token, layer);
+    table_read(&reading->reader, token, layer);
 }
 
 static void read_layers(struct batch_reading *reading)
@@ -123,11 +141,6 @@ static void read_layers(struct batch_reading *reading)
     if (token != JSON_ARRAY_BEGIN) {
         problems_add(reader->problems, "/layers", "must be a list of layers");
         reader_skip_rest(reader, token);
-        return;
-    }
-    reading->layers = calloc(LAYERS_MAX, sizeof *reading->layers);
-    if (!reading->layers) {
-        reader->code = nabla_fail_memory(reader->err, "a batch");
         return;
     }
     while (reader_next(reader, &token) && token != JSON_ARRAY_END)

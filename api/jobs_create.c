@@ -47,6 +47,9 @@ static bool draft_decode(struct draft *draft, struct api_answer *ret)
         return false;
     }
     job_spec_decode(root, bulks, &limits, &problems, &draft->spec);
+    if (draft->spec.executor == JOB_LOCAL && !(draft->spec.parts & SPEC_DATASET) && json_is_object(root))
+        problems_add(&problems, "/dataset",
+                     "is missing: the id of a data set, a generator, or features and labels");
     if (draft->spec.retries > limits_of(draft)->retries)
         problems_add(&problems, "/retries", "is above the limit max_retries of %u",
                      limits_of(draft)->retries);

@@ -51,7 +51,8 @@ struct job_spec {
 };
 void job_spec_free(struct job_spec *spec);
 
-// Reads a document. On failure *ret is empty and the error names every problem, the pointer being the
+// Reads a document; the data set may be left out (SOURCE_NONE) for callers that have it from elsewhere. On
+// failure *ret is empty and the error names every problem, the pointer being the
 // first's.
 enum nabla_code spec_from_json(const char *text, size_t size, const struct dataset_limits *limits,
                                struct job_spec *ret, struct nabla_error *err);

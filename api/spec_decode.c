@@ -181,16 +181,11 @@ static unsigned parts_decode(struct fields *root)
     return given;
 }
 
-// A client trains by itself and may tell as little as it likes; our own trainer needs a data set and a model.
-static void parts_require(struct fields *root, const struct job_spec *spec)
+// A client trains by itself and may tell as little as it likes; our own trainer needs a model. Where the rows
+// come from is the caller's to ask: the train verb has them from its command line.
+static void model_require(struct fields *root, const struct job_spec *spec)
 {
-    if (spec->executor == JOB_CLIENT)
-        return;
-    if (!(spec->parts & SPEC_DATASET))
-        fields_problem(root, "dataset",
-                       "is missing: the id of a data set, a generator, or features and "
-                       "labels");
-    if (!(spec->parts & SPEC_MODEL))
+    if (spec->executor == JOB_LOCAL && !(spec->parts & SPEC_MODEL))
         fields_problem(root, "model", "is missing: {\"layers\": […]}");
 }
 
@@ -214,7 +209,7 @@ void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct data
     ret->executor = (enum job_executor)choice_read(&fields, "executor", (int)JOB_LOCAL, &executors);
     ret->retries = (unsigned)fields_whole(&fields, "retries", 0, 0, UINT16_MAX);
     ret->parts = parts_decode(&fields);
-    parts_require(&fields, ret);
+    model_require(&fields, ret);
     dataset_decode(&fields, bulks, limits, &ret->source);
     model_decode(fields_value(&fields, "model"), problems, ret);
     loss_decode(fields_value(&fields, "loss"), problems, &ret->train);

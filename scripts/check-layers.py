@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "api": LIB,
     "server": ["api", *LIB],
     "tests": ["server", "api", *LIB],
-    "bench": ["server", "api", *LIB],
+    "bench": ["tests", "server", "api", *LIB],
 }
 
 # Third-party header (or its folder) -> the sources that may see it. Tests may see any.
@@ -52,8 +52,9 @@ def folder_of(path):
     return "/".join(parts[:2]) if parts[0] == "lib" else parts[0]
 
 
-def find_project_header(name):
-    for path in (f"lib/{name}", name):
+def find_project_header(includer, name):
+    beside = [f"tests/{name}"] if folder_of(includer) == "tests" else []
+    for path in (f"lib/{name}", name, *beside):
         if pathlib.Path(path).is_file():
             return path
     return None
@@ -78,7 +79,7 @@ def check_directions(path, problems):
     """Each include of one file: known, and from a folder below."""
     for mark, name in includes_of(path):
         if mark == '"':
-            header = find_project_header(name)
+            header = find_project_header(path, name)
             if header is None:
                 problems.append(f'{path}: "{name}" is not found from lib/ or the root')
             elif folder_of(header) not in [folder_of(path), *MAY_INCLUDE[folder_of(path)]]:
@@ -93,7 +94,7 @@ def third_party_seen(path, seen_files):
         return
     seen_files.add(path)
     for mark, name in includes_of(path):
-        header = find_project_header(name) if mark == '"' else None
+        header = find_project_header(path, name) if mark == '"' else None
         if header:
             yield from third_party_seen(header, seen_files)
         elif third_party_row(name):

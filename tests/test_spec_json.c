@@ -155,7 +155,6 @@ static const struct {
     const char *comment, *document, *pointer;
 } refusals[] = {
     {"an unknown field", "{" MODEL ",\"epochs\":3}", "/epochs"},
-    {"no data set", "{\"model\":{}}", "/dataset"},
     {"no model", "{\"dataset\":\"ds_1\"}", "/model"},
     {"a data set that is no id", "{\"dataset\":\"digits\",\"model\":{}}", "/dataset"},
     {"a data set that is a number", "{\"dataset\":3,\"model\":{}}", "/dataset"},
@@ -312,6 +311,16 @@ static void rows_in_the_document_become_a_data_set(void **state)
     job_spec_free(&spec);
 }
 
+static void the_rows_may_come_from_elsewhere(void **state)
+{
+    (void)state;
+    struct job_spec spec;
+    struct nabla_error err = {0};
+    assert_int_equal(read_spec("{\"model\":{}}", &spec, &err), NABLA_OK);
+    assert_int_equal(spec.source.kind, SOURCE_NONE);
+    job_spec_free(&spec);
+}
+
 static void a_generator_takes_its_sizes(void **state)
 {
     (void)state;
@@ -341,6 +350,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_the_data_points_at_what_was_written),
         cmocka_unit_test(a_clients_document_keeps_only_what_was_given),
         cmocka_unit_test(rows_in_the_document_become_a_data_set),
+        cmocka_unit_test(the_rows_may_come_from_elsewhere),
         cmocka_unit_test(a_generator_takes_its_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,6 +288,12 @@ const char *statement_text(struct statement *statement, int column)
     return (const char *)sqlite3_column_text(statement->handle, column);
 }
 
+char *statement_copy(struct statement *statement, int column)
+{
+    const char *text = statement_text(statement, column);
+    return text ? strdup(text) : NULL;
+}
+
 bool statement_is_null(struct statement *statement, int column)
 {
     return sqlite3_column_type(statement->handle, column) == SQLITE_NULL;

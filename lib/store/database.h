@@ -60,10 +60,12 @@ enum nabla_code statement_run(struct statement *statement, struct nabla_error *e
 // Ends the reading: lets go of the snapshot and of the bindings.
 void statement_reset(struct statement *statement);
 
-// Columns of the current row, from 0. Texts are borrowed until the next step; NULL for NULL.
+// Columns of the current row, from 0. Texts are borrowed until the next step; NULL for NULL,
+// and when memory cannot be had.
 int64_t statement_int(struct statement *statement, int column);
 double statement_double(struct statement *statement, int column); // NaN for NULL
 const char *statement_text(struct statement *statement, int column);
+char *statement_copy(struct statement *statement, int column); // the caller's; NULL also without memory
 bool statement_is_null(struct statement *statement, int column);
 
 #endif

@@ -32,24 +32,30 @@ void dataset_row_free(struct dataset_row *row)
     free(row);
 }
 
+static bool read_texts(struct statement *row, struct dataset_row *dataset)
+{
+    const char *id = statement_text(row, COLUMN_ID), *sha256 = statement_text(row, COLUMN_SHA256);
+    if (!id || !sha256)
+        return false;
+    snprintf(dataset->id, sizeof dataset->id, "%s", id);
+    snprintf(dataset->sha256, sizeof dataset->sha256, "%s", sha256);
+    dataset->name = statement_copy(row, COLUMN_NAME);
+    dataset->description = statement_copy(row, COLUMN_DESCRIPTION);
+    return dataset->name && dataset->description;
+}
+
 static enum nabla_code read_dataset(struct statement *row, struct dataset_row **ret, struct nabla_error *err)
 {
     struct dataset_row *dataset = calloc(1, sizeof *dataset);
-    if (!dataset)
+    if (!dataset || !read_texts(row, dataset)) {
+        dataset_row_free(dataset);
         return nabla_fail_memory(err, "a data set's row");
-    snprintf(dataset->id, sizeof dataset->id, "%s", statement_text(row, COLUMN_ID));
-    snprintf(dataset->sha256, sizeof dataset->sha256, "%s", statement_text(row, COLUMN_SHA256));
-    dataset->name = strdup(statement_text(row, COLUMN_NAME));
-    dataset->description = strdup(statement_text(row, COLUMN_DESCRIPTION));
+    }
     dataset->rows = (uint64_t)statement_int(row, COLUMN_ROWS);
     dataset->features = (uint64_t)statement_int(row, COLUMN_FEATURES);
     dataset->classes = (uint64_t)statement_int(row, COLUMN_CLASSES);
     dataset->bytes = (uint64_t)statement_int(row, COLUMN_BYTES);
     dataset->created_ms = statement_int(row, COLUMN_CREATED_MS);
-    if (!dataset->name || !dataset->description) {
-        dataset_row_free(dataset);
-        return nabla_fail_memory(err, "a data set's row");
-    }
     *ret = dataset;
     return NABLA_OK;
 }
@@ -92,8 +98,11 @@ static enum nabla_code find_sha256(struct database *db, const char *sha256, char
     struct statement *row = database_statement(db, SQL_DATASET_BY_SHA256);
     statement_bind_text(row, sha256);
     enum nabla_code code = statement_row(row, err);
-    if (code == NABLA_OK)
-        snprintf(ret_id, TOKEN_ID_SIZE, "%s", statement_text(row, COLUMN_ID));
+    const char *id = code == NABLA_OK ? statement_text(row, COLUMN_ID) : NULL;
+    if (id)
+        snprintf(ret_id, TOKEN_ID_SIZE, "%s", id);
+    else if (code == NABLA_OK)
+        code = nabla_fail_memory(err, "a data set's row");
     statement_reset(row);
     return code;
 }

@@ -45,20 +45,17 @@ enum nabla_code job_fail_word(const char *id, struct nabla_error *err)
                       id);
 }
 
-static char *copy_text(struct statement *row, int column)
-{
-    const char *text = statement_text(row, column);
-    return text ? strdup(text) : NULL;
-}
-
 static bool read_texts(struct statement *row, struct job *job)
 {
-    snprintf(job->id, sizeof job->id, "%s", statement_text(row, COLUMN_ID));
-    snprintf(job->dataset, sizeof job->dataset, "%s", statement_text(row, COLUMN_DATASET));
-    job->name = copy_text(row, COLUMN_NAME);
-    job->spec = copy_text(row, COLUMN_SPEC);
-    job->result = copy_text(row, COLUMN_RESULT);
-    job->error = copy_text(row, COLUMN_ERROR);
+    const char *id = statement_text(row, COLUMN_ID), *dataset = statement_text(row, COLUMN_DATASET);
+    if (!id || !dataset)
+        return false;
+    snprintf(job->id, sizeof job->id, "%s", id);
+    snprintf(job->dataset, sizeof job->dataset, "%s", dataset);
+    job->name = statement_copy(row, COLUMN_NAME);
+    job->spec = statement_copy(row, COLUMN_SPEC);
+    job->result = statement_copy(row, COLUMN_RESULT);
+    job->error = statement_copy(row, COLUMN_ERROR);
     return job->name && job->spec && (job->result || statement_is_null(row, COLUMN_RESULT)) &&
            (job->error || statement_is_null(row, COLUMN_ERROR));
 }

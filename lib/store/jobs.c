@@ -19,11 +19,16 @@ static enum nabla_code find_key(struct database *db, const struct job_new *job, 
     statement_bind_text(row, "jobs");
     statement_bind_text(row, job->idempotency_key);
     enum nabla_code code = statement_row(row, err);
-    if (code == NABLA_OK && strcmp(statement_text(row, 0), job->body_sha256 ? job->body_sha256 : "") != 0)
-        code =
-            nabla_fail(err, NABLA_INVALID, NULL, "this idempotency key was used before, with another body");
-    else if (code == NABLA_OK)
-        snprintf(ret_id, TOKEN_ID_SIZE, "%s", statement_text(row, 1));
+    if (code == NABLA_OK) {
+        const char *body = statement_text(row, 0), *id = statement_text(row, 1);
+        if (!body || !id)
+            code = nabla_fail_memory(err, "an idempotency key");
+        else if (strcmp(body, job->body_sha256 ? job->body_sha256 : "") != 0)
+            code = nabla_fail(err, NABLA_INVALID, NULL,
+                              "this idempotency key was used before, with another body");
+        else
+            snprintf(ret_id, TOKEN_ID_SIZE, "%s", id);
+    }
     statement_reset(row);
     return code;
 }
@@ -231,6 +236,8 @@ static enum nabla_code visit_log(struct statement *row, log_visitor *visit, void
             .event = statement_text(row, 2),
             .detail = statement_text(row, 3),
         };
+        if (!entry.event || !entry.detail)
+            return nabla_fail_memory(err, "an entry of the log");
         code = visit(context, &entry);
         if (code)
             return code;

@@ -117,7 +117,8 @@ struct job_change {
 enum nabla_code store_job_apply(struct store *store, const char *id, const struct job_change *change,
                                 struct nabla_error *err);
 
-// Removes a finished job with its history; NABLA_CONFLICT while it is not finished.
+// Removes a finished job with its history and folder; NABLA_CONFLICT while it is not finished. The listener
+// hears of it with the revision after the last one.
 enum nabla_code store_job_delete(struct store *store, const char *id, struct nabla_error *err);
 
 // NABLA_OK when the token's hash is that of the job's current attempt; NABLA_DENIED otherwise.

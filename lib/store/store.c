@@ -177,8 +177,11 @@ enum nabla_code store_check(struct store *store, struct nabla_error *err)
     enum nabla_code code = database_prepare(db, "PRAGMA integrity_check(1)", &check, err);
     if (code == NABLA_OK)
         code = statement_row(check, err);
-    if (code == NABLA_OK && strcmp(statement_text(check, 0), "ok") != 0)
-        code = nabla_fail(err, NABLA_IO, NULL, "the database is damaged: %s", statement_text(check, 0));
+    const char *fault = code == NABLA_OK ? statement_text(check, 0) : NULL;
+    if (fault && strcmp(fault, "ok") != 0)
+        code = nabla_fail(err, NABLA_IO, NULL, "the database is damaged: %s", fault);
+    else if (code == NABLA_OK && !fault)
+        code = nabla_fail_memory(err, "a check's answer");
     statement_free(check);
     access_release(store, db);
     return code;

@@ -1,0 +1,219 @@
+#include "math/matrix.h"
+#include "math/random.h"
+#include "math/summary.h"
+#include "math/vector_exp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ENTRIES_MAX = 64 * 64 };
+
+static void fill_random(float *x, size_t count, uint64_t stream)
+{
+    struct random random = random_new(5, stream);
+    for (size_t i = 0; i < count; i++)
+        x[i] = random_float(&random) - 0.5F;
+}
+
+// c = a · b with every factor as it is stored; the oracle in double.
+static double product_at(const float *a, const float *b, size_t i, size_t j, const size_t size[3], int form)
+{
+    const size_t m = size[0], n = size[1], k = size[2];
+    double sum = 0;
+    for (size_t l = 0; l < k; l++) {
+        double left = (double)(form == 1 ? a[l * m + i] : a[i * k + l]);
+        double right = (double)(form == 2 ? b[j * k + l] : b[l * n + j]);
+        sum += left * right;
+    }
+    return sum;
+}
+
+static void products_equal_the_naive_ones(void **state)
+{
+    (void)state;
+    static void (*const multiply[])(float *, const float *, const float *, size_t, size_t, size_t) = {
+        matrix_multiply, matrix_multiply_transposed_a, matrix_multiply_transposed_b};
+    const size_t sizes[][3] = {{1, 1, 1}, {1, 7, 3}, {5, 1, 4}, {3, 4, 1}, {32, 10, 64}, {17, 33, 5}};
+    static float a[ENTRIES_MAX], b[ENTRIES_MAX], c[ENTRIES_MAX];
+    fill_random(a, ENTRIES_MAX, 1);
+    fill_random(b, ENTRIES_MAX, 2);
+    for (int form = 0; form < 3; form++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            const size_t m = sizes[s][0], n = sizes[s][1];
+            memset(c, 0xff, sizeof c); // NaN: what was there must not count
+            multiply[form](c, a, b, m, n, sizes[s][2]);
+            for (size_t i = 0; i < m * n; i++)
+                assert_true(fabs((double)c[i] - product_at(a, b, i / n, i % n, sizes[s], form)) < 1e-5);
+        }
+}
+
+static void core_type_is_wanted_only_where_the_environment_is_silent(void **state)
+{
+    (void)state;
+    assert_non_null(matrix_core_type());
+    setenv("OPENBLAS_CORETYPE", "Haswell", 1);
+    assert_null(matrix_core_type_wanted());
+    unsetenv("OPENBLAS_CORETYPE");
+    const char *wanted = matrix_core_type_wanted();
+    assert_true(wanted == NULL || strcmp(wanted, matrix_core_type()) != 0);
+}
+
+// Units in the last place between a float and the true value.
+static double error_in_ulps(float got, double wanted)
+{
+    float rounded = (float)wanted;
+    if (got == rounded || (isnan(got) && isnan(rounded)))
+        return 0;
+    if (!isfinite(got) || !isfinite(rounded))
+        return INFINITY;
+    float size = fabsf(rounded) < 0x1p-126F ? 0x1p-126F : fabsf(rounded);
+    double ulp = ldexp(1, ilogbf(size) - 23);
+    return fabs((double)got - wanted) / ulp;
+}
+
+static double sigmoid_double(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static float exp_of(float x)
+{
+    return exp_float(x);
+}
+
+static float sigmoid_of(float x)
+{
+    return sigmoid_float(x);
+}
+
+static float tanh_of(float x)
+{
+    return tanh_float(x);
+}
+
+static void elementary_functions_are_within_three_ulps(void **state)
+{
+    (void)state;
+    const struct {
+        const char *name;
+        float (*fast)(float);
+        double (*exact)(double);
+        double ulps;
+    } functions[] = {
+        {"exp", exp_of, exp, 2}, {"sigmoid", sigmoid_of, sigmoid_double, 3}, {"tanh", tanh_of, tanh, 3}};
+    const float special[] = {0,       -0.0F,   INFINITY, -INFINITY, NAN,    88.7F,  88.8F, -87.4F,
+                             -103.0F, -104.5F, 1e-30F,   -1e-30F,   1e-40F, 0.625F, 3e38F, -3e38F};
+    for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
+        double worst = 0;
+        for (int i = -120000; i <= 120000; i++)
+            worst = fmax(worst, error_in_ulps(functions[f].fast((float)i * 1e-3F),
+                                              functions[f].exact((double)((float)i * 1e-3F))));
+        for (size_t i = 0; i < sizeof special / sizeof *special; i++)
+            worst = fmax(
+                worst, error_in_ulps(functions[f].fast(special[i]), functions[f].exact((double)special[i])));
+        if (!(worst <= functions[f].ulps))
+            fail_msg("%s is off by %g units in the last place", functions[f].name, worst);
+    }
+}
+
+static struct summary summarize_naive(const float *x, size_t count, float below, float above)
+{
+    struct summary s = {.count = count};
+    for (size_t i = 0; i < count; i++) {
+        double value = (double)x[i];
+        s.sum += value;
+        s.sum_abs += fabs(value);
+        s.sum_square += value * value;
+        s.max_abs = fabs(value) > s.max_abs || isnan(value) ? fabs(value) : s.max_abs;
+        s.zero += value == 0;
+        s.tiny += fabs(value) < 1e-7;
+        s.nonpositive += value <= 0;
+        s.flat += x[i] <= below || x[i] >= above;
+        s.nonfinite += isfinite(value) ? 0 : 1;
+    }
+    return s;
+}
+
+static void assert_near(double a, double b)
+{
+    if (!(a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-13 * (1 + fabs(b))))
+        fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void check_summary(const float *x, size_t count)
+{
+    const float below = -0.25F, above = 0.4F;
+    struct summary wanted = summarize_naive(x, count, below, above);
+    struct summary gradient = {0}, weights = {0}, change = {0}, outputs = {0};
+    // In two parts, as blocks come.
+    summary_gradient(&gradient, x, count / 3);
+    summary_gradient(&gradient, x + count / 3, count - count / 3);
+    summary_weights(&weights, x, count);
+    summary_change(&change, x, count);
+    summary_outputs(&outputs, x, count, below, above);
+    assert_int_equal(gradient.count, count);
+    assert_near(gradient.sum, wanted.sum);
+    assert_near(gradient.sum_abs, wanted.sum_abs);
+    assert_near(gradient.sum_square, wanted.sum_square);
+    assert_near(gradient.max_abs, wanted.max_abs);
+    assert_int_equal(gradient.zero, wanted.zero);
+    assert_int_equal(gradient.tiny, wanted.tiny);
+    assert_int_equal(gradient.nonfinite, wanted.nonfinite);
+    assert_near(weights.sum, wanted.sum);
+    assert_near(weights.sum_square, wanted.sum_square);
+    assert_int_equal(weights.nonfinite, wanted.nonfinite);
+    assert_near(change.sum_square, wanted.sum_square);
+    assert_near(change.max_abs, wanted.max_abs);
+    assert_near(outputs.sum, wanted.sum);
+    assert_near(outputs.sum_abs, wanted.sum_abs);
+    assert_int_equal(outputs.nonpositive, wanted.nonpositive);
+    assert_int_equal(outputs.flat, wanted.flat);
+    assert_int_equal(outputs.nonfinite, wanted.nonfinite);
+}
+
+static void summaries_equal_the_naive_ones(void **state)
+{
+    (void)state;
+    float x[200];
+    for (size_t count = 1; count <= 200; count += count < 40 ? 1 : 37) {
+        fill_random(x, count, count);
+        if (count > 5) {
+            x[1] = 0;
+            x[2] = -0.0F;
+            x[3] = 5e-8F;
+            x[4] = -1e-30F;
+            x[5] = 1e-7F;
+        }
+        check_summary(x, count);
+    }
+}
+
+static void nothing_hides_in_a_summary(void **state)
+{
+    (void)state;
+    const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, 3e38F, 1e-44F};
+    float x[41];
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
+        for (size_t at = 0; at < 41; at += 8) {
+            fill_random(x, 41, 3);
+            x[at] = strange[i];
+            check_summary(x, 41);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_equal_the_naive_ones),
+        cmocka_unit_test(core_type_is_wanted_only_where_the_environment_is_silent),
+        cmocka_unit_test(elementary_functions_are_within_three_ulps),
+        cmocka_unit_test(summaries_equal_the_naive_ones),
+        cmocka_unit_test(nothing_hides_in_a_summary),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
