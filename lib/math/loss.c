@@ -324,8 +324,7 @@ static bool row_compute_fast(struct loss_run *run, size_t index)
                                        .loss = row.loss * weight,
                                        .gradient_max = row.complement * weight,
                                        .logit_max = row.complement * weight,
-                                       .correct = row.correct,
-                                       .nonfinite = row.poisoned};
+                                       .correct = row.correct};
         loss_warn_row(run->ret->warnings, &facts);
     }
     return true;
