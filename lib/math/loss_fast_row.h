@@ -69,7 +69,7 @@ static inline void kahan_add(struct kahan *total, vec term)
 
 // What the rows' loops gather; of the label nothing enters it.
 struct row_sums {
-    struct kahan sum[2];
+    struct kahan sum[4];
     double squares;
 };
 
@@ -89,10 +89,10 @@ static inline void block_exp(struct row_sums *sums, vec squares[4], const float 
         for (size_t k = 0; k < 4; k++)
             value[k] = vec_drop(value[k], (int)label - (int)(k * LANES));
 #pragma GCC unroll 4
-    for (size_t k = 0; k < 4; k++)
+    for (size_t k = 0; k < 4; k++) {
         squares[k] = vec_fma(value[k], value[k], squares[k]);
-    kahan_add(&sums->sum[0], vec_add(value[0], value[1]));
-    kahan_add(&sums->sum[1], vec_add(value[2], value[3]));
+        kahan_add(&sums->sum[k], value[k]);
+    }
 }
 
 // What is left behind the last whole block.
@@ -130,9 +130,13 @@ static inline struct row_sums row_exp(const float *x, float *e, size_t count, si
     return sums;
 }
 
-static inline double kahan_total(const struct kahan *total)
+static inline double kahan_total(const struct kahan total[4])
 {
-    return vec_total(total->sum) - vec_total(total->error);
+    double sum = 0;
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++)
+        sum += vec_total(total[k].sum) - vec_total(total[k].error);
+    return sum;
 }
 
 static inline void range_scale(const float *e, float *to, size_t count, float factor)
@@ -182,7 +186,7 @@ static bool row_compute(struct loss_fast_row *row)
     struct row_sums sums = row_exp(x, e, row->classes, row->label, floor, shift);
 
     double gap = (double)lead * M_LN2 - (double)own;
-    double rest = (kahan_total(&sums.sum[0]) + kahan_total(&sums.sum[1])) * 0x1p-50;
+    double rest = kahan_total(sums.sum) * 0x1p-50;
     double mine = exp(-gap), total = rest + mine;
     row->correct = own > others;
     row->complement = rest / total;
