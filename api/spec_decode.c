@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHOLE_MAX_BITS = 53, EPOCHS_MAX = 1000000, BATCH_MAX = 1 << 30 };
+enum { WHOLE_MAX_BITS = 53, EPOCHS_MAX = 1000000, BATCH_MAX = 1 << 30, CHOICES_SIZE = 220 };
 #define WHOLE_MAX ((UINT64_C(1) << WHOLE_MAX_BITS) - 1)
 
 // "a, b or c", for the problem that names what is known.
@@ -24,7 +24,7 @@ static void choice_names(const struct choice *choice, char *ret, size_t size)
 
 int choice_read(struct fields *fields, const char *name, int absent, const struct choice *choice)
 {
-    char names[200];
+    char names[CHOICES_SIZE];
     choice_names(choice, names, sizeof names);
     return fields_choice(fields, name, absent, choice->find, names);
 }
@@ -46,7 +46,7 @@ struct fields typed_begin(const json_t *value, const char *pointer, struct probl
     struct fields fields = fields_begin(name ? NULL : value, pointer, problems);
     *ret_type = name ? types->find(name) : choice_read(&fields, "type", absent, types);
     if (*ret_type < 0) {
-        char names[200];
+        char names[CHOICES_SIZE];
         choice_names(types, names, sizeof names);
         problems_add(problems, pointer, "must be %s", names);
         *ret_type = absent;

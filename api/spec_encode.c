@@ -6,10 +6,25 @@
 #include <inttypes.h>
 #include <math.h>
 
+// By its name where that says all.
+static void encode_initializer(const struct layer_spec *layer, struct buffer *ret)
+{
+    const char *name = initializer_name(layer->initializer);
+    const char *option = initializer_option(layer->initializer).name;
+    if (!option) {
+        buffer_format(ret, ",\"initializer\":\"%s\"", name);
+        return;
+    }
+    buffer_format(ret, ",\"initializer\":{\"type\":\"%s\",\"%s\":", name, option);
+    write_double(ret, layer->initializer_value, false);
+    buffer_char(ret, '}');
+}
+
 static void encode_dense(const struct layer_spec *layer, struct buffer *ret)
 {
-    buffer_format(ret, ",\"units\":%zu,\"initializer\":\"%s\",\"use_bias\":%s", layer->units,
-                  initializer_name(layer->initializer), layer->use_bias ? "true" : "false");
+    buffer_format(ret, ",\"units\":%zu", layer->units);
+    encode_initializer(layer, ret);
+    buffer_format(ret, ",\"use_bias\":%s", layer->use_bias ? "true" : "false");
 }
 
 static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret)

@@ -102,6 +102,15 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"relu\",\"initializer\":"
      "\"glorot_normal\"}]}}",
      "\"layers\":[" DENSE(4, "glorot_normal") "," ACTIVATION("relu") "," OUTPUT "]"},
+    {"an initialiser's option is spelled out",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"initializer\":\"normal\"},{\"units\":5,"
+     "\"activation\":\"selu\"}]}}",
+     "\"layers\":[{\"type\":\"dense\",\"units\":4,\"initializer\":{\"type\":\"normal\",\"stddev\":0.05},"
+     "\"use_bias\":true}," DENSE(5, "lecun_normal")},
+    {"an initialiser's option as given",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"relu\",\"initializer\":"
+     "{\"type\":\"constant\",\"value\":-2}}]}}",
+     "\"initializer\":{\"type\":\"constant\",\"value\":-2}"},
     {"a written output layer is not added again",
      "{\"dataset\":\"ds_1\",\"model\":{\"append_output\":false,\"layers\":[{\"units\":3}]}}",
      "\"layers\":[" OUTPUT "],\"append_output\":false"},
@@ -185,6 +194,13 @@ static const struct {
     {"a leak that is steeper than what it leaks beside",
      LAYERS("{\"type\":\"activation\",\"function\":\"leaky_relu\",\"negative_slope\":2}"),
      "/model/layers/0/negative_slope"},
+    {"an unknown initialiser", LAYERS("{\"units\":2,\"initializer\":\"kaiming\"}"),
+     "/model/layers/0/initializer"},
+    {"an option of another initialiser",
+     LAYERS("{\"units\":2,\"initializer\":{\"type\":\"normal\",\"gain\":2}}"),
+     "/model/layers/0/initializer/gain"},
+    {"a negative range", LAYERS("{\"units\":2,\"initializer\":{\"type\":\"uniform\",\"range\":-1}}"),
+     "/model/layers/0/initializer/range"},
     {"dropout of everything", LAYERS("{\"units\":2},{\"type\":\"dropout\",\"rate\":1}"),
      "/model/layers/1/rate"},
     {"a shorthand's field in a typed layer", LAYERS("{\"type\":\"dense\",\"units\":2,\"batch_norm\":true}"),

@@ -43,7 +43,15 @@ enum initializer {
     INITIALIZER_GLOROT_NORMAL,
     INITIALIZER_HE_UNIFORM, // He et al., ICCV 2015
     INITIALIZER_HE_NORMAL,
+    INITIALIZER_LECUN_UNIFORM, // LeCun et al., 1998
+    INITIALIZER_LECUN_NORMAL,
+    INITIALIZER_ORTHOGONAL, // Saxe et al., ICLR 2014
+    INITIALIZER_TRUNCATED_NORMAL,
+    INITIALIZER_UNIFORM,
+    INITIALIZER_NORMAL,
     INITIALIZER_ZEROS,
+    INITIALIZER_ONES,
+    INITIALIZER_CONSTANT,
     INITIALIZER_COUNT
 };
 
@@ -58,6 +66,7 @@ struct layer_spec {
     enum layer_type type;
     size_t units;                 // dense
     enum initializer initializer; // dense: kernel; biases start at 0
+    double initializer_value;     // dense: its option, where it has one (initializer_option)
     bool use_bias;                // dense
     enum activation activation;   // activation
     double alpha;                 // activation: its option, where it has one (activation_option)
@@ -103,7 +112,15 @@ struct activation_option {
     double absent, most;
 };
 struct activation_option activation_option(enum activation activation);
-// The initialiser that suits the activation behind a dense layer: He for relu, Glorot for the others.
+// What an initialiser can be told: orthogonal's gain, the normal ones' stddev, uniform's range (from −range
+// to range), constant's value.
+struct initializer_option {
+    const char *name; // NULL: nothing
+    double absent, least;
+};
+struct initializer_option initializer_option(enum initializer initializer);
+// The initialiser that suits the activation behind a dense layer: He for relu and its kin, LeCun for selu,
+// Glorot for the others.
 enum initializer initializer_for(enum activation activation);
 void spec_free(struct train_spec *spec);
 

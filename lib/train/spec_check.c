@@ -52,7 +52,15 @@ static enum nabla_code check_dense(const struct layer_spec *layer, size_t index,
         return refuse_layer(err, index, "/units", "units must be from 1 to 2147483647");
     if ((unsigned)layer->initializer >= INITIALIZER_COUNT)
         return refuse_layer(err, index, "/initializer", "there is no such initializer");
-    return NABLA_OK;
+    const struct initializer_option option = initializer_option(layer->initializer);
+    if (!option.name ||
+        (layer->initializer_value >= option.least && isfinite((float)layer->initializer_value)))
+        return NABLA_OK;
+    char field[32];
+    snprintf(field, sizeof field, "/initializer/%s", option.name);
+    return refuse_layer(err, index, field,
+                        option.least < 0 ? "must be a finite number"
+                                         : "must be a finite number of at least 0");
 }
 
 static enum nabla_code check_batch_norm(const struct layer_spec *layer, size_t index, struct nabla_error *err)
