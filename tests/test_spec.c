@@ -209,6 +209,15 @@ static void adam_epsilon(struct train_spec *spec)
 {
     spec->optimizer.epsilon = 0;
 }
+static void rho(struct train_spec *spec)
+{
+    spec->optimizer = optimizer_defaults(OPTIMIZER_RMSPROP);
+    spec->optimizer.rho = NAN;
+}
+static void weight_decay(struct train_spec *spec)
+{
+    spec->optimizer.weight_decay = INFINITY;
+}
 static void placement(struct train_spec *spec)
 {
     spec->optimizer.epsilon_placement = EPSILON_PLACEMENT_COUNT;
@@ -298,6 +307,8 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {beta_1, "/optimizer/beta_1"},
         {beta_2, "/optimizer/beta_2"},
         {adam_epsilon, "/optimizer/epsilon"},
+        {rho, "/optimizer/rho"},
+        {weight_decay, "/optimizer/weight_decay"},
         {placement, "/optimizer/epsilon_placement"},
         {unknown_optimizer, "/optimizer/type"},
         {no_epochs, "/training/epochs"},

@@ -43,8 +43,10 @@ static const char *const initializer_names[] = {
     [INITIALIZER_CONSTANT] = "constant",
 };
 static const char *const optimizer_names[] = {
-    [OPTIMIZER_SGD] = "sgd",
-    [OPTIMIZER_ADAM] = "adam",
+    [OPTIMIZER_SGD] = "sgd",         [OPTIMIZER_ADAM] = "adam",         [OPTIMIZER_ADAMW] = "adamw",
+    [OPTIMIZER_AMSGRAD] = "amsgrad", [OPTIMIZER_NADAM] = "nadam",       [OPTIMIZER_RMSPROP] = "rmsprop",
+    [OPTIMIZER_ADAGRAD] = "adagrad", [OPTIMIZER_ADADELTA] = "adadelta", [OPTIMIZER_ADAMAX] = "adamax",
+    [OPTIMIZER_LION] = "lion",
 };
 static const char *const epsilon_placement_names[] = {
     [EPSILON_UNCORRECTED] = "uncorrected",
@@ -73,20 +75,20 @@ struct train_spec spec_defaults(void)
     };
 }
 
-// Keras 3: keras/src/optimizers/{sgd,adam}.py.
+// Keras 3: keras/src/optimizers/….py.
 struct optimizer_spec optimizer_defaults(enum optimizer_type type)
 {
-    struct optimizer_spec spec = {
+    return (struct optimizer_spec){
         .type = type,
-        .learning_rate = 0.001,
+        .learning_rate = type == OPTIMIZER_SGD ? 0.01 : 0.001,
+        .rho = type == OPTIMIZER_ADADELTA ? 0.95 : 0.9,
         .beta_1 = 0.9,
-        .beta_2 = 0.999,
+        .beta_2 = type == OPTIMIZER_LION ? 0.99 : 0.999,
         .epsilon = 1e-7,
+        .initial_accumulator_value = 0.1,
+        .weight_decay = type == OPTIMIZER_ADAMW ? 0.004 : 0,
         .epsilon_placement = EPSILON_UNCORRECTED,
     };
-    if (type == OPTIMIZER_SGD)
-        spec.learning_rate = 0.01;
-    return spec;
 }
 
 // Keras 3: keras/src/layers/core/dense.py, normalization/batch_normalization.py.

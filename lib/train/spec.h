@@ -55,7 +55,19 @@ enum initializer {
     INITIALIZER_COUNT
 };
 
-enum optimizer_type { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_COUNT };
+enum optimizer_type {
+    OPTIMIZER_SGD,
+    OPTIMIZER_ADAM,
+    OPTIMIZER_ADAMW,
+    OPTIMIZER_AMSGRAD,
+    OPTIMIZER_NADAM,
+    OPTIMIZER_RMSPROP,
+    OPTIMIZER_ADAGRAD,
+    OPTIMIZER_ADADELTA,
+    OPTIMIZER_ADAMAX,
+    OPTIMIZER_LION,
+    OPTIMIZER_COUNT
+};
 
 // Where Adam's epsilon stands: beside the uncorrected √v as Keras has it, or beside the bias-corrected √v̂ as
 // PyTorch and the paper's Algorithm 1 have it.
@@ -74,13 +86,14 @@ struct layer_spec {
     double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
 };
 
+// Which optimiser has which field stands in train/optimizer_option.h; the others are unused.
 struct optimizer_spec {
     enum optimizer_type type;
     double learning_rate;
-    double momentum;                          // sgd
-    bool nesterov;                            // sgd
-    double beta_1, beta_2, epsilon;           // adam
-    enum epsilon_placement epsilon_placement; // adam
+    double momentum, rho, beta_1, beta_2, epsilon, initial_accumulator_value;
+    double weight_decay; // decoupled: each step takes learning_rate · weight_decay of every parameter first
+    bool nesterov, centered;
+    enum epsilon_placement epsilon_placement;
 };
 
 struct train_spec {
