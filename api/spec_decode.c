@@ -1,7 +1,6 @@
 #include "api/spec_decode.h"
 
 #include "api/dataset_decode.h"
-#include "train/optimizer_option.h"
 
 #include <float.h>
 #include <math.h>
@@ -55,16 +54,6 @@ struct fields typed_begin(const json_t *value, const char *pointer, struct probl
     return fields;
 }
 
-static const char *optimizer_at(int value)
-{
-    return optimizer_name((enum optimizer_type)value);
-}
-
-static const char *placement_at(int value)
-{
-    return epsilon_placement_name((enum epsilon_placement)value);
-}
-
 static const char *const split_names[] = {[SPLIT_STRATIFIED] = "stratified", [SPLIT_LAST] = "last"};
 
 static const char *split_at(int value)
@@ -85,43 +74,8 @@ static const char *executor_at(int value)
     return job_executor_name((enum job_executor)value);
 }
 
-static const struct choice optimizers = {optimizer_at, optimizer_find, OPTIMIZER_COUNT};
-static const struct choice placements = {placement_at, epsilon_placement_find, EPSILON_PLACEMENT_COUNT};
 static const struct choice splits = {split_at, split_find, SPLIT_LAST + 1};
 static const struct choice executors = {executor_at, job_executor_find, JOB_EXECUTOR_COUNT};
-
-static void optimizer_option_decode(struct fields *fields, const struct optimizer_option *option,
-                                    struct optimizer_spec *ret)
-{
-    double *value = (double *)(void *)((char *)ret + option->offset);
-    const double absent = *value;
-    *value = fields_number(fields, option->name, absent, 0, FLT_MAX);
-    if (optimizer_option_right(option, ret))
-        return;
-    fields_problem(fields, option->name, "%s", optimizer_option_rule(option));
-    *value = absent;
-}
-
-void optimizer_decode(const json_t *value, struct problems *problems, struct optimizer_spec *ret)
-{
-    int type;
-    struct fields fields = typed_begin(value, "/optimizer", problems, (int)ret->type, &optimizers, &type);
-    *ret = optimizer_defaults((enum optimizer_type)type);
-    ret->learning_rate = fields_number(&fields, "learning_rate", ret->learning_rate, 0, DBL_MAX);
-    const unsigned bit = 1U << ret->type;
-    for (size_t i = 0; i < optimizer_option_count; i++)
-        if (optimizer_options[i].types & bit)
-            optimizer_option_decode(&fields, &optimizer_options[i], ret);
-    for (size_t i = 0; i < optimizer_flag_count; i++) {
-        bool *flag = (bool *)((char *)ret + optimizer_flags[i].offset);
-        if (optimizer_flags[i].types & bit)
-            *flag = fields_bool(&fields, optimizer_flags[i].name, *flag);
-    }
-    if (optimizer_has_placement(ret->type))
-        ret->epsilon_placement = (enum epsilon_placement)choice_read(
-            &fields, "epsilon_placement", (int)ret->epsilon_placement, &placements);
-    fields_end(&fields);
-}
 
 static void training_decode(const json_t *value, struct problems *problems, struct train_spec *ret)
 {

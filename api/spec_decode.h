@@ -17,6 +17,9 @@ void model_decode(const json_t *value, struct problems *problems, struct job_spe
 void loss_decode(const json_t *value, struct problems *problems, struct train_spec *ret);
 void optimizer_decode(const json_t *value, struct problems *problems, struct optimizer_spec *ret);
 
+// What a schedule calls the optimiser's learning_rate.
+const char *schedule_rate_name(enum schedule_type type);
+
 // A field that takes one of an enum's names.
 struct choice {
     const char *(*name)(int value);

@@ -2,7 +2,7 @@
 #include "api/spec.h"
 #include "api/spec_decode.h"
 #include "api/write.h"
-#include "train/optimizer_option.h"
+#include "train/spec_option.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -105,23 +105,43 @@ static void encode_loss(const struct train_spec *train, struct buffer *ret)
     buffer_char(ret, '}');
 }
 
+static void encode_options(const struct spec_options *options, unsigned type, const void *object,
+                           struct buffer *ret)
+{
+    for (size_t i = 0; i < options->number_count; i++) {
+        const struct spec_option *option = &options->numbers[i];
+        if (!(option->types & 1U << type))
+            continue;
+        buffer_format(ret, ",\"%s\":", option->name);
+        write_double(ret, *(const double *)(const void *)((const char *)object + option->offset), false);
+    }
+    for (size_t i = 0; i < options->flag_count; i++) {
+        const bool flag = *(const bool *)((const char *)object + options->flags[i].offset);
+        if (options->flags[i].types & 1U << type)
+            buffer_format(ret, ",\"%s\":%s", options->flags[i].name, flag ? "true" : "false");
+    }
+}
+
+// A number where that says all.
+static void encode_learning_rate(const struct optimizer_spec *optimizer, struct buffer *ret)
+{
+    const struct schedule_spec *schedule = &optimizer->schedule;
+    if (schedule->type == SCHEDULE_CONSTANT && schedule->warmup_steps <= 0) {
+        write_double(ret, optimizer->learning_rate, false);
+        return;
+    }
+    buffer_format(ret, "{\"schedule\":\"%s\",\"%s\":", schedule_name(schedule->type),
+                  schedule_rate_name(schedule->type));
+    write_double(ret, optimizer->learning_rate, false);
+    encode_options(&schedule_options, (unsigned)schedule->type, schedule, ret);
+    buffer_char(ret, '}');
+}
+
 static void encode_optimizer(const struct optimizer_spec *optimizer, struct buffer *ret)
 {
     buffer_format(ret, ",\"optimizer\":{\"type\":\"%s\",\"learning_rate\":", optimizer_name(optimizer->type));
-    write_double(ret, optimizer->learning_rate, false);
-    const unsigned bit = 1U << optimizer->type;
-    for (size_t i = 0; i < optimizer_option_count; i++) {
-        const struct optimizer_option *option = &optimizer_options[i];
-        if (!(option->types & bit))
-            continue;
-        buffer_format(ret, ",\"%s\":", option->name);
-        write_double(ret, *(const double *)(const void *)((const char *)optimizer + option->offset), false);
-    }
-    for (size_t i = 0; i < optimizer_flag_count; i++)
-        if (optimizer_flags[i].types & bit)
-            buffer_format(ret, ",\"%s\":%s", optimizer_flags[i].name,
-                          *(const bool *)((const char *)optimizer + optimizer_flags[i].offset) ? "true"
-                                                                                               : "false");
+    encode_learning_rate(optimizer, ret);
+    encode_options(&optimizer_options, (unsigned)optimizer->type, optimizer, ret);
     if (optimizer_has_placement(optimizer->type))
         buffer_format(ret, ",\"epsilon_placement\":\"%s\"",
                       epsilon_placement_name(optimizer->epsilon_placement));

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "train/optimizer_option.h"
+#include "train/spec_option.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,15 +160,15 @@ static void read_options(char *text, struct optimizer_spec *spec)
             spec->learning_rate = strtod(value, NULL);
             known = true;
         }
-        for (size_t i = 0; value && i < optimizer_option_count; i++)
-            if (strcmp(optimizer_options[i].name, option) == 0) {
-                assert_true(optimizer_options[i].types & 1U << spec->type);
-                *(double *)(void *)((char *)spec + optimizer_options[i].offset) = strtod(value, NULL);
+        for (size_t i = 0; value && i < optimizer_options.number_count; i++)
+            if (strcmp(optimizer_options.numbers[i].name, option) == 0) {
+                assert_true(optimizer_options.numbers[i].types & 1U << spec->type);
+                *(double *)(void *)((char *)spec + optimizer_options.numbers[i].offset) = strtod(value, NULL);
                 known = true;
             }
-        for (size_t i = 0; value && i < optimizer_flag_count; i++)
-            if (strcmp(optimizer_flags[i].name, option) == 0) {
-                *(bool *)((char *)spec + optimizer_flags[i].offset) = strtod(value, NULL) != 0;
+        for (size_t i = 0; value && i < optimizer_options.flag_count; i++)
+            if (strcmp(optimizer_options.flags[i].name, option) == 0) {
+                *(bool *)((char *)spec + optimizer_options.flags[i].offset) = strtod(value, NULL) != 0;
                 known = true;
             }
         assert_true(known);

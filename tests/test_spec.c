@@ -66,6 +66,8 @@ static void every_name_is_found_again(void **state)
         assert_int_equal(initializer_find(initializer_name((enum initializer)i)), i);
     for (int i = 0; i < OPTIMIZER_COUNT; i++)
         assert_int_equal(optimizer_find(optimizer_name((enum optimizer_type)i)), i);
+    for (int i = 0; i < SCHEDULE_COUNT; i++)
+        assert_int_equal(schedule_find(schedule_name((enum schedule_type)i)), i);
     for (int i = 0; i < EPSILON_PLACEMENT_COUNT; i++)
         assert_int_equal(epsilon_placement_find(epsilon_placement_name((enum epsilon_placement)i)), i);
     assert_int_equal(activation_find("softmax"), -1);
@@ -226,6 +228,24 @@ static void unknown_optimizer(struct train_spec *spec)
 {
     spec->optimizer.type = OPTIMIZER_COUNT;
 }
+static void unknown_schedule(struct train_spec *spec)
+{
+    spec->optimizer.schedule.type = SCHEDULE_COUNT;
+}
+static void no_decay_steps(struct train_spec *spec)
+{
+    spec->optimizer.schedule = schedule_defaults(SCHEDULE_EXPONENTIAL);
+}
+static void half_a_step(struct train_spec *spec)
+{
+    spec->optimizer.schedule = schedule_defaults(SCHEDULE_COSINE);
+    spec->optimizer.schedule.decay_steps = 2.5;
+}
+static void plateau_unseen(struct train_spec *spec)
+{
+    spec->optimizer.schedule = schedule_defaults(SCHEDULE_REDUCE_ON_PLATEAU);
+    spec->validation_split = 0;
+}
 static void no_epochs(struct train_spec *spec)
 {
     spec->epochs = 0;
@@ -311,6 +331,10 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {weight_decay, "/optimizer/weight_decay"},
         {placement, "/optimizer/epsilon_placement"},
         {unknown_optimizer, "/optimizer/type"},
+        {unknown_schedule, "/optimizer/learning_rate/schedule"},
+        {no_decay_steps, "/optimizer/learning_rate"},
+        {half_a_step, "/optimizer/learning_rate/decay_steps"},
+        {plateau_unseen, "/training/validation_split"},
         {no_epochs, "/training/epochs"},
         {endless_epochs, "/training/epochs"},
         {no_batch, "/training/batch_size"},

@@ -135,6 +135,29 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"adamw\",\"beta_2\":0.99}}",
      "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"epsilon\":"
      "1e-07,\"weight_decay\":0.004,\"epsilon_placement\":\"uncorrected\"}"},
+    {"a schedule over the whole job, spelled out",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":{\"schedule\":"
+     "\"cosine\","
+     "\"warmup_steps\":3}}}",
+     "\"learning_rate\":{\"schedule\":\"cosine\",\"initial_learning_rate\":0.01,\"decay_steps\":7,\"alpha\":"
+     "0,"
+     "\"warmup_steps\":3,\"warmup_initial_learning_rate\":0},\"momentum\":0"},
+    {"a schedule with its flag",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"learning_rate\":{\"schedule\":\"exponential\","
+     "\"decay_steps\":5,"
+     "\"initial_learning_rate\":0.5,\"staircase\":true}}}",
+     "{\"schedule\":\"exponential\",\"initial_learning_rate\":0.5,\"decay_steps\":5,\"decay_rate\":0.96,"
+     "\"warmup_steps\":0,"
+     "\"warmup_initial_learning_rate\":0,\"staircase\":true}"},
+    {"one cycle has its highest rate",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"learning_rate\":{\"schedule\":\"one_cycle\",\"max_"
+     "learning_rate\":"
+     "0.1}}}",
+     "{\"schedule\":\"one_cycle\",\"max_learning_rate\":0.1,\"total_steps\":10,\"pct_start\":0.3,\"div_"
+     "factor\":25,"},
+    {"constant without a warm-up is a number",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"learning_rate\":{\"schedule\":\"constant\"}}}",
+     "\"learning_rate\":0.001,"},
     {"RMSprop's fields",
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"rmsprop\",\"centered\":true}}",
      "\"optimizer\":{\"type\":\"rmsprop\",\"learning_rate\":0.001,\"momentum\":0,\"rho\":0.9,\"epsilon\":1e-"
@@ -238,6 +261,19 @@ static const struct {
     {"SGD has no beta", "{" MODEL ",\"optimizer\":{\"type\":\"sgd\",\"beta_1\":0.9}}", "/optimizer/beta_1"},
     {"a negative learning rate", "{" MODEL ",\"optimizer\":{\"learning_rate\":-1}}",
      "/optimizer/learning_rate"},
+    {"an unknown schedule", "{" MODEL ",\"optimizer\":{\"learning_rate\":{\"schedule\":\"zigzag\"}}}",
+     "/optimizer/learning_rate/schedule"},
+    {"a schedule without its name", "{" MODEL ",\"optimizer\":{\"learning_rate\":{}}}",
+     "/optimizer/learning_rate/schedule"},
+    {"a schedule without its steps",
+     "{" MODEL ",\"optimizer\":{\"learning_rate\":{\"schedule\":\"cosine_restarts\"}}}",
+     "/optimizer/learning_rate/first_decay_steps"},
+    {"a field of another schedule",
+     "{" MODEL ",\"optimizer\":{\"learning_rate\":{\"schedule\":\"cosine\",\"patience\":3}}}",
+     "/optimizer/learning_rate/patience"},
+    {"half a step of warm-up",
+     "{" MODEL ",\"optimizer\":{\"learning_rate\":{\"schedule\":\"cosine\",\"warmup_steps\":0.5}}}",
+     "/optimizer/learning_rate/warmup_steps"},
     {"no epochs", "{" MODEL ",\"training\":{\"epochs\":0}}", "/training/epochs"},
     {"half a batch", "{" MODEL ",\"training\":{\"batch_size\":0.5}}", "/training/batch_size"},
     {"validation of everything", "{" MODEL ",\"training\":{\"validation_split\":1}}",

@@ -126,6 +126,34 @@ static void the_same_seed_gives_the_same_bits(void **state)
     dataset_free(data);
 }
 
+static void each_step_has_its_schedules_rate(void **state)
+{
+    (void)state;
+    struct dataset *data = make_data();
+    struct train_spec spec = make_spec();
+    struct train_result result;
+    spec.optimizer.schedule = schedule_defaults(SCHEDULE_COSINE);
+    spec.optimizer.schedule.warmup_steps = 4;
+    struct history *cosine = run(&spec, data, NULL, &result, NABLA_OK);
+    assert_true(spec.optimizer.schedule.decay_steps == 12); // of 16 steps
+    for (size_t i = 0; i < cosine->count; i++) {
+        const double n = (double)i - 4,
+                     wanted = n < 0 ? (double)i / 4 : 0.5 * (1 + cos(3.14159265358979 * n / 12));
+        assert_true(fabs(cosine->values[i][NETWORK_LEARNING_RATE] - 0.01 * wanted) < 1e-15);
+    }
+    // No epoch is better by 1000: the first sets the mark, the two after it are the patience's.
+    spec.optimizer.schedule = schedule_defaults(SCHEDULE_REDUCE_ON_PLATEAU);
+    spec.optimizer.schedule.patience = 2;
+    spec.optimizer.schedule.min_delta = 1000;
+    struct history *plateau = run(&spec, data, NULL, &result, NABLA_OK);
+    assert_true(plateau->values[11][NETWORK_LEARNING_RATE] == 0.01);
+    assert_true(fabs(plateau->values[12][NETWORK_LEARNING_RATE] - 0.001) < 1e-16);
+    test_free(cosine);
+    test_free(plateau);
+    spec_free(&spec);
+    dataset_free(data);
+}
+
 static void telemetry_changes_nothing_that_is_trained(void **state)
 {
     (void)state;
@@ -334,6 +362,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
+        cmocka_unit_test(each_step_has_its_schedules_rate),
         cmocka_unit_test(telemetry_changes_nothing_that_is_trained),
         cmocka_unit_test(records_come_at_the_first_each_nth_and_each_epochs_last_step),
         cmocka_unit_test(without_a_validation_part_its_figures_are_nan),

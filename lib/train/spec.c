@@ -48,6 +48,17 @@ static const char *const optimizer_names[] = {
     [OPTIMIZER_ADAGRAD] = "adagrad", [OPTIMIZER_ADADELTA] = "adadelta", [OPTIMIZER_ADAMAX] = "adamax",
     [OPTIMIZER_LION] = "lion",
 };
+static const char *const schedule_names[] = {
+    [SCHEDULE_CONSTANT] = "constant",
+    [SCHEDULE_STEP] = "step",
+    [SCHEDULE_EXPONENTIAL] = "exponential",
+    [SCHEDULE_POLYNOMIAL] = "polynomial",
+    [SCHEDULE_INVERSE_TIME] = "inverse_time",
+    [SCHEDULE_COSINE] = "cosine",
+    [SCHEDULE_COSINE_RESTARTS] = "cosine_restarts",
+    [SCHEDULE_ONE_CYCLE] = "one_cycle",
+    [SCHEDULE_REDUCE_ON_PLATEAU] = "reduce_on_plateau",
+};
 static const char *const epsilon_placement_names[] = {
     [EPSILON_UNCORRECTED] = "uncorrected",
     [EPSILON_CORRECTED] = "corrected",
@@ -58,6 +69,7 @@ _Static_assert(sizeof layer_type_names / NAME_SIZE == LAYER_TYPE_COUNT, "every l
 _Static_assert(sizeof activation_names / NAME_SIZE == ACTIVATION_COUNT, "every activation has a name");
 _Static_assert(sizeof initializer_names / NAME_SIZE == INITIALIZER_COUNT, "every initialiser has a name");
 _Static_assert(sizeof optimizer_names / NAME_SIZE == OPTIMIZER_COUNT, "every optimiser has a name");
+_Static_assert(sizeof schedule_names / NAME_SIZE == SCHEDULE_COUNT, "every schedule has a name");
 _Static_assert(sizeof epsilon_placement_names / NAME_SIZE == EPSILON_PLACEMENT_COUNT,
                "every placement has a name");
 
@@ -88,6 +100,29 @@ struct optimizer_spec optimizer_defaults(enum optimizer_type type)
         .initial_accumulator_value = 0.1,
         .weight_decay = type == OPTIMIZER_ADAMW ? 0.004 : 0,
         .epsilon_placement = EPSILON_UNCORRECTED,
+        .schedule = schedule_defaults(SCHEDULE_CONSTANT),
+    };
+}
+
+// Keras 3: keras/src/optimizers/schedules/learning_rate_schedule.py (decay_rate is that of its examples) and
+// callbacks/reduce_lr_on_plateau.py; step and one_cycle: torch.optim.lr_scheduler's StepLR and OneCycleLR.
+struct schedule_spec schedule_defaults(enum schedule_type type)
+{
+    static const double decay_rates[SCHEDULE_COUNT] = {
+        [SCHEDULE_STEP] = 0.1, [SCHEDULE_EXPONENTIAL] = 0.96, [SCHEDULE_INVERSE_TIME] = 0.5};
+    return (struct schedule_spec){
+        .type = type,
+        .decay_rate = decay_rates[type],
+        .end_learning_rate = 0.0001,
+        .power = 1,
+        .t_mul = 2,
+        .m_mul = 1,
+        .pct_start = 0.3,
+        .div_factor = 25,
+        .final_div_factor = 1e4,
+        .factor = 0.1,
+        .patience = 10,
+        .min_delta = 1e-4,
     };
 }
 
@@ -202,6 +237,11 @@ const char *optimizer_name(enum optimizer_type type)
     return name_of(optimizer_names, OPTIMIZER_COUNT, (int)type);
 }
 
+const char *schedule_name(enum schedule_type type)
+{
+    return name_of(schedule_names, SCHEDULE_COUNT, (int)type);
+}
+
 const char *epsilon_placement_name(enum epsilon_placement placement)
 {
     return name_of(epsilon_placement_names, EPSILON_PLACEMENT_COUNT, (int)placement);
@@ -225,6 +265,11 @@ int initializer_find(const char *name)
 int optimizer_find(const char *name)
 {
     return name_find(optimizer_names, OPTIMIZER_COUNT, name);
+}
+
+int schedule_find(const char *name)
+{
+    return name_find(schedule_names, SCHEDULE_COUNT, name);
 }
 
 int epsilon_placement_find(const char *name)

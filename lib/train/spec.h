@@ -86,10 +86,39 @@ struct layer_spec {
     double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
 };
 
-// Which optimiser has which field stands in train/optimizer_option.h; the others are unused.
+enum schedule_type {
+    SCHEDULE_CONSTANT,
+    SCHEDULE_STEP,
+    SCHEDULE_EXPONENTIAL,
+    SCHEDULE_POLYNOMIAL,
+    SCHEDULE_INVERSE_TIME,
+    SCHEDULE_COSINE,
+    SCHEDULE_COSINE_RESTARTS,
+    SCHEDULE_ONE_CYCLE,
+    SCHEDULE_REDUCE_ON_PLATEAU,
+    SCHEDULE_COUNT
+};
+
+// How the learning rate goes on from the optimiser's learning_rate; formulas in train/schedule.h. Which
+// schedule has which field stands in train/spec_option.h.
+struct schedule_spec {
+    enum schedule_type type;
+    double decay_steps; // whole; 0, for those that span a job: its steps after the warm-up
+    double decay_rate;
+    bool staircase;                                                  // exponential, inverse_time
+    double end_learning_rate, power;                                 // polynomial
+    bool cycle;                                                      // polynomial
+    double alpha, t_mul, m_mul;                                      // cosine, cosine_restarts
+    double pct_start, div_factor, final_div_factor;                  // one_cycle
+    double factor, patience, min_delta, cooldown, min_learning_rate; // reduce_on_plateau
+    double warmup_steps, warmup_initial_learning_rate;               // in front of any
+};
+
+// Which optimiser has which field stands in train/spec_option.h; the others are unused.
 struct optimizer_spec {
     enum optimizer_type type;
-    double learning_rate;
+    double learning_rate; // where the schedule starts (one_cycle: its highest)
+    struct schedule_spec schedule;
     double momentum, rho, beta_1, beta_2, epsilon, initial_accumulator_value;
     double weight_decay; // decoupled: each step takes learning_rate · weight_decay of every parameter first
     bool nesterov, centered;
@@ -118,6 +147,7 @@ struct train_spec {
 // The defaults of everything; no layers.
 struct train_spec spec_defaults(void);
 struct optimizer_spec optimizer_defaults(enum optimizer_type type);
+struct schedule_spec schedule_defaults(enum schedule_type type);
 struct layer_spec layer_defaults(enum layer_type type);
 // What an activation can be told beside its name: leaky_relu's negative_slope, elu's alpha.
 struct activation_option {
@@ -142,8 +172,8 @@ enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec 
                                struct nabla_error *err);
 
 // Fills in what the data decides: the output layer (dense with one unit a class, Glorot, linear: the loss
-// takes logits), telemetry_every. Then checks every value and combination; errors have pointers into the
-// job's document
+// takes logits), telemetry_every, the schedule's decay_steps. Then checks every value and combination; errors
+// have pointers into the job's document
 // ("/model/layers/2/units", "/training/batch_size"). Layer pointers count the list as given.
 enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dataset,
                               struct nabla_error *err);
@@ -163,11 +193,13 @@ const char *layer_type_name(enum layer_type type);
 const char *activation_name(enum activation activation);
 const char *initializer_name(enum initializer initializer);
 const char *optimizer_name(enum optimizer_type type);
+const char *schedule_name(enum schedule_type type);
 const char *epsilon_placement_name(enum epsilon_placement placement);
 int layer_type_find(const char *name);
 int activation_find(const char *name);
 int initializer_find(const char *name);
 int optimizer_find(const char *name);
+int schedule_find(const char *name);
 int epsilon_placement_find(const char *name);
 
 #endif

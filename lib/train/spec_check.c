@@ -4,7 +4,8 @@
 
 #include "base/size.h"
 #include "train/network_size.h"
-#include "train/optimizer_option.h"
+#include "train/schedule.h"
+#include "train/spec_option.h"
 #include "train/spec_rows.h"
 
 #include <limits.h>
@@ -188,6 +189,14 @@ static enum nabla_code complete_loss(struct train_spec *spec, const struct datas
     return check_loss_options(spec, dataset, err);
 }
 
+static enum nabla_code refuse_option(struct nabla_error *err, const char *place,
+                                     const struct spec_option *option)
+{
+    char pointer[96];
+    snprintf(pointer, sizeof pointer, "%s/%s", place, option->name);
+    return nabla_fail(err, NABLA_INVALID, pointer, "%s %s", option->name, spec_option_rule(option));
+}
+
 static enum nabla_code check_optimizer(const struct optimizer_spec *optimizer, struct nabla_error *err)
 {
     if ((unsigned)optimizer->type >= OPTIMIZER_COUNT)
@@ -195,17 +204,37 @@ static enum nabla_code check_optimizer(const struct optimizer_spec *optimizer, s
     if (!is_amount(optimizer->learning_rate))
         return nabla_fail(err, NABLA_INVALID, "/optimizer/learning_rate",
                           "learning_rate must be a finite number of at least 0");
-    for (size_t i = 0; i < optimizer_option_count; i++) {
-        const struct optimizer_option *option = &optimizer_options[i];
-        char pointer[64];
-        snprintf(pointer, sizeof pointer, "/optimizer/%s", option->name);
-        if ((option->types & 1U << optimizer->type) && !optimizer_option_right(option, optimizer))
-            return nabla_fail(err, NABLA_INVALID, pointer, "%s %s", option->name,
-                              optimizer_option_rule(option));
-    }
+    const struct spec_option *wrong = spec_options_wrong(&optimizer_options, optimizer->type, optimizer);
+    if (wrong)
+        return refuse_option(err, "/optimizer", wrong);
     if ((unsigned)optimizer->epsilon_placement >= EPSILON_PLACEMENT_COUNT)
         return nabla_fail(err, NABLA_INVALID, "/optimizer/epsilon_placement", "there is no such placement");
     return NABLA_OK;
+}
+
+// Fills in decay_steps where the schedule spans the job.
+static enum nabla_code complete_schedule(struct train_spec *spec, const struct dataset *dataset,
+                                         struct nabla_error *err)
+{
+    static const char place[] = "/optimizer/learning_rate";
+    struct schedule_spec *schedule = &spec->optimizer.schedule;
+    if ((unsigned)schedule->type >= SCHEDULE_COUNT)
+        return nabla_fail(err, NABLA_INVALID, "/optimizer/learning_rate/schedule",
+                          "there is no such schedule");
+    const struct spec_option *wrong = spec_options_wrong(&schedule_options, schedule->type, schedule);
+    if (wrong)
+        return refuse_option(err, place, wrong);
+    if (schedule_needs_decay_steps(schedule->type) && schedule->decay_steps < 1)
+        return nabla_fail(err, NABLA_INVALID, place, "%s wants to know its number of steps",
+                          schedule_name(schedule->type));
+    if (schedule->type == SCHEDULE_REDUCE_ON_PLATEAU && spec->validation_split <= 0)
+        return nabla_fail(err, NABLA_INVALID, "/training/validation_split",
+                          "reduce_on_plateau goes by the validation loss: a part must be kept for it");
+    uint64_t steps;
+    enum nabla_code code = spec_steps(spec, dataset, &steps, err);
+    if (code == NABLA_OK && schedule_spans_job(schedule->type) && schedule->decay_steps < 1)
+        schedule->decay_steps = fmax(1, (double)steps - schedule->warmup_steps);
+    return code;
 }
 
 static enum nabla_code check_training(const struct train_spec *spec, struct nabla_error *err)
@@ -253,6 +282,8 @@ enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dat
         code = check_optimizer(&spec->optimizer, err);
     if (code == NABLA_OK)
         code = check_training(spec, err);
+    if (code == NABLA_OK)
+        code = complete_schedule(spec, dataset, err);
     if (code == NABLA_OK)
         code = complete_telemetry(spec, dataset, err);
     return code;

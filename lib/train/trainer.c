@@ -5,6 +5,7 @@
 #include "math/matrix.h"
 #include "train/model.h"
 #include "train/network.h"
+#include "train/schedule.h"
 #include "train/telemetry.h"
 #include "train/train_data.h"
 
@@ -23,7 +24,9 @@ struct trainer {
     struct model *model; // the tensors' names
     struct nabla_loss loss;
     struct random shuffle;
-    int64_t *ids; // of a batch
+    struct schedule_state schedule;
+    double learning_rate; // of the newest step
+    int64_t *ids;         // of a batch
     struct train_progress progress;
     int64_t busy_ns; // training since the last record
     size_t busy_rows;
@@ -62,6 +65,7 @@ static void trainer_start(struct trainer *trainer)
     network_initialize(trainer->network, &initialize);
     trainer->network->random = random_new(seed, STREAM_DROPOUT);
     trainer->shuffle = random_new(seed, STREAM_SHUFFLE);
+    trainer->schedule = schedule_start(&trainer->spec->optimizer);
     trainer->progress = (struct train_progress){
         .steps = (uint64_t)batches_of(trainer) * trainer->spec->epochs,
         .epochs = trainer->spec->epochs,
@@ -178,8 +182,12 @@ static enum nabla_code validate(struct trainer *trainer, struct nabla_error *err
     const struct split *split = &trainer->data->split;
     if (split->validation_count == 0)
         return NABLA_OK;
-    return evaluate(trainer, split->validation, split->validation_count, &trainer->progress.validation_loss,
-                    &trainer->progress.validation_accuracy, err);
+    enum nabla_code code =
+        evaluate(trainer, split->validation, split->validation_count, &trainer->progress.validation_loss,
+                 &trainer->progress.validation_accuracy, err);
+    if (code == NABLA_OK)
+        schedule_epoch(&trainer->spec->optimizer, &trainer->schedule, trainer->progress.validation_loss);
+    return code;
 }
 
 // One update with the rows of one batch.
@@ -197,8 +205,9 @@ static enum nabla_code train_batch(struct trainer *trainer, const size_t *rows, 
     if (recorded)
         telemetry_outputs(trainer->telemetry, network, count);
     network_backward(network, count);
+    trainer->learning_rate = schedule_rate(&trainer->spec->optimizer, &trainer->schedule, step);
     const struct optimizer_step update =
-        optimizer_step_new(&trainer->spec->optimizer, trainer->spec->optimizer.learning_rate, step);
+        optimizer_step_new(&trainer->spec->optimizer, trainer->learning_rate, step);
     network_update(network, &update, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
     trainer->progress.step = step;
     trainer->progress.loss = result.loss;
@@ -214,7 +223,7 @@ static enum nabla_code tell(struct trainer *trainer, const struct train_observer
         .step = progress->step,
         .loss = progress->loss,
         .accuracy = progress->accuracy,
-        .learning_rate = trainer->spec->optimizer.learning_rate,
+        .learning_rate = trainer->learning_rate,
         .validation_loss = validated ? progress->validation_loss : NAN,
         .validation_accuracy = validated ? progress->validation_accuracy : NAN,
         .validated = validated,
