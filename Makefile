@@ -28,7 +28,8 @@ PACKAGE_CFLAGS = $(eval PACKAGE_CFLAGS := $$(shell pkg-config --cflags $(PACKAGE
 PACKAGE_LIBS   = $(eval PACKAGE_LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(PACKAGE_LIBS)
 
 CPPFLAGS += -Ilib -I. -D_GNU_SOURCE -DNABLA_VERSION='"$(VERSION)"'
-COMMON_FLAGS = $(OPTIMISE) $(HARDEN) $(SANITIZE) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
+# -fno-math-errno: with errno gcc calls sqrt instead of using the instruction; no result changes.
+COMMON_FLAGS = $(OPTIMISE) -fno-math-errno $(HARDEN) $(SANITIZE) -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections \
                -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(PACKAGE_CFLAGS)
 ALL_CFLAGS   = -std=c17 $(WARNINGS) $(COMMON_FLAGS) $(CFLAGS)
 ALL_CXXFLAGS = -std=c++17 $(WARNINGS_CXX) $(COMMON_FLAGS) -fno-exceptions -fno-rtti $(CXXFLAGS)

@@ -50,6 +50,8 @@ static const struct option options[] = {
      "write the port there once the server listens"},
     {"workers", OPTION_COUNT, AT(workers), NULL, 1, NULL, "N",
      "training jobs at a time; the default is the number of cores less one"},
+    {"client-lease", OPTION_COUNT, AT(client_lease), "60", 1, NULL, "SECONDS",
+     "how long a job that a client trains may be silent before it has failed"},
     {"http-threads", OPTION_COUNT, AT(http_threads), "2", 1, NULL, "N", "threads that read and write sockets"},
     {"compute-threads", OPTION_COUNT, AT(compute_threads), "2", 1, NULL, "N",
      "threads for requests that take long"},

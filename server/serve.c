@@ -103,7 +103,8 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
                                                .log = &server->log,
                                                .launcher = launcher_local(program_path()),
                                                .socket = server->socket,
-                                               .slots = server->config.workers};
+                                               .slots = server->config.workers,
+                                               .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
     int fd = -1;
     if (!code)

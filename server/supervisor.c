@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/token.h"
+#include "server/leases.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "store/datasets.h"
@@ -47,6 +48,8 @@ struct supervisor {
     atomic_bool stopping;
     bool is_running;
     pthread_t thread;
+    struct leases *leases;
+    int64_t leases_look_ms;  // when a lease may have run out
     struct pollfd *fds;      // room for each worker's end and the wake
     struct worker workers[]; // `slots`
 };
@@ -61,7 +64,8 @@ enum nabla_code supervisor_new(const struct supervisor_options *options, struct 
     supervisor->options = *options;
     supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     supervisor->fds = calloc(options->slots + 1, sizeof *supervisor->fds);
-    if (supervisor->wake_fd < 0 || !supervisor->fds) {
+    supervisor->leases = leases_new(options->lease_ms);
+    if (supervisor->wake_fd < 0 || !supervisor->fds || !supervisor->leases) {
         enum nabla_code code = nabla_fail_errno(err, "make", "the supervisor's descriptors");
         supervisor_free(supervisor);
         return code;
@@ -77,6 +81,7 @@ void supervisor_free(struct supervisor *supervisor)
     if (supervisor->wake_fd >= 0)
         close(supervisor->wake_fd);
     free(supervisor->fds);
+    leases_free(supervisor->leases);
     free(supervisor);
 }
 
@@ -275,7 +280,9 @@ static void reap_strangers(struct supervisor *supervisor)
 static int64_t next_look_ms(const struct supervisor *supervisor)
 {
     int64_t now = clock_monotonic_ms();
-    int64_t next = getpid() == 1 ? now + LOOK_MS : INT64_MAX;
+    int64_t next = supervisor->leases_look_ms;
+    if (getpid() == 1 && next > now + LOOK_MS)
+        next = now + LOOK_MS;
     for (unsigned i = 0; i < supervisor->options.slots; i++) {
         const struct worker *worker = &supervisor->workers[i];
         if (!worker->is_used)
@@ -333,6 +340,13 @@ static void end_workers(struct supervisor *supervisor)
     }
 }
 
+static void look_at_leases(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = &supervisor->options;
+    supervisor->leases_look_ms =
+        leases_look(supervisor->leases, options->store, options->log, clock_monotonic_ms());
+}
+
 static void *supervisor_main(void *context)
 {
     struct supervisor *supervisor = context;
@@ -340,6 +354,7 @@ static void *supervisor_main(void *context)
         look_at_workers(supervisor);
         look_at_cancels(supervisor);
         take_jobs(supervisor);
+        look_at_leases(supervisor);
         reap_strangers(supervisor);
         await_event(supervisor);
     }
