@@ -9,7 +9,7 @@
 #define LEAD64  60    // bits between the largest exponential and 1
 #define FLOOR64 748.0 // what lies so far below the largest score is below every subnormal
 
-enum { BLOCK64 = 32 };
+enum { BLOCK64 = 32, SHORT64 = 16 };
 
 struct parts {
     double hi, lo;
@@ -60,27 +60,29 @@ struct sums64 {
     double sum[8], error[8], squares[8];
 };
 
-// Exponentials of up to BLOCK64 scores; what is missing counts as the floor. The label's enters no sum.
-static inline void block64_exp(struct sums64 *sums, const double *x, double *e, size_t count, size_t label,
-                               double floor, double shift)
+// Exponentials of up to `block` scores, a constant at each call; what is missing counts as the floor. The
+// label's enters no sum.
+__attribute__((always_inline)) static inline void block64_exp(struct sums64 *sums, size_t block,
+                                                              const double *x, double *e, size_t count,
+                                                              size_t label, double floor, double shift)
 {
     __attribute__((uninitialized)) double score[BLOCK64], hi[BLOCK64], lo[BLOCK64];
     for (size_t k = 0; k < count; k++)
         score[k] = x[k];
-    for (size_t k = count; k < BLOCK64; k++)
+    for (size_t k = count; k < block; k++)
         score[k] = floor;
-    for (size_t k = 0; k < BLOCK64; k++) {
+    for (size_t k = 0; k < block; k++) {
         struct parts parts = parts_exp(score[k] > floor ? score[k] : floor, shift);
         hi[k] = parts.hi;
         lo[k] = parts.lo;
     }
     for (size_t k = 0; e && k < count; k++)
         e[k] = hi[k];
-    if (label < BLOCK64)
+    if (label < block)
         hi[label] = lo[label] = 0;
-    for (size_t k = count; k < BLOCK64; k++)
+    for (size_t k = count; k < block; k++)
         hi[k] = lo[k] = 0;
-    for (size_t i = 0; i < BLOCK64; i += 8)
+    for (size_t i = 0; i < block; i += 8)
         for (size_t k = 0; k < 8; k++) {
             double y = hi[i + k] - sums->error[k], sum = sums->sum[k] + y;
             sums->error[k] = ((sum - sums->sum[k]) - y) - lo[i + k];
@@ -195,7 +197,10 @@ static bool row64_compute(struct loss_fast_row64 *row)
     struct sums64 sums = {0};
     for (size_t i = 0; i < row->classes; i += BLOCK64) {
         size_t count = row->classes - i < BLOCK64 ? row->classes - i : BLOCK64;
-        block64_exp(&sums, x + i, e ? e + i : NULL, count, row->label - i, floor, shift);
+        if (count <= SHORT64)
+            block64_exp(&sums, SHORT64, x + i, e ? e + i : NULL, count, row->label - i, floor, shift);
+        else
+            block64_exp(&sums, BLOCK64, x + i, e ? e + i : NULL, count, row->label - i, floor, shift);
     }
     struct parts rest, mine = parts_exp(own > floor ? own : floor, shift);
     sums64_total(&sums, &rest, &row->squares);
