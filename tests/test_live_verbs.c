@@ -77,6 +77,7 @@ static void verbs_say_how_they_ended(void **state)
         {"a job with an odd name", 2, "$NABLA wait ../healthz --url $URL", "Usage"},
         {"no server", 4, "$NABLA wait job_none --url http://127.0.0.1:1", "connect"},
         {"a server that is well", 0, "$NABLA health --url $URL", "is well"},
+        {"a URL that ends with a slash", 0, "$NABLA health --url $URL/", "is well"},
         {"a server by NABLA_URL", 0, "NABLA_LISTEN=127.0.0.1:1 NABLA_URL=$URL $NABLA health", "is well"},
         {"a server that listens everywhere", 0, "NABLA_LISTEN=0.0.0.0:${URL##*:} $NABLA health",
          "http://127.0.0.1:"},
