@@ -47,7 +47,7 @@ TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 PUBLIC_HEADERS := base/error.h math/loss.h
-C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench,$(addprefix $(folder)/*.,c cc h))))
+C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench examples/*,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
 all: $(BUILD)/nabla $(BUILD)/libnabla.a $(BUILD)/libnabla.so ## build the program and both libraries
