@@ -46,7 +46,7 @@ TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 PUBLIC_HEADERS := base/error.h math/loss.h
-C_FILES         = $(shell git ls-files '*.c' '*.h' '*.cc')
+C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
 all: $(BUILD)/nabla $(BUILD)/libnabla.a $(BUILD)/libnabla.so ## build the program and both libraries
@@ -62,10 +62,12 @@ test: packages-test ## install what is missing, build, run every test
 
 .PHONY: check
 check: all $(TESTS) ## `make test` without installing anything
-	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
+	@rm -f $(BUILD)/exchanges.log
+	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) NABLA_EXCHANGE_LOG=$(BUILD)/exchanges.log $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
 
 # What counts as a test besides the programs: each is one case, passed when it exits with 0.
-CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py
+CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py \
+          scripts/check-contract.sh
 
 .PHONY: layers
 layers: ## check that includes go one way and third-party headers stay in their module
@@ -109,7 +111,7 @@ analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some a
 
 .PHONY: shellcheck
 shellcheck: ## look for mistakes in the shell scripts
-	shellcheck .ci/run $(shell git ls-files '*.sh')
+	shellcheck .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
 
 .PHONY: packages packages-test packages-check
 packages: ## install what the build needs and is missing (apt-get; as root or by sudo)

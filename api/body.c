@@ -62,7 +62,7 @@ static bool check_media(struct api_call *call, struct api_answer *ret)
 static bool check_encoding(struct api_call *call, struct api_answer *ret)
 {
     const char *encoding = call_header(call, "Content-Encoding");
-    if (!encoding || strcasecmp(encoding, "identity") == 0)
+    if (!encoding || strcasecmp(encoding, "identity") == 0 || call->route->body == API_BODY_NONE)
         return true;
     if (strcasecmp(encoding, "gzip") != 0 && strcasecmp(encoding, "x-gzip") != 0) {
         answer_status(ret, call, 415, "the only Content-Encoding taken is gzip, not %s", encoding);

@@ -12,9 +12,8 @@ echo "A confident mistake: class 0 is right, its logit is 17 below. The gradient
 post /v1/losses '{"logits": [0, 17, 16], "labels": 0}' | jq '{loss, gradient, warnings}'
 
 echo
-echo "The same mistake as probabilities that float32 has rounded to 0 and 1. Exact arithmetic still has a gradient,"
-echo "Keras' clipped formula has none:"
+echo "A confident mistake as probabilities: below its clipping threshold Keras' formula has no gradient left:"
 for convention in exact keras; do
-    post /v1/losses "{\"probabilities\": [1e-30, 1, 0], \"labels\": 0, \"convention\": \"$convention\"}" |
+    post /v1/losses "{\"probabilities\": [1e-9, 0.999999999, 0], \"labels\": 0, \"convention\": \"$convention\"}" |
         jq -c "{convention: \"$convention\", loss, gradient, warnings: [.warnings[].code]}"
 done

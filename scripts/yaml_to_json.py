@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes a YAML file as JSON: yaml_to_json.py IN.yaml OUT.json. Duplicate keys are an error."""
 import json
 import sys

@@ -21,6 +21,7 @@ struct launch {
 struct launched {
     pid_t pid;
     int lifeline; // the worker's standard input: it ends when this is closed
+    int ended_fd; // readable once it has ended; -1 where only looking tells
 };
 
 enum { EVIDENCE_SIZE = 128 };

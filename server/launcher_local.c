@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -118,16 +119,19 @@ static enum nabla_code local_start(void *context, const struct launch *launch, s
     int ends[2];
     if (pipe2(ends, O_CLOEXEC))
         return nabla_fail_errno(err, "make", "a pipe");
-    struct launched launched = {.lifeline = ends[1]};
+    struct launched launched = {.lifeline = ends[1], .ended_fd = -1};
     code = write_line(ends[1], launch, err);
     if (!code)
         code = spawn(context, ends[0], launch->folder, &launched.pid, err);
     close(ends[0]);
-    if (code)
+    if (code) {
         close(ends[1]);
-    else
-        *ret = launched;
-    return code;
+        return code;
+    }
+    // Not SIGCHLD: threads of libraries that do not block it would take it away from whoever waits for it.
+    launched.ended_fd = pidfd_open(launched.pid, 0);
+    *ret = launched;
+    return NABLA_OK;
 }
 
 static void local_cancel(void *context, struct launched *launched, bool force)
@@ -152,6 +156,8 @@ static bool local_is_alive(void *context, struct launched *launched, char ret_ev
         snprintf(ret_evidence, EVIDENCE_SIZE, "the worker exited with status %d before it had finished",
                  WEXITSTATUS(status));
     close(launched->lifeline);
+    if (launched->ended_fd >= 0)
+        close(launched->ended_fd);
     return false;
 }
 

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static void encode_field(const char *name, double value, bool is_known, struct buffer *ret)
 {
@@ -26,11 +27,19 @@ void outcome_encode(const struct train_result *result, const struct train_spec *
     buffer_char(ret, '}');
 }
 
+char *outcome_error_text(const struct nabla_error *err, char ret[OUTCOME_TEXT_SIZE])
+{
+    _Static_assert(sizeof err->pointer + sizeof err->text + 2 <= OUTCOME_TEXT_SIZE, "room for both");
+    // Some texts name the place themselves.
+    bool is_named = strncmp(err->text, err->pointer, strlen(err->pointer)) == 0;
+    snprintf(ret, OUTCOME_TEXT_SIZE, "%s%s%s", is_named ? "" : err->pointer, is_named ? "" : ": ", err->text);
+    return ret;
+}
+
 void outcome_encode_error(const struct nabla_error *err, struct buffer *ret)
 {
-    char detail[sizeof err->pointer + sizeof err->text + 2];
-    snprintf(detail, sizeof detail, "%s%s%s", err->pointer, err->pointer[0] ? ": " : "", err->text);
+    char detail[OUTCOME_TEXT_SIZE];
     buffer_format(ret, "{\"code\":\"%s\",\"detail\":", nabla_code_name(err->code));
-    buffer_json_string(ret, detail);
+    buffer_json_string(ret, outcome_error_text(err, detail));
     buffer_char(ret, '}');
 }

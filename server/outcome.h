@@ -9,7 +9,11 @@
 // validation figures are null without a validation part.
 void outcome_encode(const struct train_result *result, const struct train_spec *spec, struct buffer *ret);
 
-// {"code", "detail"}; the detail begins with the place where there is one.
+// The error as one text that begins with its place, where there is one.
+enum { OUTCOME_TEXT_SIZE = 700 };
+char *outcome_error_text(const struct nabla_error *err, char ret[OUTCOME_TEXT_SIZE]);
+
+// {"code", "detail"}; the detail is that text.
 void outcome_encode_error(const struct nabla_error *err, struct buffer *ret);
 
 #endif

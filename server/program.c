@@ -2,6 +2,7 @@
 
 #include "math/matrix.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -15,6 +16,11 @@ const char *program_path(void)
 void program_restart_for_blas(char **argv)
 {
     const char *wanted = matrix_core_type_wanted();
-    if (wanted && setenv("OPENBLAS_CORETYPE", wanted, 0) == 0)
-        execv(program_path(), argv); // where that fails, training is slower and nothing else
+    bool is_told = getenv("OPENBLAS_NUM_THREADS") != NULL;
+    if (is_told && !wanted)
+        return;
+    bool is_set = setenv("OPENBLAS_NUM_THREADS", "1", 0) == 0 &&
+                  (!wanted || setenv("OPENBLAS_CORETYPE", wanted, 0) == 0);
+    if (is_set)
+        execv(program_path(), argv); // where that fails, all works, less well
 }

@@ -167,7 +167,7 @@ static enum nabla_code announce(const struct server *server, struct nabla_error 
     return NABLA_OK;
 }
 
-// Blocked in every thread: the main thread takes them one by one, the supervisor hears of its children.
+// Blocked in every thread that is started from here on: the main thread takes them one by one.
 static void block_signals(sigset_t *ret_stopping)
 {
     sigset_t blocked;
@@ -176,9 +176,9 @@ static void block_signals(sigset_t *ret_stopping)
     sigaddset(ret_stopping, SIGTERM);
     sigaddset(ret_stopping, SIGHUP);
     blocked = *ret_stopping;
-    sigaddset(&blocked, SIGCHLD);
     sigaddset(&blocked, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+    signal(SIGCHLD, SIG_DFL); // a parent that ignored it would have left us unable to wait for workers
 }
 
 static int serve(struct server *server)
@@ -223,6 +223,7 @@ int verb_serve(int argc, char **argv)
         config_print(&server.config, stdout);
         return EXIT_DONE;
     }
+    program_restart_for_blas(argv - 1);
     server.log = (struct log){server.config.log_level, server.config.log_format};
     return serve(&server);
 }

@@ -1,4 +1,4 @@
-// One thread sleeps until something happens (a wake, a child's end, a deadline), then looks at everything:
+// One thread sleeps until something happens (a wake, a worker's end, a deadline), then looks at everything:
 // the workers that ended, the cancels that were asked for, the queue. Looking at everything each time is
 // cheap, workers being few, and leaves no event to be missed.
 #include "server/supervisor.h"
@@ -13,13 +13,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +25,7 @@ enum {
     CANCEL_GRACE_MS = 10000, // for a worker to obey a cancel
     STOP_GRACE_MS = 5000,    // for the workers to end when the server stops
     SETTLE_RETRY_MS = 1000,  // when the store could not be written
+    LOOK_MS = 1000,          // between looks at workers whose end is not told, and for orphans
     LIST_PAGE = 100,
 };
 
@@ -42,10 +41,11 @@ struct worker {
 
 struct supervisor {
     struct supervisor_options options;
-    int wake_fd, child_fd;
+    int wake_fd;
     atomic_bool stopping;
     bool is_running;
     pthread_t thread;
+    struct pollfd *fds;      // room for each worker's end and the wake
     struct worker workers[]; // `slots`
 };
 
@@ -56,13 +56,10 @@ enum nabla_code supervisor_new(const struct supervisor_options *options, struct 
         calloc(1, sizeof *supervisor + options->slots * sizeof *supervisor->workers);
     if (!supervisor)
         return nabla_fail_memory(err, "the supervisor");
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
     supervisor->options = *options;
     supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    supervisor->child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (supervisor->wake_fd < 0 || supervisor->child_fd < 0) {
+    supervisor->fds = calloc(options->slots + 1, sizeof *supervisor->fds);
+    if (supervisor->wake_fd < 0 || !supervisor->fds) {
         enum nabla_code code = nabla_fail_errno(err, "make", "the supervisor's descriptors");
         supervisor_free(supervisor);
         return code;
@@ -77,8 +74,7 @@ void supervisor_free(struct supervisor *supervisor)
         return;
     if (supervisor->wake_fd >= 0)
         close(supervisor->wake_fd);
-    if (supervisor->child_fd >= 0)
-        close(supervisor->child_fd);
+    free(supervisor->fds);
     free(supervisor);
 }
 
@@ -239,10 +235,8 @@ static void reap_strangers(struct supervisor *supervisor)
     while (getpid() == 1 && waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
         for (unsigned i = 0; i < supervisor->options.slots; i++) {
             const struct worker *worker = &supervisor->workers[i];
-            if (worker->is_used && !worker->is_ended && worker->launched.pid == info.si_pid) {
-                supervisor_wake(supervisor); // look_at_workers reaps it
-                return;
-            }
+            if (worker->is_used && !worker->is_ended && worker->launched.pid == info.si_pid)
+                return; // look_at_workers reaps it: its end is an event
         }
         waitpid(info.si_pid, NULL, WNOHANG);
         info.si_pid = 0;
@@ -251,12 +245,15 @@ static void reap_strangers(struct supervisor *supervisor)
 
 static int64_t next_look_ms(const struct supervisor *supervisor)
 {
-    int64_t next = INT64_MAX, now = clock_monotonic_ms();
+    int64_t now = clock_monotonic_ms();
+    int64_t next = getpid() == 1 ? now + LOOK_MS : INT64_MAX;
     for (unsigned i = 0; i < supervisor->options.slots; i++) {
         const struct worker *worker = &supervisor->workers[i];
         if (!worker->is_used)
             continue;
         int64_t at = worker->is_ended ? now + SETTLE_RETRY_MS : worker->kill_ms;
+        if (!worker->is_ended && worker->launched.ended_fd < 0 && at > now + LOOK_MS)
+            at = now + LOOK_MS;
         if (at < next)
             next = at;
     }
@@ -265,16 +262,18 @@ static int64_t next_look_ms(const struct supervisor *supervisor)
 
 static void await_event(struct supervisor *supervisor)
 {
-    struct pollfd fds[] = {{.fd = supervisor->wake_fd, .events = POLLIN},
-                           {.fd = supervisor->child_fd, .events = POLLIN}};
+    nfds_t count = 0;
+    supervisor->fds[count++] = (struct pollfd){.fd = supervisor->wake_fd, .events = POLLIN};
+    for (unsigned i = 0; i < supervisor->options.slots; i++) {
+        const struct worker *worker = &supervisor->workers[i];
+        if (worker->is_used && !worker->is_ended && worker->launched.ended_fd >= 0)
+            supervisor->fds[count++] = (struct pollfd){.fd = worker->launched.ended_fd, .events = POLLIN};
+    }
     int64_t next = next_look_ms(supervisor), now = clock_monotonic_ms();
     int timeout = next == INT64_MAX ? -1 : next <= now ? 0 : (int)(next - now);
-    poll(fds, sizeof fds / sizeof *fds, timeout);
+    poll(supervisor->fds, count, timeout);
     uint64_t wakes;
-    struct signalfd_siginfo child;
     while (read(supervisor->wake_fd, &wakes, sizeof wakes) > 0)
-        ;
-    while (read(supervisor->child_fd, &child, sizeof child) > 0)
         ;
 }
 

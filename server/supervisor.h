@@ -1,7 +1,6 @@
 // Takes queued jobs, starts a worker for each, and settles what becomes of attempts that end without a word:
 // requeued while retries are left, else failed with the evidence.
-// Thread safety: supervisor_wake from any thread; the others from the thread that owns it. SIGCHLD must be
-// blocked in every thread of the process.
+// Thread safety: supervisor_wake from any thread; the others from the thread that owns it.
 #ifndef NABLA_SERVER_SUPERVISOR_H
 #define NABLA_SERVER_SUPERVISOR_H
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "data/csv.h"
 #include "math/matrix.h"
+#include "server/message.h"
 #include "server/outcome.h"
 #include "server/program.h"
 #include "server/train_run.h"
@@ -55,12 +56,35 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
 // By hand there is no one to protect: the machine's memory is the limit.
 static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
 
-static enum nabla_code read_spec(const char *path, struct job_spec *ret, struct nabla_error *err)
+// A document must say where its rows come from. Where a file brings them, it need not: an id stands in.
+static void stand_in(const struct buffer *text, struct buffer *ret)
 {
-    struct buffer text = buffer_new(FILE_LIMIT);
-    enum nabla_code code = file_read(path, &text, err);
+    static const char member[] = "\"dataset\":\"ds_file\"";
+    struct message dataset;
+    const char *open = text->data ? strchr(text->data, '{') : NULL;
+    if (!open || message_field((struct message){text->data, text->size}, "dataset", &dataset)) {
+        buffer_append(ret, text->data ? text->data : "", text->size);
+        return;
+    }
+    const char *rest = open + 1;
+    bool is_empty = rest[strspn(rest, " \t\r\n")] == '}';
+    buffer_format(ret, "{%s%s", member, is_empty ? "" : ",");
+    buffer_append(ret, rest, text->size - (size_t)(rest - text->data));
+}
+
+static enum nabla_code read_spec(const struct arguments *arguments, struct job_spec *ret,
+                                 struct nabla_error *err)
+{
+    struct buffer text = buffer_new(FILE_LIMIT), whole = buffer_new(FILE_LIMIT);
+    enum nabla_code code = file_read(arguments->spec, &text, err);
+    if (!code && arguments->dataset)
+        stand_in(&text, &whole);
+    const struct buffer *document = arguments->dataset ? &whole : &text;
     if (!code)
-        code = spec_from_json(text.data ? text.data : "", text.size, &any_size, ret, err);
+        code = buffer_status(document, arguments->spec, err);
+    if (!code)
+        code = spec_from_json(document->data ? document->data : "", document->size, &any_size, ret, err);
+    buffer_free(&whole);
     buffer_free(&text);
     return code;
 }
@@ -124,14 +148,15 @@ static int train_by_hand(const struct arguments *arguments)
     struct nabla_error err;
     struct job_spec spec = {0};
     struct dataset *dataset = NULL;
+    char text[OUTCOME_TEXT_SIZE];
     const char *name = arguments->dataset ? arguments->dataset : "";
-    enum nabla_code code = read_spec(arguments->spec, &spec, &err);
+    enum nabla_code code = read_spec(arguments, &spec, &err);
     if (!code)
         code = read_dataset(arguments, &spec, &dataset, &err);
     if (!code)
         code = train_in_store(arguments, name, &spec, dataset, &err);
     if (code)
-        fprintf(stderr, "nabla train: %s%s%s\n", err.pointer, err.pointer[0] ? ": " : "", err.text);
+        fprintf(stderr, "nabla train: %s\n", outcome_error_text(&err, text));
     dataset_free(dataset);
     job_spec_free(&spec);
     return code == NABLA_CANCELLED ? EXIT_INTERRUPTED : code ? EXIT_FAILED : EXIT_DONE;

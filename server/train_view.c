@@ -6,7 +6,7 @@
 #include <math.h>
 #include <unistd.h>
 
-enum { BAR_WIDTH = 24, SHOW_MS = 100 };
+enum { BAR_WIDTH = 24, SHOW_MS = 100, FEW_EPOCHS = 20, LINE_MS = 5000 };
 
 struct train_view train_view_new(FILE *out, const struct train_spec *spec)
 {
@@ -37,6 +37,14 @@ static void show_bar(struct train_view *view, const struct train_progress *progr
     show_figures(view, progress);
 }
 
+static bool is_line_due(const struct train_view *view, const struct train_progress *progress, int64_t now)
+{
+    if (progress->epoch == view->epoch_shown)
+        return false;
+    return progress->epochs <= FEW_EPOCHS || progress->epoch == progress->epochs ||
+           now - view->shown_ms >= LINE_MS;
+}
+
 void train_view_progress(struct train_view *view, const struct train_progress *progress)
 {
     int64_t now = clock_monotonic_ms();
@@ -44,11 +52,11 @@ void train_view_progress(struct train_view *view, const struct train_progress *p
     if (view->is_terminal && (is_last || now - view->shown_ms >= SHOW_MS)) {
         show_bar(view, progress);
         view->shown_ms = now;
-    }
-    if (!view->is_terminal && progress->epoch > view->epoch_shown) {
+    } else if (!view->is_terminal && is_line_due(view, progress, now)) {
         show_figures(view, progress);
         fputc('\n', view->out);
         view->epoch_shown = progress->epoch;
+        view->shown_ms = now;
     }
     fflush(view->out);
 }

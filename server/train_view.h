@@ -1,4 +1,5 @@
-// What `nabla train` shows of a run: a bar on a terminal, a line an epoch elsewhere, and a table at the end.
+// What `nabla train` shows of a run: a bar on a terminal, a line an epoch (of many, now and then) elsewhere,
+// and a table at the end.
 #ifndef NABLA_SERVER_TRAIN_VIEW_H
 #define NABLA_SERVER_TRAIN_VIEW_H
 
@@ -11,7 +12,7 @@
 struct train_view {
     FILE *out;
     bool is_terminal;
-    size_t rows, batch_size; // of the training part: roughly, for the speed
+    size_t batch_size;
     int64_t started_ms, shown_ms;
     size_t epoch_shown;
 };

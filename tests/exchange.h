@@ -2,7 +2,7 @@
 #ifndef NABLA_TESTS_EXCHANGE_H
 #define NABLA_TESTS_EXCHANGE_H
 
-#include "api/api.h"
+#include "tests/exchange_log.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -14,6 +14,22 @@ struct exchange {
     const char *body;             // NULL for none
     size_t size;                  // of the body; 0: its length as text
 };
+
+static inline const char *answer_value(const struct api_answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++)
+        if (strcasecmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    return "";
+}
+
+static inline const char *exchange_header(const struct exchange *exchange, const char *name)
+{
+    for (size_t i = 0; i < 6 && exchange->headers[i].name; i++)
+        if (strcasecmp(exchange->headers[i].name, name) == 0)
+            return exchange->headers[i].value;
+    return NULL;
+}
 
 // Fills *ret, which the caller frees with api_answer_free.
 static inline void exchange_run(struct api *api, const struct exchange *exchange, struct api_answer *ret)
@@ -28,14 +44,8 @@ static inline void exchange_run(struct api *api, const struct exchange *exchange
     if (call && (size == 0 || api_body(call, exchange->body, size, ret)))
         api_handle(call, ret);
     api_close(call);
-}
-
-static inline const char *answer_value(const struct api_answer *answer, const char *name)
-{
-    for (size_t i = 0; i < answer->header_count; i++)
-        if (strcasecmp(answer->headers[i].name, name) == 0)
-            return answer->headers[i].value;
-    return "";
+    exchange_log(exchange->method, exchange->target, exchange_header(exchange, "Content-Type"),
+                 exchange->body, size, ret);
 }
 
 // The pointers of a problem's errors, in order, with a blank between: "/labels/0 /dtype".

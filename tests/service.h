@@ -6,6 +6,7 @@
 #include "api/handler.h"
 #include "store/jobs.h"
 #include "store/store.h"
+#include "tests/exchange_log.h"
 
 #include <ftw.h>
 #include <jansson.h>
@@ -92,6 +93,16 @@ static inline struct api_call *service_begin(struct service *service, const stru
     return call;
 }
 
+static inline void service_log(const struct request *request, const struct api_answer *answer)
+{
+    const char *type = request->body ? "application/json" : NULL;
+    for (size_t i = 0; i < SERVICE_HEADERS && request->headers[i].name; i++)
+        if (strcmp(request->headers[i].name, "Content-Type") == 0)
+            type = request->headers[i].value;
+    exchange_log(request->method, request->target, type, request->body,
+                 request->body ? strlen(request->body) : 0, answer);
+}
+
 static inline struct api_answer service_send(struct service *service, const struct request *request)
 {
     struct api_answer answer;
@@ -99,6 +110,7 @@ static inline struct api_answer service_send(struct service *service, const stru
     if (call)
         api_handle(call, &answer);
     api_close(call);
+    service_log(request, &answer);
     return answer;
 }
 

@@ -126,7 +126,7 @@ static void a_killed_worker_is_replaced(void **state)
 {
     struct live *live = *state;
     char id[64];
-    live_post_job(live, LONG_JOB("1", "60"), id);
+    live_post_job(live, LONG_JOB("1", "300"), id);
     kill(await_worker(live, id), SIGKILL);
     struct client_answer answer = live_await(live, id, "succeeded");
     assert_int_equal(whole_of(&answer, "attempt"), 2);
@@ -206,13 +206,20 @@ static void a_stream_tells_a_job_from_first_to_last(void **state)
     }
     buffer_free(&listening.text);
     client_answer_free(&answer);
+
+    // Who has heard all of it is told not to come back.
+    static const char *const heard[] = {"Last-Event-ID: 1000000", NULL};
+    const struct client_request again = {.method = "GET", .path = path, .headers = heard};
+    answer = live_exchange(live, &again);
+    assert_int_equal(answer.status, 204);
+    client_answer_free(&answer);
 }
 
 static void a_stopped_server_goes_on_where_its_jobs_were(void **state)
 {
     struct live *live = *state;
     char id[64];
-    live_post_job(live, LONG_JOB("0", "60"), id);
+    live_post_job(live, LONG_JOB("0", "300"), id);
     await_worker(live, id);
     int status = live_end(live, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -225,7 +232,7 @@ static void a_killed_server_leaves_no_job_stuck(void **state)
 {
     struct live *live = *state;
     char running[64], queued[64];
-    live_post_job(live, LONG_JOB("2", "60"), running);
+    live_post_job(live, LONG_JOB("2", "300"), running);
     pid_t worker = await_worker(live, running);
     live_post_job(live, SHORT_JOB, queued);
     live_end(live, SIGKILL);

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,6 +49,7 @@ static enum nabla_code play_start(void *context, const struct launch *launch, st
         snprintf(stage->played[number].dataset, 256, "%s", launch->dataset);
         stage->played[number].attempt = launch->attempt;
         ret->pid = (pid_t)number;
+        ret->ended_fd = -1;
     }
     pthread_cond_broadcast(&stage->change);
     pthread_mutex_unlock(&stage->lock);
@@ -309,10 +309,6 @@ static void a_stop_asks_the_workers_and_requeues_their_jobs(void **state)
 
 int main(void)
 {
-    sigset_t child; // as the server does it
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    pthread_sigmask(SIG_BLOCK, &child, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_queued_job_gets_a_worker_with_a_token_of_its_own, stage_make,
                                         stage_clear),

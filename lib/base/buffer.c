@@ -53,6 +53,7 @@ char *buffer_reserve(struct buffer *buffer, size_t extra)
         if (!grown)
             return reserve_failed(buffer, NABLA_NO_MEMORY);
         buffer->data = grown;
+        buffer->data[buffer->size] = '\0';
         buffer->capacity = capacity;
     }
     return buffer->data + buffer->size;

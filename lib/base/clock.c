@@ -27,11 +27,12 @@ int64_t clock_monotonic_ns(void)
 
 char *clock_format(char text[CLOCK_TEXT_SIZE], int64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
+    int64_t milliseconds = (wall_ms % 1000 + 1000) % 1000; // before 1970 the remainder is negative
+    time_t seconds = (time_t)((wall_ms - milliseconds) / 1000);
     struct tm utc;
-    gmtime_r(&seconds, &utc);
     char date[24];
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text, CLOCK_TEXT_SIZE, "%s.%03dZ", date, (int)(wall_ms % 1000));
+    if (!gmtime_r(&seconds, &utc) || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc) == 0)
+        date[0] = '\0'; // a year of more digits than there is room for
+    snprintf(text, CLOCK_TEXT_SIZE, "%s.%03dZ", date, (int)milliseconds);
     return text;
 }

@@ -38,10 +38,11 @@ enum nabla_code nabla_fail(struct nabla_error *err, enum nabla_code code, const 
     if (!err)
         return code;
     err->code = code;
-    snprintf(err->pointer, sizeof err->pointer, "%s", pointer ? pointer : "");
+    int wanted = snprintf(err->pointer, sizeof err->pointer, "%s", pointer ? pointer : "");
+    cut_at_character(err->pointer, sizeof err->pointer, wanted);
     va_list args;
     va_start(args, format);
-    int wanted = vsnprintf(err->text, sizeof err->text, format, args);
+    wanted = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
     cut_at_character(err->text, sizeof err->text, wanted);
     return code;
@@ -68,8 +69,7 @@ static enum nabla_code code_of_errno(int number)
 enum nabla_code nabla_fail_errno(struct nabla_error *err, const char *action, const char *path)
 {
     int number = errno;
-    char reason[128];
-    if (strerror_r(number, reason, sizeof reason) != 0)
-        snprintf(reason, sizeof reason, "error %d", number);
+    char room[128];
+    const char *reason = strerror_r(number, room, sizeof room); // GNU's: the text need not lie in `room`
     return nabla_fail(err, code_of_errno(number), NULL, "cannot %s %s: %s", action, path, reason);
 }

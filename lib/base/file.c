@@ -4,31 +4,33 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_CHUNK = 1 << 16 };
 
+// At the limit one more byte is asked for: a file of just that size is not too large.
 static enum nabla_code read_all(int fd, const char *path, struct buffer *ret, struct nabla_error *err)
 {
     for (;;) {
-        char *end = buffer_reserve(ret, READ_CHUNK);
-        size_t room = READ_CHUNK;
-        if (!end && ret->failed == NABLA_LIMIT && ret->size < ret->limit) {
-            room = ret->limit - ret->size; // the last, smaller piece below the limit
-            ret->failed = NABLA_OK;
+        char beyond, *end = &beyond;
+        size_t left = ret->limit - ret->size, room = left < READ_CHUNK ? left : READ_CHUNK;
+        if (room > 0)
             end = buffer_reserve(ret, room);
-        }
         if (!end)
             return buffer_status(ret, path, err);
-        ssize_t count = read(fd, end, room);
+        ssize_t count = read(fd, end, room > 0 ? room : 1);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
             return nabla_fail_errno(err, "read", path);
         if (count == 0)
             return NABLA_OK;
+        if (room == 0)
+            return nabla_fail(err, NABLA_LIMIT, NULL, "the file %s is larger than its limit of %zu bytes",
+                              path, ret->limit);
         ret->size += (size_t)count;
         ret->data[ret->size] = '\0';
     }
@@ -74,22 +76,28 @@ static bool sync_folder_of(const char *path)
     return synced;
 }
 
-static bool write_synced(const char *path, const void *bytes, size_t size)
+static bool write_synced(int fd, const void *bytes, size_t size)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
     bool written = write_all(fd, bytes, size) && fsync(fd) == 0;
-    return close(fd) == 0 && written;
+    int reason = errno;
+    bool closed = close(fd) == 0;
+    if (!written)
+        errno = reason;
+    return written && closed;
 }
 
+// The name beside `path` is the writer's own, whichever thread or process that is; mode 0600.
 enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err)
 {
+    static const char suffix[] = ".new";
     char beside[PATH_MAX];
-    int length = snprintf(beside, sizeof beside, "%s.%d.new", path, (int)getpid());
+    int length = snprintf(beside, sizeof beside, "%s.XXXXXX%s", path, suffix);
     if (length < 0 || (size_t)length >= sizeof beside)
         return nabla_fail(err, NABLA_IO, NULL, "the path %s is too long", path);
-    if (write_synced(beside, bytes, size) && rename(beside, path) == 0 && sync_folder_of(path))
+    int fd = mkostemps(beside, sizeof suffix - 1, O_CLOEXEC);
+    if (fd < 0)
+        return nabla_fail_errno(err, "write", path);
+    if (write_synced(fd, bytes, size) && rename(beside, path) == 0 && sync_folder_of(path))
         return NABLA_OK;
     enum nabla_code code = nabla_fail_errno(err, "write", path);
     unlink(beside);

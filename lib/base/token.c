@@ -30,7 +30,7 @@ static char random_character(void)
 
 void token_make_id(char ret[TOKEN_ID_SIZE], const char *prefix)
 {
-    int length = snprintf(ret, TOKEN_ID_SIZE - ID_CHARACTERS - 1, "%s_", prefix);
+    int length = snprintf(ret, TOKEN_ID_SIZE - ID_CHARACTERS - 1, "%.8s_", prefix);
     char *at = ret + length;
     for (int i = 0; i < ID_CHARACTERS; i++)
         *at++ = random_character();

@@ -9,7 +9,7 @@
 enum { TOKEN_ID_SIZE = 32, TOKEN_SECRET_SIZE = 48, TOKEN_SHA256_SIZE = 65 };
 
 // "<prefix>_" and 20 random characters of [a-z0-9] (103 bits), e.g. "job_7f…". `prefix` has up to 8
-// characters.
+// characters, more are cut.
 void token_make_id(char ret[TOKEN_ID_SIZE], const char *prefix);
 
 // 256 random bits as 43 characters of base64url.

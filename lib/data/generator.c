@@ -1,7 +1,8 @@
 // One table row and one small function a generator: where a row of a class lies before noise is added.
 //
-// Every random number has a place of its own: stream 1 draws what belongs to the classes (centres), stream 2
-// the rows. Bits are the same everywhere, so nothing here calls libm but sqrt (exactly rounded).
+// Every random number has a place of its own: one stream draws what belongs to the classes (centres), another
+// the rows; no one else's streams of the same seed have these numbers. Bits are the same everywhere, so
+// nothing here calls libm but sqrt (exactly rounded).
 #include "data/generator.h"
 
 #include "base/size.h"
@@ -12,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STREAM_CENTRES = 1, STREAM_ROWS = 2 };
+enum { STREAM_CENTRES = 0x67656e01, STREAM_ROWS }; // "gen"
+
+static const double NOISE_MAX = 1e6;
 
 // What a row is made from.
 struct sample {
@@ -144,9 +147,27 @@ static enum nabla_code check_fixed(const char *pointer, const char *kind, size_t
                       value);
 }
 
+// Rows times features that take too many bytes are the rows' fault.
+static enum nabla_code check_limits(const struct generator *generator, const struct dataset_limits *limits,
+                                    struct nabla_error *err)
+{
+    enum nabla_code code =
+        dataset_check_size(generator->rows, generator->features, generator->classes, limits, err);
+    const char *place = "/rows";
+    if (generator->rows <= limits->rows && generator->features > limits->columns)
+        place = "/features";
+    else if (generator->rows <= limits->rows && generator->classes > limits->classes)
+        place = "/classes";
+    if (code && err)
+        strcpy(err->pointer, place);
+    return code;
+}
+
 static enum nabla_code check(const struct generator *generator, const struct dataset_limits *limits,
                              struct nabla_error *err)
 {
+    if ((unsigned)generator->type >= GENERATOR_COUNT)
+        return nabla_fail(err, NABLA_INVALID, "/type", "there is no such generator");
     const struct generator_kind *kind = &kinds[generator->type];
     enum nabla_code code =
         check_fixed("/features", kind->name, generator->features, kind->fixed_features, err);
@@ -161,13 +182,13 @@ static enum nabla_code check(const struct generator *generator, const struct dat
     if (generator->rows < generator->classes)
         return nabla_fail(err, NABLA_INVALID, "/rows", "must be at least the number of classes, %zu",
                           generator->classes);
-    if (!(generator->noise >= 0) || !isfinite(generator->noise))
-        return nabla_fail(err, NABLA_INVALID, "/noise", "must be a finite number, at least 0");
+    if (!(generator->noise >= 0 && generator->noise <= NOISE_MAX))
+        return nabla_fail(err, NABLA_INVALID, "/noise", "must be a number from 0 to %g", NOISE_MAX);
     if (!(generator->imbalance >= 1) || !isfinite(generator->imbalance))
         return nabla_fail(err, NABLA_INVALID, "/imbalance", "must be a finite number, at least 1");
     if (generator->type != GENERATOR_IMBALANCED && generator->imbalance != 1)
         return nabla_fail(err, NABLA_INVALID, "/imbalance", "only the generator imbalanced takes it");
-    return dataset_check_size(generator->rows, generator->features, generator->classes, limits, err);
+    return check_limits(generator, limits, err);
 }
 
 // The (classes - 1)-th root of 1/imbalance, by Newton's method: pow's last bit differs between libraries.
@@ -183,8 +204,8 @@ static double class_ratio(double imbalance, size_t steps)
     return ratio;
 }
 
-// How many rows each class gets: shares that fall geometrically, each at least one row, what rounding leaves
-// to the first class.
+// How many rows each class gets: shares that fall geometrically, each at least one row; what rounding leaves
+// goes to the first classes, one row each, so that even shares stay even.
 static void class_sizes(const struct generator *generator, size_t *ret)
 {
     double ratio = class_ratio(generator->imbalance, generator->classes - 1);
@@ -198,7 +219,8 @@ static void class_sizes(const struct generator *generator, size_t *ret)
         ret[class] = 1 + more;
         left -= more;
     }
-    ret[0] += left;
+    for (size_t class = 0; left > 0; class = (class + 1) % generator->classes, left--)
+        ret[class]++;
 }
 
 // Centres uniform in the box [-5, 5]: apart by a few deviations of the default noise.

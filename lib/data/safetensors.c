@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/number.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "data/tensor_dtype.h"
 
 #include <stdlib.h>
@@ -33,14 +34,27 @@ struct header_reader {
 
 static enum nabla_code malformed(struct nabla_error *err, const char *name, const char *what)
 {
-    return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: tensor \"%.100s\" %s", name, what);
+    char shown[UTF8_EXCERPT_SIZE];
+    return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: tensor \"%s\" %s",
+                      utf8_excerpt(shown, name, strlen(name)), what);
+}
+
+// The next token of the header, whose texts are kept as C strings: one with a NUL would be cut there.
+static enum nabla_code next_token(struct json_reader *json, enum json_token *ret, struct nabla_error *err)
+{
+    enum nabla_code code = json_next(json, ret, err);
+    bool has_text = !code && (*ret == JSON_KEY || *ret == JSON_STRING);
+    if (has_text && strlen(json->string.data) != json->string.size)
+        return nabla_fail(err, NABLA_MALFORMED, NULL,
+                          "safetensors: a text in the header holds a NUL character");
+    return code;
 }
 
 static enum nabla_code expect_token(struct json_reader *json, enum json_token wanted, const char *what,
                                     struct nabla_error *err)
 {
     enum json_token token;
-    enum nabla_code code = json_next(json, &token, err);
+    enum nabla_code code = next_token(json, &token, err);
     if (code)
         return code;
     if (token != wanted)
@@ -57,7 +71,7 @@ static enum nabla_code read_sizes(struct json_reader *json, size_t *ret, size_t 
     size_t count = 0;
     while (!code) {
         enum json_token token;
-        code = json_next(json, &token, err);
+        code = next_token(json, &token, err);
         if (code || token == JSON_ARRAY_END)
             break;
         if (count == most)
@@ -85,10 +99,7 @@ static enum nabla_code read_dtype(struct json_reader *json, struct entry *entry,
         return code;
     int dtype = dtype_find(json->string.data);
     if (dtype < 0)
-        return nabla_fail(
-            err, NABLA_MALFORMED, NULL,
-            "safetensors: tensor \"%.100s\" has the dtype %.20s; F64, F32, I64, I32 and U8 are read",
-            entry->tensor.name, json->string.data);
+        return malformed(err, entry->tensor.name, "has a dtype besides F64, F32, I64, I32 and U8");
     entry->tensor.dtype = (enum tensor_dtype)dtype;
     entry->has_dtype = true;
     return NABLA_OK;
@@ -183,7 +194,7 @@ static enum nabla_code read_entry(struct header_reader *reader, const char *data
     enum nabla_code code = expect_token(&reader->json, JSON_OBJECT_BEGIN, "tensor's object", err);
     while (!code) {
         enum json_token token;
-        code = json_next(&reader->json, &token, err);
+        code = next_token(&reader->json, &token, err);
         if (code || token == JSON_OBJECT_END)
             break;
         code = read_entry_field(&reader->json, &entry, err);
@@ -207,8 +218,6 @@ static enum nabla_code read_metadata_pair(struct header_reader *reader, struct n
                   !grow((void **)&file->metadata, file->metadata_count, &reader->metadata_capacity,
                         sizeof *file->metadata)))
         code = nabla_fail_memory(err, "metadata");
-    if (!code && safetensors_metadata(file, key))
-        code = nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: __metadata__ has \"%.100s\" twice", key);
     if (!code) {
         file->metadata[file->metadata_count++] = (struct tensor_metadata){.key = key, .value = value};
         return NABLA_OK;
@@ -223,7 +232,7 @@ static enum nabla_code read_metadata(struct header_reader *reader, struct nabla_
     enum nabla_code code = expect_token(&reader->json, JSON_OBJECT_BEGIN, "object for __metadata__", err);
     while (!code) {
         enum json_token token;
-        code = json_next(&reader->json, &token, err);
+        code = next_token(&reader->json, &token, err);
         if (code || token == JSON_OBJECT_END)
             return code;
         code = read_metadata_pair(reader, err);
@@ -238,12 +247,9 @@ static enum nabla_code read_header(struct header_reader *reader, const char *dat
     enum nabla_code code = expect_token(&reader->json, JSON_OBJECT_BEGIN, "object", err);
     while (!code) {
         enum json_token token;
-        code = json_next(&reader->json, &token, err);
+        code = next_token(&reader->json, &token, err);
         if (code || token == JSON_OBJECT_END)
             break;
-        if (strlen(reader->json.string.data) != reader->json.string.size)
-            return nabla_fail(err, NABLA_MALFORMED, NULL,
-                              "safetensors: a tensor's name holds a NUL character");
         bool is_metadata = strcmp(reader->json.string.data, "__metadata__") == 0;
         if (is_metadata && metadata_seen)
             return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: __metadata__ stands twice");
@@ -266,20 +272,36 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+// Sorted, equal names stand together: no header can make the search slow.
+static const char *find_repeated(char **names, size_t count)
+{
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            return names[i];
+    return NULL;
+}
+
 static enum nabla_code check_names(const struct safetensors *file, struct nabla_error *err)
 {
-    char **names = size_alloc(file->tensor_count, 1, sizeof *names);
+    size_t most = file->tensor_count > file->metadata_count ? file->tensor_count : file->metadata_count;
+    char **names = size_alloc(most, 1, sizeof *names);
     if (!names)
         return nabla_fail_memory(err, "tensor names");
     for (size_t i = 0; i < file->tensor_count; i++)
         names[i] = file->tensors[i].name;
-    qsort(names, file->tensor_count, sizeof *names, compare_names);
-    enum nabla_code code = NABLA_OK;
-    for (size_t i = 1; i < file->tensor_count && !code; i++)
-        if (strcmp(names[i - 1], names[i]) == 0)
-            code = malformed(err, names[i], "stands twice");
+    const char *tensor = find_repeated(names, file->tensor_count);
+    for (size_t i = 0; i < file->metadata_count; i++)
+        names[i] = file->metadata[i].key;
+    const char *key = find_repeated(names, file->metadata_count);
     free(names);
-    return code;
+    char shown[UTF8_EXCERPT_SIZE];
+    if (tensor)
+        return malformed(err, tensor, "stands twice");
+    if (key)
+        return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: __metadata__ has \"%s\" twice",
+                          utf8_excerpt(shown, key, strlen(key)));
+    return NABLA_OK;
 }
 
 // In the order of their data the tensors must follow each other without overlap or hole, to the file's last
@@ -320,6 +342,8 @@ static enum nabla_code header_length(const unsigned char *bytes, size_t size, si
                           (unsigned long long)length, HEADER_MAX);
     if (length > size - HEADER_LENGTH_SIZE)
         return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: the file ends inside its header");
+    if (length == 0 || bytes[HEADER_LENGTH_SIZE] != '{') // the format allows white space only behind it
+        return nabla_fail(err, NABLA_MALFORMED, NULL, "safetensors: the header does not start with '{'");
     *ret = (size_t)length;
     return NABLA_OK;
 }

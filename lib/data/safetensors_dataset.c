@@ -101,21 +101,24 @@ static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, 
     return NABLA_OK;
 }
 
-// Ids count from 0; the largest tells the number of classes.
-static enum nabla_code count_classes(const struct tensor *labels, size_t *ret, struct nabla_error *err)
+// Ids count from 0; the largest tells the number of classes, unless more are named.
+static enum nabla_code count_classes(const struct tensor *labels, size_t named, size_t *ret,
+                                     struct nabla_error *err)
 {
-    double most = 0;
+    double least = element(labels, 0), most = least;
     for (size_t i = 0; i < labels->elements; i++) {
         double id = element(labels, i);
         if (id < 0 || id > INT32_MAX - 1)
             return nabla_fail(err, NABLA_INVALID, NULL,
-                              "labels: row %zu has the class id %.0f; ids count from 0", i + 1, id);
+                              "labels: row %zu has the class id %.0f; ids count from 0 to %d", i + 1, id,
+                              INT32_MAX - 1);
+        least = fmin(least, id);
         most = fmax(most, id);
     }
-    if (most < 1)
+    if (least == most)
         return nabla_fail(err, NABLA_INVALID, NULL,
                           "labels: all rows have one class; at least two are needed");
-    *ret = (size_t)most + 1;
+    *ret = named > (size_t)most + 1 ? named : (size_t)most + 1;
     return NABLA_OK;
 }
 
@@ -136,12 +139,52 @@ static enum nabla_code check_shapes(const struct tensor *features, const struct 
     return NABLA_OK;
 }
 
-static enum nabla_code make_empty(const struct tensor *features, const struct tensor *labels,
-                                  const struct dataset_limits *limits, struct dataset **ret,
-                                  struct nabla_error *err)
+static enum nabla_code bad_names(const char *key, struct nabla_error *err)
 {
-    size_t classes = 0;
-    enum nabla_code code = is_integer(labels) ? count_classes(labels, &classes, err) : NABLA_OK;
+    return nabla_fail(err, NABLA_INVALID, NULL, "the metadata %s is no JSON list of texts, one for each",
+                      key);
+}
+
+// Reads the JSON list of texts under `key` into names (`count` of them), or only counts it where names is
+// NULL. Without the key *ret_count is 0.
+static enum nabla_code read_names(const struct safetensors *file, const char *key, char **names, size_t count,
+                                  size_t *ret_count, struct nabla_error *err)
+{
+    const char *text = safetensors_metadata(file, key);
+    *ret_count = 0;
+    if (!text)
+        return NABLA_OK;
+    struct json_reader json = json_open(text, strlen(text), NAME_MAX_BYTES);
+    enum json_token token;
+    bool bad = json_next(&json, &token, NULL) || token != JSON_ARRAY_BEGIN;
+    enum nabla_code code = NABLA_OK;
+    size_t read = 0;
+    while (!bad && !code) {
+        bad = json_next(&json, &token, NULL) || (token != JSON_STRING && token != JSON_ARRAY_END);
+        if (bad || token == JSON_ARRAY_END)
+            break;
+        bad = strlen(json.string.data) != json.string.size || (names && read == count);
+        if (!bad && names && !(names[read] = strdup(json.string.data)))
+            code = nabla_fail_memory(err, "names");
+        read++;
+    }
+    bad = bad || (!code && (json_next(&json, &token, NULL) || token != JSON_END));
+    json_close(&json);
+    if (!code && (bad || (names && read != count)))
+        return bad_names(key, err);
+    *ret_count = read;
+    return code;
+}
+
+static enum nabla_code make_empty(const struct safetensors *file, const struct dataset_limits *limits,
+                                  struct dataset **ret, struct nabla_error *err)
+{
+    const struct tensor *features = safetensors_find(file, "features");
+    const struct tensor *labels = safetensors_find(file, "labels");
+    size_t classes = 0, named;
+    enum nabla_code code = read_names(file, "class_names", NULL, 0, &named, err);
+    if (!code && is_integer(labels))
+        code = count_classes(labels, named, &classes, err);
     if (!code)
         code = dataset_check_size(features->shape[0], features->shape[1], classes, limits, err);
     if (code)
@@ -151,41 +194,15 @@ static enum nabla_code make_empty(const struct tensor *features, const struct te
     return dataset_new_targets(features->shape[0], features->shape[1], labels->shape[1], ret, err);
 }
 
-// A JSON list of exactly `count` texts into names; one of another length is passed over: names are then made
-// up.
-static enum nabla_code read_names(const char *text, char **names, size_t count, struct nabla_error *err)
-{
-    struct json_reader json = json_open(text, strlen(text), NAME_MAX_BYTES);
-    enum json_token token;
-    size_t read = 0;
-    enum nabla_code code = json_next(&json, &token, err);
-    while (!code && token != JSON_END) {
-        code = json_next(&json, &token, err);
-        if (code || token != JSON_STRING)
-            continue;
-        if (read < count && !(names[read] = strdup(json.string.data)))
-            code = nabla_fail_memory(err, "names");
-        read++;
-    }
-    json_close(&json);
-    for (size_t i = 0; !code && read != count && i < count; i++) {
-        free(names[i]);
-        names[i] = NULL;
-    }
-    return code;
-}
-
 static enum nabla_code read_all_names(const struct safetensors *file, struct dataset *dataset,
                                       struct nabla_error *err)
 {
-    const char *features = safetensors_metadata(file, "feature_names");
-    const char *classes = safetensors_metadata(file, "class_names");
     const char *label = safetensors_metadata(file, "label_name");
-    enum nabla_code code = NABLA_OK;
-    if (features)
-        code = read_names(features, dataset->feature_names, dataset->columns, err);
-    if (!code && classes)
-        code = read_names(classes, dataset->class_names, dataset->classes, err);
+    size_t count;
+    enum nabla_code code =
+        read_names(file, "feature_names", dataset->feature_names, dataset->columns, &count, err);
+    if (!code && dataset->classes > 0)
+        code = read_names(file, "class_names", dataset->class_names, dataset->classes, &count, err);
     if (!code && label && !(dataset->label_name = strdup(label)))
         code = nabla_fail_memory(err, "the label's name");
     return code ? code : dataset_fill_names(dataset, err);
@@ -211,11 +228,9 @@ enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const s
     enum nabla_code code = safetensors_read(bytes, size, &file, err);
     if (code)
         return code;
-    const struct tensor *features = safetensors_find(file, "features");
-    const struct tensor *labels = safetensors_find(file, "labels");
-    code = check_shapes(features, labels, err);
+    code = check_shapes(safetensors_find(file, "features"), safetensors_find(file, "labels"), err);
     if (!code)
-        code = make_empty(features, labels, limits, &dataset, err);
+        code = make_empty(file, limits, &dataset, err);
     if (!code)
         code = fill(file, dataset, err);
     safetensors_free(file);

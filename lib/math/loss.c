@@ -157,8 +157,8 @@ static double row_weight(const struct loss_plan *plan, const struct loss_row *ro
 // weight / denominator; where nothing counts the gradient is 0, but NaN for torch.
 static double gradient_factor(const struct loss_plan *plan, double weight)
 {
-    if (plan->denominator == 0 && plan->loss->convention != NABLA_TORCH)
-        return 0;
+    if (plan->denominator == 0)
+        return plan->loss->convention == NABLA_TORCH ? NAN : 0;
     return weight / plan->denominator;
 }
 
@@ -245,8 +245,9 @@ static void result_finish(const struct loss_plan *plan, const struct loss_totals
     ret->accuracy = accuracy_defined(plan) && plan->rows_counted > 0
                         ? (double)totals->correct / (double)plan->rows_counted
                         : NAN;
-    bool nothing = plan->denominator == 0 && plan->loss->convention != NABLA_TORCH;
-    ret->loss = nothing ? 0 : sum / plan->denominator;
+    ret->loss = sum / plan->denominator;
+    if (plan->denominator == 0) // torch's mean of nothing is 0/0
+        ret->loss = plan->loss->convention == NABLA_TORCH ? NAN : 0;
     if (plan->loss->reduction == NABLA_NONE)
         ret->loss = sum;
 }
@@ -324,8 +325,7 @@ static bool row_compute_fast(struct loss_run *run, size_t index)
                                        .loss = row.loss * weight,
                                        .gradient_max = row.complement * weight,
                                        .logit_max = row.complement * weight,
-                                       .correct = row.correct,
-                                       .nonfinite = row.poisoned};
+                                       .correct = row.correct};
         loss_warn_row(run->ret->warnings, &facts);
     }
     return true;

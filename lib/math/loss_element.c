@@ -69,8 +69,8 @@ void loss_element_binary(const struct loss_plan *plan, const struct loss_element
     double flow = b.clipped ? 0 : -share_of(yes, b.complement) + share_of(no, b.p);
     double spread = b.p * b.complement;
     double slope = b.clipped ? 0 : -share_of(yes, 1 / b.p) + share_of(no, 1 / b.complement);
-    if (plan->path == PATH_CLAMP_LOG) { // torch does not differentiate its clamp: (p-y) / max(p(1-p), 1e-12)
-        slope = flow / fmax(spread, 1e-12);
+    if (plan->path == PATH_CLAMP_LOG) { // torch does not differentiate its clamp: (p-y) / max(p(1-p), 1e-12f)
+        slope = flow / fmax(spread, (double)1e-12f);
         flow = slope * spread;
     }
     element_finish(plan, slope, flow, ret);

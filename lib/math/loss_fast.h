@@ -20,11 +20,10 @@ struct loss_fast_row {
     double complement;    // out: 1 - p of the label: the largest entry of the gradient, without the factor
     double squares;       // out: Σ gradient², without the factor
     bool correct;         // out: the label has the one largest score
-    bool poisoned;        // out: a NaN among the scores
 };
 
 // Computes the row; false, with nothing written, when the row is for the careful path: scores beyond 2^17,
-// an infinity in the lead, or a label more than 60 ahead of all others.
+// a NaN, an infinity in the lead, or a label more than 60 ahead of all others.
 bool loss_fast_avx512(struct loss_fast_row *row);
 
 bool loss_fast_avx2(struct loss_fast_row *row);

@@ -47,6 +47,18 @@ static inline vec vec_keep_first(vec v, size_t count)
     return _mm256_and_ps(v, _mm256_castsi256_ps(first(count)));
 }
 
+// Without its lane `index`, where there is one.
+static inline vec vec_drop(vec v, int index)
+{
+    const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm256_andnot_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(lanes, _mm256_set1_epi32(index))), v);
+}
+
+static inline bool vec_any_nan(vec v)
+{
+    return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)) != 0;
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
@@ -79,19 +91,11 @@ static inline vec vec_fnma(vec a, vec b, vec c)
     return _mm256_fnmadd_ps(a, b, c);
 }
 
-static inline vec vec_round(vec v)
+// v · 2^n, with n in the lowest bits of `shifted`; the result must be normal.
+static inline vec vec_scale_bits(vec v, vec shifted)
 {
-    return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
-// v · 2^n by the bits of the exponent; 0 where 2^n has none (the callers keep n below 127). A NaN stays one.
-static inline vec vec_ldexp(vec v, vec n)
-{
-    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    vec scaled = _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
-    vec vanished = _mm256_cmp_ps(n, vec_all(-126), _CMP_LT_OQ);
-    scaled = _mm256_andnot_ps(vanished, scaled);
-    return _mm256_blendv_ps(scaled, v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v), exponent));
 }
 
 static inline float vec_largest(vec v)

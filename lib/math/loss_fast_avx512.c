@@ -43,6 +43,18 @@ static inline vec vec_keep_first(vec v, size_t count)
     return _mm512_maskz_mov_ps(first(count), v);
 }
 
+// Without its lane `index`, where there is one.
+static inline vec vec_drop(vec v, int index)
+{
+    const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_maskz_mov_ps(_mm512_cmpneq_epi32_mask(lanes, _mm512_set1_epi32(index)), v);
+}
+
+static inline bool vec_any_nan(vec v)
+{
+    return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0;
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm512_max_ps(a, b);
@@ -75,15 +87,11 @@ static inline vec vec_fnma(vec a, vec b, vec c)
     return _mm512_fnmadd_ps(a, b, c);
 }
 
-static inline vec vec_round(vec v)
+// v · 2^n, with n in the lowest bits of `shifted`; the result must be normal.
+static inline vec vec_scale_bits(vec v, vec shifted)
 {
-    return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
-// v · 2^n
-static inline vec vec_ldexp(vec v, vec n)
-{
-    return _mm512_scalef_ps(v, n);
+    __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), exponent));
 }
 
 static inline float vec_largest(vec v)

@@ -2,39 +2,49 @@
 // vector operations; LANES and struct-free `vec` come from there.
 //
 // Exponentials are taken against a power of two M instead of the largest score: exp(x) = 2^n exp(r) with
-// r = x - n ln 2 exact to 2^-50, so that no x - max is ever rounded, and 2^(n-M) costs nothing. M lies 50
-// below the largest score, so that no exponential that could matter is subnormal before the division by the
-// sum. The sum is Kahan's, lane by lane, and leaves out the label: 1 - p of the label is then that sum over
-// the total, without cancellation, and ln p of the label is -log1p(sum / exp(label)).
+// r = x - n ln 2 exact to 2^-50, so that no x - max is ever rounded, and 2^(n-M) is an addition to the
+// exponent's bits. M lies 50 below the largest score, so that no exponential that could matter is subnormal
+// before the division by the sum; what lies 120 below the largest score counts as that, and as 0 in the
+// result. The sum is Kahan's, lane by lane, and leaves out the label: 1 - p of the label is then that sum
+// over the total, without cancellation, and ln p of the label is -log1p(sum / exp(label)).
 #include "math/loss_fast.h"
 
 #include <math.h>
 
 #define LEAD 50 // bits between the largest exponential and 1
 
-struct range_sum {
-    double sum, squares;
+struct range_top {
+    vec best, check; // the largest; a sum that is NaN if any score is
 };
 
-static inline float range_max(const float *x, size_t count, float start)
+static inline struct range_top range_max(const float *x, size_t count, struct range_top top)
 {
-    vec best[4] = {vec_all(start), vec_all(start), vec_all(start), vec_all(start)};
+    vec best[4] = {top.best, top.best, top.best, top.best}, check[2] = {top.check, vec_all(0)};
     size_t i = 0;
     for (; i + 4 * LANES <= count; i += 4 * LANES)
-        for (size_t k = 0; k < 4; k++)
-            best[k] = vec_max(best[k], vec_load(x + i + k * LANES));
-    for (; i + LANES <= count; i += LANES)
-        best[0] = vec_max(best[0], vec_load(x + i));
-    if (i < count)
-        best[1] = vec_max(best[1], vec_load_first(x + i, count - i, -INFINITY));
-    return vec_largest(vec_max(vec_max(best[0], best[1]), vec_max(best[2], best[3])));
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 4; k++) {
+            vec value = vec_load(x + i + k * LANES);
+            best[k] = vec_max(best[k], value);
+            check[k % 2] = vec_add(check[k % 2], value);
+        }
+    for (; i < count; i += LANES) {
+        size_t part = count - i < LANES ? count - i : LANES;
+        vec value = vec_load_first(x + i, part, -INFINITY);
+        best[0] = vec_max(best[0], value);
+        check[0] = vec_add(check[0], value);
+    }
+    return (struct range_top){vec_max(vec_max(best[0], best[1]), vec_max(best[2], best[3])),
+                              vec_add(check[0], check[1])};
 }
 
-// exp(x) / 2^M; the polynomial is (exp(r) - 1 - r) / r² on |r| <= 0.352 (its error 0.1 of 2^-24 at most).
-static inline vec vec_exp(vec x, vec floor, vec power)
+// exp(x) / 2^M. `shift` is 1.5·2^23 - M: adding it rounds x/ln 2 to an integer n, and leaves n - M in the
+// lowest bits. The polynomial is (exp(r) - 1 - r) / r² on |r| <= 0.352 (its error 0.1 of 2^-24 at most).
+static inline vec vec_exp(vec x, vec floor, vec shift)
 {
-    x = vec_max(floor, x); // this order keeps a NaN
-    vec n = vec_round(vec_mul(x, vec_all(0x1.715476p+0f)));
+    x = vec_max(x, floor);
+    vec shifted = vec_fma(x, vec_all(0x1.715476p+0f), shift);
+    vec n = vec_sub(shifted, shift);
     vec r = vec_fnma(n, vec_all(0x1.62e43p-1f), x);
     r = vec_fnma(n, vec_all(-0x1.05c610p-29f), r);
     vec q = vec_fma(vec_all(0x1.6a14d4p-10f), r, vec_all(0x1.12432ap-7f));
@@ -42,7 +52,7 @@ static inline vec vec_exp(vec x, vec floor, vec power)
     q = vec_fma(q, r, vec_all(0x1.555484p-3f));
     q = vec_fma(q, r, vec_all(0x1.fffffcp-2f));
     vec e = vec_add(vec_all(1), vec_fma(vec_mul(r, r), q, r));
-    return vec_ldexp(e, vec_sub(n, power));
+    return vec_scale_bits(e, shifted);
 }
 
 struct kahan {
@@ -57,38 +67,76 @@ static inline void kahan_add(struct kahan *total, vec term)
     total->sum = sum;
 }
 
-// Exponentials of a range, into `e` unless NULL. Squares go to double each 64 vectors: floats would drift.
-static inline struct range_sum range_exp(const float *x, float *e, size_t count, vec floor, vec power)
+// What the rows' loops gather; of the label nothing enters it.
+struct row_sums {
+    struct kahan sum[4];
+    double squares;
+};
+
+// The exponentials of four vectors at x, into `e` unless NULL. `label` is relative to x.
+static inline void block_exp(struct row_sums *sums, vec squares[4], const float *x, float *e, size_t label,
+                             vec floor, vec shift)
 {
-    struct kahan total[4] = {0};
-    struct range_sum ret = {0};
+    vec value[4];
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++) {
+        value[k] = vec_exp(vec_load(x + k * LANES), floor, shift);
+        if (e)
+            vec_store(e + k * LANES, value[k]);
+    }
+    if (label < 4 * LANES)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < 4; k++)
+            value[k] = vec_drop(value[k], (int)label - (int)(k * LANES));
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++) {
+        squares[k] = vec_fma(value[k], value[k], squares[k]);
+        kahan_add(&sums->sum[k], value[k]);
+    }
+}
+
+// What is left behind the last whole block.
+static inline void tail_exp(struct row_sums *sums, const float *x, float *e, size_t count, size_t label,
+                            vec floor, vec shift)
+{
+    vec squares = vec_all(0);
+    for (size_t i = 0; i < count; i += LANES) {
+        size_t part = count - i < LANES ? count - i : LANES;
+        vec value = vec_keep_first(vec_exp(vec_load_first(x + i, part, 0), floor, shift), part);
+        if (e)
+            vec_store_first(e + i, value, part);
+        if (label - i < LANES)
+            value = vec_drop(value, (int)(label - i));
+        kahan_add(&sums->sum[0], value);
+        squares = vec_fma(value, value, squares);
+    }
+    sums->squares += vec_total(squares);
+}
+
+// Exponentials of the row, into `e` unless NULL. Squares go to double each 64 vectors: floats would drift.
+static inline struct row_sums row_exp(const float *x, float *e, size_t count, size_t label, vec floor,
+                                      vec shift)
+{
+    struct row_sums sums = {0};
     size_t i = 0;
     while (i + 4 * LANES <= count) {
         vec squares[4] = {0};
         size_t left = (count - i) / (4 * LANES);
         for (size_t block = left < 16 ? left : 16; block > 0; block--, i += 4 * LANES)
-            for (size_t k = 0; k < 4; k++) {
-                vec value = vec_exp(vec_load(x + i + k * LANES), floor, power);
-                if (e)
-                    vec_store(e + i + k * LANES, value);
-                kahan_add(&total[k], value);
-                squares[k] = vec_fma(value, value, squares[k]);
-            }
-        ret.squares += vec_total(vec_add(vec_add(squares[0], squares[1]), vec_add(squares[2], squares[3])));
+            block_exp(&sums, squares, x + i, e ? e + i : NULL, label - i, floor, shift);
+        sums.squares += vec_total(vec_add(vec_add(squares[0], squares[1]), vec_add(squares[2], squares[3])));
     }
-    vec squares = vec_all(0);
-    for (; i < count; i += LANES) {
-        size_t part = count - i < LANES ? count - i : LANES;
-        vec value = vec_keep_first(vec_exp(vec_load_first(x + i, part, 0), floor, power), part);
-        if (e)
-            vec_store_first(e + i, value, part);
-        kahan_add(&total[0], value);
-        squares = vec_fma(value, value, squares);
-    }
-    ret.squares += vec_total(squares);
+    tail_exp(&sums, x + i, e ? e + i : NULL, count - i, label - i, floor, shift);
+    return sums;
+}
+
+static inline double kahan_total(const struct kahan total[4])
+{
+    double sum = 0;
+#pragma GCC unroll 4
     for (size_t k = 0; k < 4; k++)
-        ret.sum += vec_total(total[k].sum) - vec_total(total[k].error);
-    return ret;
+        sum += vec_total(total[k].sum) - vec_total(total[k].error);
+    return sum;
 }
 
 static inline void range_scale(const float *e, float *to, size_t count, float factor)
@@ -105,59 +153,46 @@ static inline void range_scale(const float *e, float *to, size_t count, float fa
     }
 }
 
-static bool row_poison(struct loss_fast_row *row)
-{
-    for (size_t j = 0; j < row->classes; j++) {
-        if (row->gradient)
-            row->gradient[j] = NAN;
-        if (row->probabilities)
-            row->probabilities[j] = NAN;
-    }
-    row->loss = row->complement = row->squares = NAN;
-    row->correct = false;
-    row->poisoned = true;
-    return true;
-}
-
-// Everything but the label of e, times factor / total; the label's own value apart.
+// e times factor, but for the label's own value.
 static void row_scale(const struct loss_fast_row *row, const float *e, float *to, double factor, double own)
 {
     if (!to)
         return;
+    range_scale(e, to, row->classes, (float)factor);
+    to[row->label] = (float)own;
+}
+
+// The largest score but the label's, given that the label's is as large as any.
+static float largest_other(const struct loss_fast_row *row)
+{
+    struct range_top top = {vec_all(-INFINITY), vec_all(0)};
     size_t label = row->label;
-    range_scale(e, to, label, (float)factor);
-    range_scale(e + label + 1, to + label + 1, row->classes - label - 1, (float)factor);
-    to[label] = (float)own;
+    top = range_max(row->scores + label + 1, row->classes - label - 1, range_max(row->scores, label, top));
+    return vec_largest(top.best);
 }
 
 static bool row_compute(struct loss_fast_row *row)
 {
     const float *x = row->scores;
-    size_t label = row->label, behind = row->classes - label - 1;
-    float own = x[label];
-    float others = range_max(x + label + 1, behind, range_max(x, label, -INFINITY));
-    float max = own > others ? own : others;
-    if (!(fabsf(max) <= 0x1p17f) || !(others >= own - 60 || isnan(own)))
+    float own = x[row->label];
+    struct range_top top = range_max(x, row->classes, (struct range_top){vec_all(-INFINITY), vec_all(0)});
+    float max = vec_largest(top.best);
+    float others = own < max ? max : largest_other(row);
+    if (!(fabsf(max) <= 0x1p17f) || !(others >= own - 60) || vec_any_nan(top.check))
         return false;
     float lead = rintf(max * 0x1.715476p+0f);
-    vec power = vec_all(lead - LEAD), floor = vec_all(max - 200);
+    vec shift = vec_all(0x1.8p23f - (lead - LEAD)), floor = vec_all(max - 120);
     float *e = row->gradient ? row->gradient : row->probabilities;
-    struct range_sum before = range_exp(x, e, label, floor, power);
-    struct range_sum after = range_exp(x + label + 1, e ? e + label + 1 : NULL, behind, floor, power);
+    struct row_sums sums = row_exp(x, e, row->classes, row->label, floor, shift);
 
-    double gap = (double)lead * M_LN2 - (double)own; // lead·ln2 - own
-    double rest = (before.sum + after.sum) * 0x1p-50;
+    double gap = (double)lead * M_LN2 - (double)own;
+    double rest = kahan_total(sums.sum) * 0x1p-50;
     double mine = exp(-gap), total = rest + mine;
-    if (!(total > 0 && total < INFINITY))
-        return row_poison(row);
-    double p = mine / total;
     row->correct = own > others;
-    row->poisoned = false;
     row->complement = rest / total;
     row->loss = gap > 30 ? gap + log(total) : log1p(rest / mine);
-    row->squares =
-        (before.squares + after.squares) * 0x1p-100 / (total * total) + row->complement * row->complement;
-    row_scale(row, e, row->probabilities, 0x1p-50 / total, p);
+    row->squares = sums.squares * 0x1p-100 / (total * total) + row->complement * row->complement;
+    row_scale(row, e, row->probabilities, 0x1p-50 / total, mine / total);
     row_scale(row, e, row->gradient, row->factor * 0x1p-50 / total, -row->complement * row->factor);
     return true;
 }

@@ -69,18 +69,24 @@ void loss_softmax(struct loss_row *row, const double *logits)
         double t = logits[j] - max;
         double error = difference_error(logits[j], max, t);
         double e = exp(t);
-        p[j] = e + e * error;
+        p[j] = e;
         row->logs[j] = error; // until the sum is known
-        if (j != top)
-            sum_add(&others, p[j]);
+        if (j == top)
+            continue;
+        sum_add(&others, e);
+        others.error += e * error;
     }
     double rest = others.value + others.error;
     double total = 1 + rest;
-    double log_total = log1p(rest);
+    // What rounding has lost of both still counts.
+    double rest_error = (others.value - rest) + others.error;
+    double total_error = (((1 > rest ? 1 - total + rest : rest - total + 1)) + rest_error) / total;
+    double log_total = log1p(rest) + rest_error / total;
     for (size_t j = 0; j < row->classes; j++) {
-        row->logs[j] = (logits[j] - max) - (log_total - row->logs[j]);
-        p[j] /= total;
-        row->complements[j] = j == top ? rest / total : 1 - p[j];
+        double error = row->logs[j];
+        row->logs[j] = (logits[j] - max) - (log_total - error);
+        p[j] = (p[j] + p[j] * (error - total_error)) / total;
+        row->complements[j] = j == top ? (rest + (rest_error - rest * total_error)) / total : 1 - p[j];
     }
     row->log_sum = max + log_total;
 }
@@ -132,12 +138,26 @@ static const double *shaped_logits(const struct nabla_loss *loss, struct loss_ro
     return row->carried;
 }
 
-// Terms of all classes with a share: the row's loss, and per class the slope or the flow.
+// A class without a share counts nothing, whatever its probability. PyTorch, and Keras from logits, multiply
+// all the same where the labels are targets: 0·ln 0 is NaN; and torch's logarithm has the slope 0/0.
+static struct loss_term shareless_term(const struct loss_plan *plan, const struct loss_row *row, size_t class)
+{
+    bool torch = plan->loss->convention == NABLA_TORCH;
+    bool keras = plan->loss->convention == NABLA_KERAS && plan->path == PATH_LOGITS;
+    struct loss_term term = {0};
+    if ((torch || keras) && plan->batch->targets)
+        term.value = 0 * row->logs[class];
+    if (torch)
+        term.slope = 0 / row->probabilities[class];
+    return term;
+}
+
+// Terms of all classes: the row's loss, and per class the slope or the flow.
 static void sum_terms(const struct loss_plan *plan, struct loss_row *row, double *slopes, double *flows)
 {
     struct sum total = {0};
     for (size_t j = 0; j < row->classes; j++) {
-        struct loss_term term = {0};
+        struct loss_term term = shareless_term(plan, row, j);
         if (row->mass[j] != 0 || isnan(row->probabilities[j])) {
             struct loss_point point = {row->mass[j], row->probabilities[j], row->complements[j],
                                        row->logs[j]};
@@ -152,6 +172,17 @@ static void sum_terms(const struct loss_plan *plan, struct loss_row *row, double
     row->loss = isfinite(total.error) ? total.value + total.error : total.value;
 }
 
+// TensorFlow's softmax cross-entropy takes it that targets sum to 1: its gradient is p - y, not (Σy) p - y.
+static double presumed_share(const struct loss_plan *plan, const struct loss_row *row)
+{
+    if (plan->loss->convention != NABLA_KERAS || !plan->batch->targets)
+        return 0;
+    double missing = 1;
+    for (size_t j = 0; j < row->classes; j++)
+        missing -= row->mass[j];
+    return missing;
+}
+
 static void row_from_logits(const struct loss_plan *plan, struct loss_row *row)
 {
     const struct nabla_loss *loss = plan->loss;
@@ -161,12 +192,14 @@ static void row_from_logits(const struct loss_plan *plan, struct loss_row *row)
     double *flow = row->carried; // the shaped logits are no longer needed
     sum_terms(plan, row, NULL, flow);
     loss_softmax_backward(row->classes, row->probabilities, row->complements, flow, flow);
-    if (loss->z_loss > 0)
+    double along = presumed_share(plan, row);
+    if (loss->z_loss > 0) {
         row->loss += loss->z_loss * row->log_sum * row->log_sum;
+        along += 2 * loss->z_loss * row->log_sum;
+    }
     for (size_t j = 0; j < row->classes; j++) {
-        double z_part = loss->z_loss > 0 ? 2 * loss->z_loss * row->log_sum * row->probabilities[j] : 0;
         double slope = shaped ? row->gradient[j] : 1;
-        row->gradient[j] = (flow[j] + z_part) * slope;
+        row->gradient[j] = (flow[j] + along * row->probabilities[j]) * slope;
     }
 }
 

@@ -57,7 +57,7 @@ const struct loss_kernel loss_kernels[NABLA_LOSS_TYPE_COUNT] = {
          .binary = true,
          .options = OPTION_CLASS_WEIGHTS | OPTION_POS_WEIGHT | OPTION_SMOOTHING | OPTION_GAMMA,
          .paths = {[NABLA_EXACT] = BOTH,
-                   [NABLA_KERAS] = {PATH_LOGITS_CLIP, PATH_CLIP},
+                   [NABLA_KERAS] = {PATH_LOGITS, PATH_CLIP}, // TensorFlow finds the logits behind the sigmoid
                    [NABLA_OPTAX] = LOGITS_ONLY},
          .divisors = {[NABLA_KERAS] = DIVIDE_COUNTED, [NABLA_OPTAX] = DIVIDE_COUNTED}},
     [NABLA_POLY] = {.name = "poly",

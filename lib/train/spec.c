@@ -99,19 +99,22 @@ void spec_free(struct train_spec *spec)
     spec->layers = NULL;
     spec->class_weights = NULL;
     spec->loss.class_weights = NULL;
-    spec->layer_count = spec->class_weight_count = 0;
+    spec->layer_count = spec->layer_room = spec->class_weight_count = 0;
 }
 
 enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec *layer,
                                struct nabla_error *err)
 {
-    size_t count, bytes;
-    if (!size_add(spec->layer_count, 1, &count) || !size_mul(count, sizeof *layer, &bytes))
-        return nabla_fail_memory(err, "a layer");
-    struct layer_spec *grown = realloc(spec->layers, bytes);
-    if (!grown)
-        return nabla_fail_memory(err, "a layer");
-    spec->layers = grown;
+    if (spec->layer_count >= spec->layer_room) {
+        size_t room, bytes;
+        if (!size_mul(2, spec->layer_count + 1, &room) || !size_mul(room, sizeof *layer, &bytes))
+            return nabla_fail_memory(err, "a layer");
+        struct layer_spec *grown = realloc(spec->layers, bytes);
+        if (!grown)
+            return nabla_fail_memory(err, "a layer");
+        spec->layers = grown;
+        spec->layer_room = room;
+    }
     spec->layers[spec->layer_count++] = *layer;
     return NABLA_OK;
 }

@@ -61,6 +61,7 @@ struct optimizer_spec {
 struct train_spec {
     struct layer_spec *layers; // the output layer's dense included, once spec_complete has run
     size_t layer_count;
+    size_t layer_room;   // how many layers there is memory for; spec_add_layer keeps it
     bool output_written; // the layers as given end in the output layer: none is added
     struct nabla_loss loss;
     bool class_weights_balanced; // n / (classes · n_c) over the training rows, as scikit-learn's "balanced"

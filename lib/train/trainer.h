@@ -1,8 +1,16 @@
 // Trains one network on one data set and tells of it as it goes.
 //
-// The same spec, data, seed and kernels give the same bits. Thread safety: one trainer, one thread; trainers
-// share nothing. Ownership: the trainer borrows spec and data set (it makes its own standardised copy of the
-// rows).
+// The same spec, data, seed and kernels (matrix_core_type, and the vectors of math/vectorised.h) give the
+// same bits; recording more or less changes none of them. Initial weights, shuffling and dropout draw from
+// streams of their own. BLAS is kept to one thread, for the whole process, from the first trainer on.
+//
+// Records: every layer with parameters has one, named by type and number ("dense_1", "batch_norm_1",
+// "dense_2"), with its index in that order. A dense layer's activations are the outputs of its block: of the
+// last activation before the next dense layer, else of the last batch_norm, else its own; dropout's zeros are
+// not counted. A batch_norm's are its own outputs. The loss of evaluation and validation is the spec's own,
+// class weights included (unlike Keras, which leaves them out of validation). Thread safety: one trainer, one
+// thread; trainers share nothing. Ownership: the trainer borrows spec and data set (it makes its own
+// standardised copy of the rows).
 #ifndef NABLA_TRAIN_TRAINER_H
 #define NABLA_TRAIN_TRAINER_H
 

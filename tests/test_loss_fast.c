@@ -1,0 +1,195 @@
+// The vector kernels against the portable path: all lengths, alignments and label positions, and the rows
+// that they decline.
+#include "math/loss_fast.h"
+#include "math/loss_row.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LONGEST = 300, SLACK = 16, ROOM = LONGEST + 2 * SLACK };
+
+struct outcome {
+    float gradient[ROOM], probabilities[ROOM], per_sample;
+    struct nabla_warning warnings[NABLA_WARNING_COUNT];
+    struct nabla_loss_result result;
+};
+
+static uint64_t random_state = 88172645463325252u;
+
+static double uniform(void)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(random_state >> 40) * 0x1p-24;
+}
+
+static void compute(const struct loss_fast_kernel *kernel, const float *scores, size_t classes, int64_t label,
+                    size_t offset, struct outcome *ret)
+{
+    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+    struct nabla_loss_batch batch = {NABLA_FLOAT32, 1, classes, scores, &label, NULL, NULL};
+    memset(ret, 0, sizeof *ret);
+    for (size_t i = 0; i < ROOM; i++)
+        ret->gradient[i] = ret->probabilities[i] = 7;
+    ret->result.gradient = ret->gradient + offset;
+    ret->result.probabilities = ret->probabilities + offset;
+    ret->result.per_sample = &ret->per_sample;
+    ret->result.warnings = ret->warnings;
+    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &ret->result, NULL), NABLA_OK);
+}
+
+// Equal but for a few roundings of float32; NaN and infinities exactly.
+static bool alike(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || a == b || fabs(a - b) <= 5e-7 * fabs(b) + 3e-45;
+}
+
+static void assert_alike(const struct outcome *a, const struct outcome *b, const char *name, size_t classes)
+{
+    for (size_t i = 0; i < ROOM; i++)
+        if (!alike((double)a->gradient[i], (double)b->gradient[i]) ||
+            !alike((double)a->probabilities[i], (double)b->probabilities[i]))
+            fail_msg("%s, %zu classes, entry %zu: gradient %g, not %g; probability %g, not %g", name, classes,
+                     i, (double)a->gradient[i], (double)b->gradient[i], (double)a->probabilities[i],
+                     (double)b->probabilities[i]);
+    assert_true(alike((double)a->per_sample, (double)b->per_sample));
+    assert_true(alike(a->result.loss, b->result.loss));
+    assert_true(alike(a->result.gradient_norm, b->result.gradient_norm));
+    assert_true(alike(a->result.accuracy, b->result.accuracy));
+    for (size_t w = 0; w < NABLA_WARNING_COUNT; w++)
+        assert_int_equal(a->warnings[w].count, b->warnings[w].count);
+}
+
+static const struct loss_fast_kernel *portable(void)
+{
+    return &loss_fast_kernels[LOSS_FAST_KERNELS - 1];
+}
+
+// Runs `check` with each vector kernel that this machine has.
+static void each_kernel(void (*check)(const struct loss_fast_kernel *kernel))
+{
+    for (size_t i = 0; i + 1 < LOSS_FAST_KERNELS; i++)
+        if (loss_fast_kernels[i].supported())
+            check(&loss_fast_kernels[i]);
+        else
+            print_message("no %s here\n", loss_fast_kernels[i].name);
+}
+
+static void check_lengths(const struct loss_fast_kernel *kernel)
+{
+    static float room[ROOM];
+    static struct outcome fast, slow;
+    for (size_t classes = 1; classes <= LONGEST; classes += classes < 150 ? 1 : 13)
+        for (size_t offset = 0; offset < SLACK; offset += classes % 3 + 1) {
+            float *scores = room + offset;
+            for (size_t j = 0; j < classes; j++)
+                scores[j] = (float)(uniform() * 40 - 20);
+            int64_t label = (int64_t)(uniform() * (double)classes);
+            compute(kernel, scores, classes, label, offset, &fast);
+            compute(portable(), scores, classes, label, offset, &slow);
+            assert_alike(&fast, &slow, kernel->name, classes);
+            assert_true(fast.gradient[offset + classes] == 7);
+        }
+}
+
+static void vector_kernels_agree_with_the_portable_one(void **state)
+{
+    (void)state;
+    each_kernel(check_lengths);
+}
+
+static const struct {
+    const char *comment;
+    float scores[20];
+    int64_t label;
+} edges[] = {
+    {"NaN off the label", {0, 1, NAN, 2}, 0},
+    {"NaN at the label", {NAN, 1}, 0},
+    {"+Infinity", {1, INFINITY}, 1},
+    {"-Infinity off the label", {1, -INFINITY, 3, -INFINITY}, 0},
+    {"-Infinity at the label", {-INFINITY, 1, 2}, 0},
+    {"far apart", {0, 100, -100, 30, -30}, 0},
+    {"nearly certain", {90, 0, 1, 2, 3}, 0},
+    {"more than certain", {200, 0}, 0},
+    {"certain by 59", {59, 0, 1, 0.5}, 0},
+    {"shifted by 1e5", {100000, 100001, 99999}, 0},
+    {"shifted by 1e8", {1e8f, 1e8f + 8, 1e8f - 8}, 0},
+    {"shifted by -1e5", {-100000, -100001, -99999, -1e30f}, 2},
+    {"huge", {3e38f, -3e38f, 1e38f}, 2},
+    {"subnormal probabilities", {0, -88, -95, -100, -103, -104, -110, -149}, 0},
+    {"a tie at the top", {5, 5, 1}, 0},
+};
+
+static void check_edges(const struct loss_fast_kernel *kernel)
+{
+    static struct outcome fast, slow;
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
+        for (size_t classes = 2; classes <= 20; classes += 6) {
+            print_message("%s, %s\n", kernel->name, edges[i].comment);
+            int64_t label = edges[i].label < (int64_t)classes ? edges[i].label : 0;
+            compute(kernel, edges[i].scores, classes, label, 0, &fast);
+            compute(portable(), edges[i].scores, classes, label, 0, &slow);
+            assert_alike(&fast, &slow, kernel->name, classes);
+        }
+}
+
+static void edges_agree(void **state)
+{
+    (void)state;
+    each_kernel(check_edges);
+}
+
+// A batch with weights, an ignored row and one row for the careful path; in place, and without any output.
+static void check_batches(const struct loss_fast_kernel *kernel)
+{
+    enum { ROWS = 37, CLASSES = 10 };
+    float scores[ROWS * CLASSES], gradient[ROWS * CLASSES], expected[ROWS * CLASSES];
+    double weights[CLASSES], samples[ROWS];
+    int64_t ids[ROWS];
+    for (size_t i = 0; i < ROWS * CLASSES; i++)
+        scores[i] = (float)(uniform() * 8 - 4);
+    for (size_t i = 0; i < ROWS; i++) {
+        ids[i] = (int64_t)(uniform() * CLASSES);
+        samples[i] = i % 5 ? uniform() : 0;
+    }
+    for (size_t j = 0; j < CLASSES; j++)
+        weights[j] = uniform() + 0.5;
+    scores[CLASSES * 3] = 1e30f;
+    ids[7] = -1;
+    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+    loss.class_weights = weights;
+    loss.has_ignore_index = true;
+    loss.ignore_index = -1;
+    struct nabla_loss_batch batch = {NABLA_FLOAT32, ROWS, CLASSES, scores, ids, NULL, samples};
+    struct nabla_loss_result slow = {.gradient = expected}, none = {0}, fast = {.gradient = gradient};
+    assert_int_equal(loss_compute_with(portable(), &loss, &batch, &slow, NULL), NABLA_OK);
+    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &none, NULL), NABLA_OK);
+    memcpy(gradient, scores, sizeof gradient);
+    batch.scores = gradient; // in place
+    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &fast, NULL), NABLA_OK);
+    for (size_t i = 0; i < ROWS * CLASSES; i++)
+        assert_true(alike((double)gradient[i], (double)expected[i]));
+    assert_true(alike(fast.loss, slow.loss) && alike(none.loss, slow.loss));
+    assert_true(alike(none.gradient_norm, slow.gradient_norm) && slow.gradient_norm > 0);
+    assert_true(alike(fast.accuracy, slow.accuracy));
+}
+
+static void batches_agree(void **state)
+{
+    (void)state;
+    each_kernel(check_batches);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vector_kernels_agree_with_the_portable_one),
+        cmocka_unit_test(edges_agree),
+        cmocka_unit_test(batches_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
