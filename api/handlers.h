@@ -10,6 +10,10 @@ typedef void route_handler(struct api_call *call, struct api_answer *ret);
 // losses.c
 route_handler handle_losses; // POST /v1/losses
 
+// loss_compare.c, loss_sweep.c
+route_handler handle_losses_compare; // POST /v1/losses/compare
+route_handler handle_losses_sweep;   // POST /v1/losses/sweep
+
 // datasets*.c
 route_handler handle_datasets_create; // POST   /v1/datasets
 route_handler handle_datasets_list;   // GET    /v1/datasets

@@ -1,3 +1,4 @@
+#include "api/loss_path.h"
 #include "api/loss_request.h"
 #include "api/write.h"
 
@@ -66,7 +67,7 @@ static void write_number(struct buffer *body, const char *name, double value, bo
 // The loss has the dtype's own shortest form: a float's, where floats were asked for.
 static void write_loss(struct buffer *body, const struct loss_request *request, double loss, bool as_null)
 {
-    buffer_text(body, "{\"loss\":");
+    buffer_text(body, "\"loss\":");
     if (request->loss.reduction == NABLA_NONE)
         buffer_text(body, "null");
     else if (request->batch.dtype == NABLA_FLOAT32)
@@ -75,8 +76,8 @@ static void write_loss(struct buffer *body, const struct loss_request *request, 
         write_double(body, loss, as_null);
 }
 
-void loss_answer_write(struct buffer *body, const struct loss_request *request,
-                       const struct nabla_loss_result *result, bool nonfinite_as_null)
+void loss_answer_fields(struct buffer *body, const struct loss_request *request,
+                        const struct nabla_loss_result *result, bool nonfinite_as_null)
 {
     const struct nabla_loss_batch *batch = &request->batch;
     write_loss(body, request, result->loss, nonfinite_as_null);
@@ -88,12 +89,18 @@ void loss_answer_write(struct buffer *body, const struct loss_request *request,
         write_list(body, batch->dtype, result->per_sample, 0, batch->rows, nonfinite_as_null);
     }
     buffer_format(body, ",\"with_respect_to\":\"%s\",\"rows\":%zu,\"classes\":%zu,\"rows_counted\":%zu",
-                  request->loss.input == NABLA_LOGITS ? "logits" : "probabilities", batch->rows,
-                  batch->classes, result->rows_counted);
+                  loss_input_name(request->loss.input), batch->rows, batch->classes, result->rows_counted);
     write_number(body, "denominator", result->denominator, nonfinite_as_null);
     write_number(body, "gradient_norm", result->gradient_norm, nonfinite_as_null);
     // Undefined is not the same as NaN: there is no accuracy to speak of.
     write_number(body, "accuracy", result->accuracy, isnan(result->accuracy) || nonfinite_as_null);
     write_warnings(body, result->warnings);
+}
+
+void loss_answer_write(struct buffer *body, const struct loss_request *request,
+                       const struct nabla_loss_result *result, bool nonfinite_as_null)
+{
+    buffer_char(body, '{');
+    loss_answer_fields(body, request, result, nonfinite_as_null);
     buffer_text(body, "}\n");
 }

@@ -104,13 +104,15 @@ static void loss_read(struct fields *root, struct nabla_loss *ret)
     fields_end(&fields);
 }
 
-static void options_read(const json_t *document, struct problems *problems, struct loss_request *ret)
+static void options_read(const json_t *document, enum loss_request_kind kind, struct problems *problems,
+                         struct loss_request *ret)
 {
     struct fields root = fields_begin(document, "", problems);
     loss_read(&root, &ret->loss);
     ret->loss.reduction = (enum nabla_reduction)choice_read(&root, "reduction", (int)NABLA_MEAN, &reductions);
-    ret->loss.convention =
-        (enum nabla_convention)choice_read(&root, "convention", (int)NABLA_EXACT, &convention_choice);
+    if (kind == LOSS_ONE_CONVENTION)
+        ret->loss.convention =
+            (enum nabla_convention)choice_read(&root, "convention", (int)NABLA_EXACT, &convention_choice);
     ret->batch.dtype = (enum nabla_dtype)choice_read(&root, "dtype", (int)NABLA_FLOAT64, &dtypes);
     ret->returns = returns_read(&root);
     if (ret->loss.reduction == NABLA_NONE)
@@ -267,7 +269,7 @@ static void bulk_decode(struct bulk *bulks, struct problems *problems, struct lo
     ret->loss.pos_weight = ret->pos_weight;
 }
 
-enum nabla_code loss_request_read(const char *text, size_t size, size_t document_limit,
+enum nabla_code loss_request_read(const struct api_call *call, enum loss_request_kind kind,
                                   struct problems *problems, struct loss_request *ret,
                                   struct nabla_error *err)
 {
@@ -276,16 +278,30 @@ enum nabla_code loss_request_read(const char *text, size_t size, size_t document
     *ret = (struct loss_request){0};
     for (size_t i = 0; i < IN_COUNT; i++)
         bulks[i] = (struct bulk){.pointer = bulk_pointers[i]};
-    enum nabla_code code = document_read(text, size, document_limit, bulks, IN_COUNT, &document, err);
+    enum nabla_code code =
+        document_read(call->body.data, call->body.size, call->api->options.limits.document_bytes, bulks,
+                      IN_COUNT, &document, err);
     if (code)
         return code;
-    options_read(document, problems, ret);
+    options_read(document, kind, problems, ret);
     bulk_decode(bulks, problems, ret);
     if (problems->count == 0 && !ret->ids && !ret->targets)
         code = nabla_fail_memory(err, "the labels");
     json_decref(document);
     bulk_free(bulks, IN_COUNT);
     return code;
+}
+
+// "/labels/0/2" of the one row is "/labels/2" of the request.
+void loss_request_place(const struct loss_request *request, struct nabla_error *err)
+{
+    static const char *const shaped[] = {"/labels/0", "/logits/0", "/probabilities/0"};
+    for (size_t i = 0; request->is_flat && i < sizeof shaped / sizeof *shaped; i++) {
+        size_t length = strlen(shaped[i]);
+        if (strncmp(err->pointer, shaped[i], length) == 0 &&
+            (err->pointer[length] == '/' || err->pointer[length] == '\0'))
+            memmove(err->pointer + length - 2, err->pointer + length, strlen(err->pointer + length) + 1);
+    }
 }
 
 void loss_request_free(struct loss_request *request)

@@ -19,15 +19,24 @@ struct loss_request {
     double *class_weights, *pos_weight; // classes
 };
 
-// Reads the whole request. What is wrong with single fields becomes problems; the code is for what cannot be
-// read at all. *ret is to be freed in every case, and means something only when there is neither.
-enum nabla_code loss_request_read(const char *text, size_t size, size_t document_limit,
+// Whether the request names its convention, or is answered under all of them.
+enum loss_request_kind { LOSS_ONE_CONVENTION, LOSS_EVERY_CONVENTION };
+
+// Reads a call's whole body. What is wrong with single fields becomes problems; the code is for what cannot
+// be read at all. *ret is to be freed in every case, and means something only when there is neither.
+enum nabla_code loss_request_read(const struct api_call *call, enum loss_request_kind kind,
                                   struct problems *problems, struct loss_request *ret,
                                   struct nabla_error *err);
 void loss_request_free(struct loss_request *request);
 
+// Mends the pointer of the library's error, which speaks of rows: in a flat request there are none.
+void loss_request_place(const struct loss_request *request, struct nabla_error *err);
+
 // Appends the answer. The result's arrays have the request's dtype and shape; warnings are set.
 void loss_answer_write(struct buffer *body, const struct loss_request *request,
                        const struct nabla_loss_result *result, bool nonfinite_as_null);
+// The same without braces, as the fields of a larger object.
+void loss_answer_fields(struct buffer *body, const struct loss_request *request,
+                        const struct nabla_loss_result *result, bool nonfinite_as_null);
 
 #endif

@@ -1,5 +1,5 @@
 // Every route of the service: one row each. What stands in a column is checked before the handler runs.
-// Long are those that write to the disk or may read much of it.
+// Long are those that write to the disk or may read much of it, and those that compute one request many ways.
 #include "api/handlers.h"
 
 #define QUERY_LIST(...)                                                                                      \
@@ -25,6 +25,22 @@ const struct route api_routes[] = {
      .accepts = MEDIA_JSON,
      .produces = MEDIA_JSON,
      .body = API_BODY_MEMORY,
+     .query = QUERY_LIST("nonfinite")},
+    {.method = "POST",
+     .pattern = "/v1/losses/compare",
+     .handle = handle_losses_compare,
+     .accepts = MEDIA_JSON,
+     .produces = MEDIA_JSON,
+     .body = API_BODY_MEMORY,
+     .is_long = true,
+     .query = QUERY_LIST("nonfinite")},
+    {.method = "POST",
+     .pattern = "/v1/losses/sweep",
+     .handle = handle_losses_sweep,
+     .accepts = MEDIA_JSON,
+     .produces = MEDIA_JSON,
+     .body = API_BODY_MEMORY,
+     .is_long = true,
      .query = QUERY_LIST("nonfinite")},
 
     {.method = "POST",
