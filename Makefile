@@ -112,15 +112,13 @@ analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some a
 
 .PHONY: shellcheck
 shellcheck: ## look for mistakes in the shell scripts
-	shellcheck .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
 
-.PHONY: packages packages-test packages-check
-packages: ## install what the build needs and is missing (apt-get; as root or by sudo)
-	@scripts/install-packages.sh build
+.PHONY: packages packages-test
+packages: ## install what the build and the README's session need and is missing (apt-get; as root or by sudo)
+	@scripts/install-packages.sh build session
 packages-test:
-	@scripts/install-packages.sh build test
-packages-check:
-	@scripts/install-packages.sh build test check
+	@scripts/install-packages.sh build session test
 
 INSTALL_BIN     = $(DESTDIR)$(PREFIX)/bin
 INSTALL_LIB     = $(DESTDIR)$(PREFIX)/lib
