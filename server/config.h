@@ -23,6 +23,7 @@ struct config {
     char port_file[CONFIG_TEXT_SIZE]; // where the port is written once the server listens, "" for nowhere
     bool allow_remote;
     unsigned workers;
+    unsigned client_lease; // seconds
     unsigned http_threads, compute_threads, compute_queue;
     unsigned connections, streams;
     enum log_level log_level;

@@ -6,6 +6,9 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/token.h"
+#include "server/leases.h"
+#include "server/message.h"
+#include "server/outcome.h"
 #include "store/datasets.h"
 #include "store/jobs.h"
 
@@ -45,6 +48,8 @@ struct supervisor {
     atomic_bool stopping;
     bool is_running;
     pthread_t thread;
+    struct leases *leases;
+    int64_t leases_look_ms;  // when a lease may have run out
     struct pollfd *fds;      // room for each worker's end and the wake
     struct worker workers[]; // `slots`
 };
@@ -59,7 +64,8 @@ enum nabla_code supervisor_new(const struct supervisor_options *options, struct 
     supervisor->options = *options;
     supervisor->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     supervisor->fds = calloc(options->slots + 1, sizeof *supervisor->fds);
-    if (supervisor->wake_fd < 0 || !supervisor->fds) {
+    supervisor->leases = leases_new(options->lease_ms);
+    if (supervisor->wake_fd < 0 || !supervisor->fds || !supervisor->leases) {
         enum nabla_code code = nabla_fail_errno(err, "make", "the supervisor's descriptors");
         supervisor_free(supervisor);
         return code;
@@ -75,6 +81,7 @@ void supervisor_free(struct supervisor *supervisor)
     if (supervisor->wake_fd >= 0)
         close(supervisor->wake_fd);
     free(supervisor->fds);
+    leases_free(supervisor->leases);
     free(supervisor);
 }
 
@@ -97,31 +104,58 @@ static enum job_event verdict(const struct supervisor *supervisor, const struct 
     return JOB_EVENT_ABANDON;
 }
 
+static enum nabla_code end_attempt(struct supervisor *supervisor, const struct job *job, const char *evidence,
+                                   struct nabla_error *err)
+{
+    enum job_event event = verdict(supervisor, job);
+    struct buffer error = buffer_new(1024);
+    buffer_text(&error, "{\"code\":\"worker_lost\",\"detail\":");
+    buffer_json_string(&error, evidence);
+    buffer_char(&error, '}');
+    const struct job_change change = {.event = event,
+                                      .attempt = job->attempt,
+                                      .error = event == JOB_EVENT_ABANDON ? error.data : NULL,
+                                      .detail = evidence};
+    enum nabla_code code = store_job_apply(supervisor->options.store, job->id, &change, err);
+    buffer_free(&error);
+    return code;
+}
+
+// `evidence` NULL: the worker had reported how its attempt ended.
+static void log_end(const struct supervisor *supervisor, const struct job *job, const char *evidence)
+{
+    char detail[OUTCOME_TEXT_SIZE] = "";
+    const struct message error = {job->error, job->error ? strlen(job->error) : 0};
+    bool is_bad = evidence && !atomic_load(&supervisor->stopping);
+    if (job->state == JOB_FAILED && job->error && message_text(error, "detail", detail, sizeof detail))
+        evidence = detail;
+    log_write(supervisor->options.log, is_bad ? LOG_WARNING : LOG_INFO, "%s, attempt %u: %s%s%s", job->id,
+              job->attempt, job->state == JOB_QUEUED ? "requeued" : job_state_name(job->state),
+              evidence ? ": " : "", evidence ? evidence : "");
+}
+
 // True when nothing is left to do for this attempt; false when the store failed and it must be tried again.
 static bool settle(struct supervisor *supervisor, const char *id, unsigned attempt, const char *evidence)
 {
+    struct store *store = supervisor->options.store;
     struct nabla_error err;
     struct job *job = NULL;
-    enum nabla_code code = store_job_get(supervisor->options.store, id, &job, &err);
-    if (code == NABLA_NOT_FOUND)
-        return true;
-    if (!code && job->state == JOB_RUNNING && job->attempt == attempt) {
-        enum job_event event = verdict(supervisor, job);
-        struct buffer error = buffer_new(1024);
-        buffer_text(&error, "{\"code\":\"worker_lost\",\"detail\":");
-        buffer_json_string(&error, evidence);
-        buffer_char(&error, '}');
-        const struct job_change change = {.event = event,
-                                          .attempt = attempt,
-                                          .error = event == JOB_EVENT_ABANDON ? error.data : NULL,
-                                          .detail = evidence};
-        code = store_job_apply(supervisor->options.store, id, &change, &err);
-        log_write(supervisor->options.log, LOG_WARNING, "%s, attempt %u: %s: %s", id, attempt, evidence,
-                  code ? err.text : job_event_name(event));
-        buffer_free(&error);
+    enum nabla_code code = store_job_get(store, id, &job, &err);
+    bool is_lost = !code && job->state == JOB_RUNNING && job->attempt == attempt;
+    if (is_lost) {
+        code = end_attempt(supervisor, job, evidence, &err);
+        job_free(job);
+        job = NULL;
+        if (!code || code == NABLA_CONFLICT) // a report that came just before
+            code = store_job_get(store, id, &job, &err);
     }
+    if (!code && job->attempt == attempt)
+        log_end(supervisor, job, is_lost ? evidence : NULL);
+    else if (code && code != NABLA_NOT_FOUND)
+        log_write(supervisor->options.log, LOG_ERROR, "%s, attempt %u: %s, and it cannot be noted: %s", id,
+                  attempt, evidence, err.text);
     job_free(job);
-    return !code || code == NABLA_CONFLICT || code == NABLA_NOT_FOUND;
+    return !code || code == NABLA_NOT_FOUND;
 }
 
 static void look_at_worker(struct supervisor *supervisor, struct worker *worker)
@@ -246,7 +280,9 @@ static void reap_strangers(struct supervisor *supervisor)
 static int64_t next_look_ms(const struct supervisor *supervisor)
 {
     int64_t now = clock_monotonic_ms();
-    int64_t next = getpid() == 1 ? now + LOOK_MS : INT64_MAX;
+    int64_t next = supervisor->leases_look_ms;
+    if (getpid() == 1 && next > now + LOOK_MS)
+        next = now + LOOK_MS;
     for (unsigned i = 0; i < supervisor->options.slots; i++) {
         const struct worker *worker = &supervisor->workers[i];
         if (!worker->is_used)
@@ -304,6 +340,13 @@ static void end_workers(struct supervisor *supervisor)
     }
 }
 
+static void look_at_leases(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = &supervisor->options;
+    supervisor->leases_look_ms =
+        leases_look(supervisor->leases, options->store, options->log, clock_monotonic_ms());
+}
+
 static void *supervisor_main(void *context)
 {
     struct supervisor *supervisor = context;
@@ -311,6 +354,7 @@ static void *supervisor_main(void *context)
         look_at_workers(supervisor);
         look_at_cancels(supervisor);
         take_jobs(supervisor);
+        look_at_leases(supervisor);
         reap_strangers(supervisor);
         await_event(supervisor);
     }

@@ -113,9 +113,8 @@ static size_t truth_row(uint64_t *state, double *x, size_t *ret_label)
     return classes;
 }
 
-static void truth_note(struct truth *truth, double ulps, __float128 exact, double *worst, double *worst_at)
+static void truth_note(double ulps, __float128 exact, double *worst, double *worst_at)
 {
-    (void)truth;
     if (!(ulps <= *worst)) {
         *worst = isnan(ulps) ? INFINITY : ulps;
         *worst_at = (double)exact;
@@ -136,38 +135,48 @@ static void truth_compare(struct truth *truth, enum nabla_dtype dtype, const dou
     __float128 total = others + e[label];
     __float128 exact = x[label] < max - 20 ? max - (__float128)x[label] + quad_log1p(total - 1)
                                            : quad_log1p(others / e[label]);
-    truth_note(truth, truth_ulps(loss, exact, dtype), exact, &truth->loss_ulps, &truth->worst_loss);
+    truth_note(truth_ulps(loss, exact, dtype), exact, &truth->loss_ulps, &truth->worst_loss);
     for (size_t j = 0; j < classes; j++) {
         exact = j == label ? -others / total : e[j] / total;
-        truth_note(truth, truth_ulps(gradient[j], exact, dtype), exact, &truth->gradient_ulps,
+        truth_note(truth_ulps(gradient[j], exact, dtype), exact, &truth->gradient_ulps,
                    &truth->worst_gradient);
     }
     truth->rows++;
     truth->entries += classes;
 }
 
-// Computes one row in the dtype and compares. The scores are rounded to the dtype first.
+// Computes one row in the dtype and compares. The scores are rounded to the dtype first. Short rows go as a
+// batch of copies every other time: batches of them have a kernel of their own.
 static void truth_try(struct truth *truth, enum nabla_dtype dtype, double *x, size_t classes, size_t label)
 {
-    float narrow[TRUTH_MOST_CLASSES], narrow_gradient[TRUTH_MOST_CLASSES], narrow_loss = 0;
-    double gradient[TRUTH_MOST_CLASSES], value = 0;
+    enum {
+        COPIES = 16,
+        SHORT = 24,
+        ROOM = COPIES * SHORT > TRUTH_MOST_CLASSES ? COPIES * SHORT : TRUTH_MOST_CLASSES
+    };
+    float narrow[ROOM], narrow_gradient[ROOM], narrow_loss[COPIES];
+    double gradient[ROOM], value[COPIES];
+    int64_t ids[COPIES];
     bool single = dtype == NABLA_FLOAT32;
-    for (size_t j = 0; j < classes; j++) {
-        narrow[j] = (float)x[j];
+    size_t rows = single && classes <= SHORT && truth->rows % 2 ? COPIES : 1;
+    for (size_t j = 0; j < classes * rows; j++)
+        narrow[j] = (float)x[j % classes];
+    for (size_t j = 0; j < classes; j++)
         x[j] = single ? (double)narrow[j] : x[j];
-    }
-    int64_t id = (int64_t)label;
+    for (size_t i = 0; i < rows; i++)
+        ids[i] = (int64_t)label;
     struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
     loss.reduction = NABLA_NONE;
-    struct nabla_loss_batch batch = {.dtype = dtype, .rows = 1, .classes = classes, .ids = &id};
+    struct nabla_loss_batch batch = {.dtype = dtype, .rows = rows, .classes = classes, .ids = ids};
     batch.scores = single ? (void *)narrow : (void *)x;
     struct nabla_loss_result result = {.gradient = single ? (void *)narrow_gradient : (void *)gradient,
-                                       .per_sample = single ? (void *)&narrow_loss : (void *)&value};
+                                       .per_sample = single ? (void *)narrow_loss : (void *)value};
     if (nabla_loss_compute(&loss, &batch, &result, NULL) != NABLA_OK)
         abort();
+    size_t last = rows - 1;
     for (size_t j = 0; j < classes && single; j++)
-        gradient[j] = (double)narrow_gradient[j];
-    truth_compare(truth, dtype, x, classes, label, single ? (double)narrow_loss : value, gradient);
+        gradient[j] = (double)narrow_gradient[last * classes + j];
+    truth_compare(truth, dtype, x, classes, label, single ? (double)narrow_loss[last] : value[0], gradient);
 }
 
 static struct truth truth_run(enum nabla_dtype dtype, size_t rows, uint64_t seed)

@@ -2,58 +2,13 @@
 #include "math/loss.h"
 #include "base/size.h"
 #include "math/loss_fast.h"
-#include "math/loss_row.h"
+#include "math/loss_run.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { LOSS_ARRAYS = 9, LOSS_STACK_CLASSES = 64 };
-
-// What accumulates over the rows.
-struct loss_totals {
-    double loss, loss_error;       // compensated
-    double squares, squares_scale; // gradient norm² = squares · squares_scale²
-    size_t correct;
-    bool undefined_accuracy;
-};
-
-static void totals_add_loss(struct loss_totals *totals, double loss)
-{
-    double sum = totals->loss + loss;
-    double error =
-        fabs(totals->loss) >= fabs(loss) ? (totals->loss - sum) + loss : (loss - sum) + totals->loss;
-    totals->loss = sum;
-    totals->loss_error += isfinite(error) ? error : 0;
-}
-
-// Adds a row's squares. Far from 1 they are scaled, so that neither 1e200 overflows nor 1e-200 vanishes.
-static void totals_add_squares(struct loss_totals *totals, const double *gradient, size_t classes,
-                               double factor, double max)
-{
-    if (max == 0)
-        return;
-    double scale = max > 1e-100 && max < 1e100 ? 1 : isfinite(max) ? max : 1;
-    if (scale > totals->squares_scale || totals->squares == 0) {
-        double ratio = totals->squares_scale / scale;
-        totals->squares = totals->squares == 0 ? 0 : totals->squares * ratio * ratio;
-        totals->squares_scale = scale;
-    }
-    double sum = 0;
-    for (size_t j = 0; j < classes; j++) {
-        double g = gradient[j] * factor / totals->squares_scale;
-        sum += g * g;
-    }
-    totals->squares += sum;
-}
-
-// The same for a row whose squares are known and tame.
-static void totals_add_square(struct loss_totals *totals, double squares)
-{
-    if (totals->squares == 0)
-        totals->squares_scale = 1;
-    totals->squares += squares / totals->squares_scale / totals->squares_scale;
-}
 
 static double largest_magnitude(const double *values, size_t count)
 {
@@ -154,14 +109,6 @@ static double row_weight(const struct loss_plan *plan, const struct loss_row *ro
     return weight * plan->loss->class_weights[best];
 }
 
-// weight / denominator; where nothing counts the gradient is 0, but NaN for torch.
-static double gradient_factor(const struct loss_plan *plan, double weight)
-{
-    if (plan->denominator == 0)
-        return plan->loss->convention == NABLA_TORCH ? NAN : 0;
-    return weight / plan->denominator;
-}
-
 static void row_warn(const struct loss_plan *plan, const struct loss_row *row, size_t index, bool correct,
                      struct nabla_warning *warnings)
 {
@@ -216,7 +163,7 @@ static void row_compute(const struct loss_plan *plan, size_t index, struct loss_
         row_clear(row);
     } else {
         weight = row_weight(plan, row, index);
-        factor = gradient_factor(plan, weight);
+        factor = loss_gradient_factor(plan, weight);
         bool correct = row_correct(plan, row);
         totals->correct += correct;
         if (ret->warnings && weight > 0)
@@ -225,9 +172,9 @@ static void row_compute(const struct loss_plan *plan, size_t index, struct loss_
             gradient_silence(row);
     }
     double value = zero_weighted(weight, row->loss);
-    totals_add_loss(totals, value);
-    totals_add_squares(totals, row->gradient, row->classes, factor,
-                       largest_magnitude(row->gradient, row->classes) * fabs(factor));
+    loss_totals_add_loss(totals, value);
+    loss_totals_add_squares(totals, row->gradient, row->classes, factor,
+                            largest_magnitude(row->gradient, row->classes) * fabs(factor));
     row_store(ret->gradient, batch->dtype, offset, row->gradient, row->classes, factor);
     if (plan->loss->input == NABLA_PROBABILITIES)
         row_store(ret->gradient_logits, batch->dtype, offset, row->carried, row->classes, factor);
@@ -252,16 +199,6 @@ static void result_finish(const struct loss_plan *plan, const struct loss_totals
         ret->loss = sum;
 }
 
-// A call at work. The careful path's arrays are made when a row first needs them.
-struct loss_run {
-    const struct loss_plan *plan;
-    const struct loss_fast_kernel *kernel;
-    struct nabla_loss_result *ret;
-    struct loss_totals totals;
-    struct loss_row row;
-    double *block;
-};
-
 // One block of LOSS_ARRAYS × classes: `stack` where it is large enough.
 static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nabla_error *err)
 {
@@ -285,62 +222,18 @@ static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nab
     return NABLA_OK;
 }
 
-static bool fast_applies(const struct loss_plan *plan)
-{
-    const struct nabla_loss *loss = plan->loss;
-    return loss->type == NABLA_CROSS_ENTROPY && plan->batch->dtype == NABLA_FLOAT32 && plan->batch->ids &&
-           plan->path == PATH_LOGITS && loss->label_smoothing == 0 && loss->z_loss == 0 &&
-           loss->softcap == 0 && loss->temperature == 1;
-}
-
-// Beyond these a factor would leave float32's normal range on its way into the kernel.
-static bool factor_is_tame(double factor)
-{
-    return factor > 1e-20 && factor < 1e10;
-}
-
-// A counted row on the fast path: its weights are one factor. False when it is for the careful one.
-static bool row_compute_fast(struct loss_run *run, size_t index)
-{
-    const struct loss_plan *plan = run->plan;
-    const struct nabla_loss_batch *batch = plan->batch;
-    size_t label = loss_row_label(batch, index), offset = index * batch->classes;
-    double sample = loss_sample_weight(batch, index);
-    double weight = plan->loss->class_weights ? plan->loss->class_weights[label] : 1;
-    struct loss_fast_row row = {.scores = (const float *)batch->scores + offset,
-                                .classes = batch->classes,
-                                .label = label,
-                                .factor = gradient_factor(plan, sample * weight)};
-    row.gradient = run->ret->gradient ? (float *)run->ret->gradient + offset : NULL;
-    row.probabilities = run->ret->probabilities ? (float *)run->ret->probabilities + offset : NULL;
-    if (!factor_is_tame(row.factor) || !run->kernel->row(&row))
-        return false;
-    double value = row.loss * weight * sample;
-    totals_add_loss(&run->totals, value);
-    totals_add_square(&run->totals, row.squares * row.factor * row.factor);
-    run->totals.correct += row.correct;
-    row_store(run->ret->per_sample, NABLA_FLOAT32, index, &value, 1, 1);
-    if (run->ret->warnings) {
-        struct loss_row_facts facts = {.row = index,
-                                       .loss = row.loss * weight,
-                                       .gradient_max = row.complement * weight,
-                                       .logit_max = row.complement * weight,
-                                       .correct = row.correct};
-        loss_warn_row(run->ret->warnings, &facts);
-    }
-    return true;
-}
-
 static enum nabla_code run_rows(struct loss_run *run, struct nabla_error *err)
 {
     double stack[LOSS_ARRAYS * LOSS_STACK_CLASSES];
-    bool fast = run->kernel->row && fast_applies(run->plan);
-    for (size_t i = 0; i < run->plan->batch->rows; i++) {
-        if (fast && !loss_row_ignored(run->plan, i) && row_compute_fast(run, i))
+    bool fast = loss_fast_applies(run);
+    for (size_t i = 0; i < run->plan->batch->rows;) {
+        size_t done = fast ? loss_fast_rows(run, i) : 0;
+        i += done;
+        if (done)
             continue;
         if (run_carve(run, stack, err) != NABLA_OK)
             return NABLA_NO_MEMORY;
-        row_compute(run->plan, i, &run->row, run->ret, &run->totals);
+        row_compute(run->plan, i++, &run->row, run->ret, &run->totals);
     }
     return NABLA_OK;
 }

@@ -1,4 +1,4 @@
-// The fast path: cross-entropy of a class id from float32 logits, a row at a time, in three passes over the
+// The fast path: cross-entropy of a class id from logits, a row at a time, in three passes over the
 // row while it lies in the cache (largest score, exponentials and their sum, scaling).
 //
 // The kernels are written once (loss_fast_row.h) over a dozen vector operations, and compiled for each
@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct loss_fast_row {
     const float *scores; // `classes` logits
@@ -28,12 +29,48 @@ bool loss_fast_avx512(struct loss_fast_row *row);
 
 bool loss_fast_avx2(struct loss_fast_row *row);
 
+// The same in float64.
+struct loss_fast_row64 {
+    const double *scores;
+    size_t classes, label;
+    double *gradient, *probabilities;
+    double factor, loss, complement, squares;
+    bool correct;
+};
+
+bool loss_fast64_avx512(struct loss_fast_row64 *row);
+bool loss_fast64_avx2(struct loss_fast_row64 *row);
+
+enum { LOSS_GROUP_MOST = 16, LOSS_SHORT_CLASSES = 24 };
+
+// As many short rows as a vector has lanes, a row to a lane: where a row is shorter than a vector or two, its
+// own sums and logarithm would cost more than its exponentials.
+struct loss_fast_group {
+    const float *scores; // rows × classes, contiguous
+    size_t classes;      // at most LOSS_SHORT_CLASSES
+    float *gradient, *probabilities;
+    _Alignas(64) float labels[LOSS_GROUP_MOST];
+    double factors[LOSS_GROUP_MOST];
+    // Out, as in struct loss_fast_row.
+    double loss[LOSS_GROUP_MOST], complement[LOSS_GROUP_MOST], squares[LOSS_GROUP_MOST];
+    _Alignas(64) float correct[LOSS_GROUP_MOST]; // 0 or 1
+    // The kernel's own, kept from group to group: where each entry stands among the columns.
+    size_t ordered_classes;
+    _Alignas(64) int32_t order[LOSS_SHORT_CLASSES * LOSS_GROUP_MOST];
+};
+
+bool loss_fast_group_avx512(struct loss_fast_group *group);
+bool loss_fast_group_avx2(struct loss_fast_group *group);
+
 // The kernels that were compiled in, best first; the last has the name "portable" and no function: the
 // careful path takes every row.
 struct loss_fast_kernel {
     const char *name;
     bool (*supported)(void);
     bool (*row)(struct loss_fast_row *row);
+    bool (*row64)(struct loss_fast_row64 *row);
+    bool (*group)(struct loss_fast_group *group); // declines as `row` does, for all of its rows
+    size_t group_rows;
 };
 
 enum { LOSS_FAST_KERNELS = 3 };

@@ -59,6 +59,17 @@ static inline bool vec_any_nan(vec v)
     return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)) != 0;
 }
 
+static inline vec vec_gather(const float *from, const int32_t *index)
+{
+    return _mm256_i32gather_ps(from, _mm256_loadu_si256((const __m256i *)index), 4);
+}
+
+// `yes` in the lanes whose label is `label`.
+static inline vec vec_pick(vec labels, float label, vec yes, vec no)
+{
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(labels, vec_all(label), _CMP_EQ_OQ));
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
@@ -115,8 +126,21 @@ static inline double vec_total(vec v)
 
 #include "math/loss_fast_row.h"
 
+#include "math/loss_fast_double.h"
+#include "math/loss_fast_group.h"
+
 bool loss_fast_avx2(struct loss_fast_row *row)
 {
     return row_compute(row);
+}
+
+bool loss_fast64_avx2(struct loss_fast_row64 *row)
+{
+    return row64_compute(row);
+}
+
+bool loss_fast_group_avx2(struct loss_fast_group *group)
+{
+    return group_compute(group);
 }
 #endif

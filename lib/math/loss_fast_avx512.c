@@ -55,6 +55,17 @@ static inline bool vec_any_nan(vec v)
     return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q) != 0;
 }
 
+static inline vec vec_gather(const float *from, const int32_t *index)
+{
+    return _mm512_i32gather_ps(_mm512_loadu_si512(index), from, 4);
+}
+
+// `yes` in the lanes whose label is `label`.
+static inline vec vec_pick(vec labels, float label, vec yes, vec no)
+{
+    return _mm512_mask_mov_ps(no, _mm512_cmp_ps_mask(labels, vec_all(label), _CMP_EQ_OQ), yes);
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm512_max_ps(a, b);
@@ -108,8 +119,21 @@ static inline double vec_total(vec v)
 
 #include "math/loss_fast_row.h"
 
+#include "math/loss_fast_double.h"
+#include "math/loss_fast_group.h"
+
 bool loss_fast_avx512(struct loss_fast_row *row)
 {
     return row_compute(row);
+}
+
+bool loss_fast64_avx512(struct loss_fast_row64 *row)
+{
+    return row64_compute(row);
+}
+
+bool loss_fast_group_avx512(struct loss_fast_group *group)
+{
+    return group_compute(group);
 }
 #endif

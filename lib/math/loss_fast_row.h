@@ -187,6 +187,9 @@ static bool row_compute(struct loss_fast_row *row)
 
     double gap = (double)lead * M_LN2 - (double)own;
     double rest = kahan_total(sums.sum) * 0x1p-50;
+    if (own >= others) // a small loss is the rest, and that often one exponential: it deserves all digits
+        rest += exp((double)others - (double)lead * M_LN2) -
+                (double)vec_largest(vec_exp(vec_all(others), floor, shift)) * 0x1p-50;
     double mine = exp(-gap), total = rest + mine;
     row->correct = own > others;
     row->complement = rest / total;

@@ -16,6 +16,7 @@ typedef int32_t real_bits;
 typedef real lane_reals __attribute__((vector_size(LANES * sizeof(real))));
 typedef real_bits lane_bits __attribute__((vector_size(LANES * sizeof(real))));
 typedef double lane_doubles __attribute__((vector_size(LANES * sizeof(double))));
+typedef int64_t lane_bits64 __attribute__((vector_size(LANES * sizeof(int64_t))));
 
 static const real_bits SIGN = (real_bits)((uint64_t)1 << (8 * sizeof(real) - 1));
 
@@ -39,17 +40,26 @@ struct bounds {
     real below, above;
 };
 
-// One vector. Comparisons give -1 where they hold.
-INLINE void lanes_add(struct lanes *lanes, const lane_reals *x, unsigned want, const struct bounds *bounds)
+// Written out, since that is what the compiler makes one instruction of.
+INLINE void lanes_add_sums(struct lanes *lanes, const real *x, unsigned want)
 {
-    const lane_bits magnitude = (lane_bits)*x & ~SIGN;
-    const lane_doubles wide = __builtin_convertvector(*x, lane_doubles);
+    const lane_doubles wide = {(double)x[0], (double)x[1], (double)x[2], (double)x[3],
+                               (double)x[4], (double)x[5], (double)x[6], (double)x[7]};
     if (want & WANT_SUM)
         lanes->sum += wide;
     if (want & WANT_ABS)
-        lanes->sum_abs += __builtin_convertvector((lane_reals)magnitude, lane_doubles);
+        lanes->sum_abs += (lane_doubles)((lane_bits64)wide & INT64_MAX);
     if (want & WANT_SQUARE)
         lanes->sum_square += wide * wide;
+}
+
+// One vector. Comparisons give -1 where they hold.
+INLINE void lanes_add(struct lanes *lanes, const real *x, unsigned want, const struct bounds *bounds)
+{
+    lane_reals vector;
+    memcpy(&vector, x, sizeof vector);
+    const lane_bits magnitude = (lane_bits)vector & ~SIGN;
+    lanes_add_sums(lanes, x, want);
     if (want & WANT_MAX) {
         const lane_bits more = magnitude > lanes->max_abs;
         lanes->max_abs = (magnitude & more) | (lanes->max_abs & ~more);
@@ -59,38 +69,42 @@ INLINE void lanes_add(struct lanes *lanes, const lane_reals *x, unsigned want, c
         lanes->tiny -= (lane_reals)magnitude < (real)1e-7;
     }
     if (want & WANT_OUTPUT) {
-        lanes->nonpositive -= *x <= 0;
-        lanes->flat -= (*x <= bounds->below) | (*x >= bounds->above);
+        lanes->nonpositive -= vector <= 0;
+        lanes->flat -= (vector <= bounds->below) | (vector >= bounds->above);
     }
 }
 
-static double lanes_sum(const lane_doubles *lanes)
+// The copies that these three read keep the lanes themselves in registers.
+INLINE double lanes_sum(const lane_doubles *lanes)
 {
+    const lane_doubles copy = *lanes;
     double sum = 0;
     for (int i = 0; i < LANES; i++)
-        sum += (*lanes)[i];
+        sum += copy[i];
     return sum;
 }
 
-static size_t lanes_count(const lane_bits *lanes)
+INLINE size_t lanes_count(const lane_bits *lanes)
 {
+    const lane_bits copy = *lanes;
     size_t count = 0;
     for (int i = 0; i < LANES; i++)
-        count += (size_t)(*lanes)[i];
+        count += (size_t)copy[i];
     return count;
 }
 
-static double lanes_max(const lane_bits *lanes)
+INLINE double lanes_max(const lane_bits *lanes)
 {
+    const lane_bits copy = *lanes;
     real_bits max = 0;
     for (int i = 0; i < LANES; i++)
-        max = (*lanes)[i] > max ? (*lanes)[i] : max;
+        max = copy[i] > max ? copy[i] : max;
     real value;
     memcpy(&value, &max, sizeof value);
     return (double)value;
 }
 
-static size_t count_nonfinite(const real *x, size_t count)
+static __attribute__((noinline)) size_t count_nonfinite(const real *x, size_t count)
 {
     size_t found = 0;
     for (size_t i = 0; i < count; i++)
@@ -98,7 +112,7 @@ static size_t count_nonfinite(const real *x, size_t count)
     return found;
 }
 
-static void summary_merge(struct summary *summary, const struct lanes *lanes, const real *x, size_t count)
+INLINE void summary_merge(struct summary *summary, const struct lanes *lanes, const real *x, size_t count)
 {
     double sum = lanes_sum(&lanes->sum), sum_square = lanes_sum(&lanes->sum_square);
     double max_abs = lanes_max(&lanes->max_abs);
@@ -117,19 +131,17 @@ static void summary_merge(struct summary *summary, const struct lanes *lanes, co
         summary->nonfinite += count_nonfinite(x, count);
 }
 
-// The rest of a pass that fills no vector stands among zeros, which change no sum and are taken off the
-// counts.
-INLINE void lanes_add_rest(struct lanes *lanes, const real *x, size_t count, unsigned want,
-                           const struct bounds *bounds)
+// What fills no whole vector stands among zeros, which change no sum; `padding` of them are taken off the
+// counts again.
+INLINE void summary_forget(struct summary *summary, size_t padding, unsigned want, struct bounds bounds)
 {
-    lane_reals rest = {0};
-    memcpy(&rest, x, count * sizeof *x);
-    lanes_add(lanes, &rest, want, bounds);
-    for (size_t i = count; i < LANES; i++) {
-        lanes->zero[i] -= (want & WANT_SMALL) != 0;
-        lanes->tiny[i] -= (want & WANT_SMALL) != 0;
-        lanes->nonpositive[i] -= (want & WANT_OUTPUT) != 0;
-        lanes->flat[i] -= (want & WANT_OUTPUT) && (0 <= bounds->below || 0 >= bounds->above);
+    if (want & WANT_SMALL) {
+        summary->zero -= padding;
+        summary->tiny -= padding;
+    }
+    if (want & WANT_OUTPUT) {
+        summary->nonpositive -= padding;
+        summary->flat -= bounds.below >= 0 || bounds.above <= 0 ? padding : 0;
     }
 }
 
@@ -137,14 +149,15 @@ INLINE void summary_pass(struct summary *summary, const real *x, size_t count, u
                          struct bounds bounds)
 {
     struct lanes lanes = {0};
-    size_t whole = count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        lane_reals vector;
-        memcpy(&vector, x + i, sizeof vector);
-        lanes_add(&lanes, &vector, want, &bounds);
+    const size_t whole = count / LANES * LANES, rest = count - whole;
+    for (size_t i = 0; i < whole; i += LANES)
+        lanes_add(&lanes, x + i, want, &bounds);
+    if (rest > 0) {
+        real padded[LANES] = {0};
+        memcpy(padded, x + whole, rest * sizeof *x);
+        lanes_add(&lanes, padded, want, &bounds);
+        summary_forget(summary, LANES - rest, want, bounds);
     }
-    if (whole < count)
-        lanes_add_rest(&lanes, x + whole, count - whole, want, &bounds);
     summary_merge(summary, &lanes, x, count);
 }
 

@@ -10,7 +10,7 @@
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                \
     !defined(NABLA_REAL_DOUBLE)
 #define VECTORISED                                                                                           \
-    __attribute__((target_clones("avx512f", "arch=haswell", "default"),                                      \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),                             \
                    optimize("O3", "fp-contract=fast", "no-thread-jumps", "no-split-paths")))
 #else
 #define VECTORISED
