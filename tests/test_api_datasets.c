@@ -85,6 +85,47 @@ static void the_same_rows_are_the_same_data_set(void **state)
     json_decref(second);
 }
 
+// Each request comes with the key "k" unless it says otherwise, in this order, to one service.
+static const struct {
+    const char *comment, *key, *target, *type, *body;
+    int status;
+} repeats[] = {
+    {"the first", "k", "/v1/datasets?name=pets", "text/csv", CSV, 201},
+    {"the same again: made, as the first time", "k", "/v1/datasets?name=pets", "text/csv", CSV, 201},
+    {"another body", "k", "/v1/datasets?name=pets", "text/csv", "a,b\n1,x\n2,y\n", 422},
+    {"a body that cannot be read", "k", "/v1/datasets?name=pets", "text/csv", "a,b\n1\n", 422},
+    {"another query", "k", "/v1/datasets?name=animals", "text/csv", CSV, 422},
+    {"no query", "k", "/v1/datasets", "text/csv", CSV, 422},
+    {"another media type", "k", "/v1/datasets?name=pets", "application/json", ROWS, 422},
+    {"the same rows without a key: they are there", NULL, "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"another key for the same rows", "l", "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"which is answered as it was", "l", "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"an empty key", "", "/v1/datasets?name=pets", "text/csv", CSV, 400},
+    {"a refused request", "m", "/v1/datasets", "text/csv", "a,b\n1,x\nq,y\n", 422},
+    {"does not spend its key", "m", "/v1/datasets", "text/csv", "a,b\n1,x\n2,y\n", 201},
+};
+
+static void a_key_repeats_its_request_alone(void **state)
+{
+    char first[1024] = "";
+    for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++) {
+        const char *name = repeats[i].key ? "Idempotency-Key" : NULL;
+        const struct request request = {
+            .method = "POST",
+            .target = repeats[i].target,
+            .body = repeats[i].body,
+            .headers = {{"Content-Type", repeats[i].type}, {name, repeats[i].key}}};
+        struct api_answer answer = service_send(*state, &request);
+        answer_expect(&answer, repeats[i].status, repeats[i].comment);
+        if (i == 0)
+            snprintf(first, sizeof first, "%s", answer.body.data);
+        if (i == 1)
+            assert_string_equal(answer.body.data, first);
+        assert_int_equal(answer_value(&answer, "Location") != NULL, repeats[i].status == 201);
+        api_answer_free(&answer);
+    }
+}
+
 static void a_generator_makes_a_data_set(void **state)
 {
     json_t *made = service_json(*state, "POST", "/v1/datasets?name=b",
@@ -254,6 +295,7 @@ int main(void)
         TEST(a_csv_file_is_described),
         TEST(rows_in_a_document_are_described_alike),
         TEST(the_same_rows_are_the_same_data_set),
+        TEST(a_key_repeats_its_request_alone),
         TEST(a_generator_makes_a_data_set),
         cmocka_unit_test(a_bad_upload_is_refused_with_its_place),
         TEST(a_list_leaves_out_what_grows),
