@@ -288,6 +288,39 @@ static void a_needed_data_set_stays(void **state)
     json_decref(made);
 }
 
+// With the folder of data sets gone, whatever touches it fails inside.
+static void what_fails_inside_goes_to_the_log_alone(void **state)
+{
+    struct service *service = *state;
+    json_t *made = service_json(service, "POST", "/v1/datasets", ROWS, 201);
+    const char *data = text_of("/v1/datasets/%s/data", json_text(made, "id"));
+    const struct {
+        const char *comment;
+        struct request request;
+    } cases[] = {
+        {"as CSV", {.method = "GET", .target = data, .headers = {{"Accept", "text/csv"}}}},
+        {"as it is kept", {.method = "GET", .target = data}},
+        {"a new one", {.method = "POST", .target = "/v1/datasets", .body = "{\"generator\":\"moons\"}"}},
+        {"a job that needs it",
+         {.method = "POST",
+          .target = "/v1/jobs",
+          .body = text_of("{\"dataset\":\"%s\",\"model\":{}}", json_text(made, "id"))}},
+    };
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/datasets", service->folder);
+    assert_int_equal(nftw(folder, service_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        service->failure[0] = '\0';
+        struct api_answer answer = service_send(service, &cases[i].request);
+        answer_expect(&answer, 500, cases[i].comment);
+        if (strstr(answer.body.data, service->folder) || !strstr(service->failure, "No such file"))
+            fail_msg("%s: %s\nlog: %s", cases[i].comment, answer.body.data, service->failure);
+        assert_int_equal(strncmp(service->failure, cases[i].request.method, 3), 0);
+        api_answer_free(&answer);
+    }
+    json_decref(made);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -302,6 +335,7 @@ int main(void)
         TEST(its_rows_come_back_as_they_were),
         TEST(its_own_file_is_the_same_data_set),
         TEST(a_needed_data_set_stays),
+        TEST(what_fails_inside_goes_to_the_log_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
