@@ -112,7 +112,7 @@ analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some a
 
 .PHONY: shellcheck
 shellcheck: ## look for mistakes in the shell scripts
-	shellcheck .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
 
 .PHONY: packages packages-test packages-check
 packages: ## install what the build needs and is missing (apt-get; as root or by sudo)
