@@ -42,6 +42,17 @@ static bool check_length(struct api_call *call, struct api_answer *ret)
     return true;
 }
 
+// Without being told, curl -d calls everything a form.
+static const char *media_hint(const struct api_call *call, const char *given)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    bool is_default = !given || strncasecmp(given, form, strlen(form)) == 0;
+    if (!is_default)
+        return "";
+    return call->route->accepts & MEDIA_CSV ? " (curl -H 'Content-Type: text/csv', for one)"
+                                            : " (curl --json sets it)";
+}
+
 static bool check_media(struct api_call *call, struct api_answer *ret)
 {
     char list[MEDIA_LIST_SIZE];
@@ -52,8 +63,8 @@ static bool check_media(struct api_call *call, struct api_answer *ret)
     if (call->content & call->route->accepts)
         return true;
     media_list(list, call->route->accepts);
-    answer_status(ret, call, 415, "this takes a body of %s in UTF-8, not %s: set the Content-Type header",
-                  list, given ? given : "one without a type");
+    answer_status(ret, call, 415, "this takes a body of %s in UTF-8, not %s: set the Content-Type header%s",
+                  list, given ? given : "one without a type", media_hint(call, given));
     if (strcmp(call->route->method, "POST") == 0)
         answer_header(ret, "Accept-Post", "%s", list);
     return false;

@@ -91,18 +91,18 @@ static enum nabla_code token_number(struct walk *walk, enum json_token token, do
 static enum nabla_code read_entries(struct walk *walk, const struct bulk *bulk, size_t row, bool in_row,
                                     struct growing *list, size_t *ret_count)
 {
-    for (;; ++*ret_count) {
-        double value;
-        bool end;
-        enum nabla_code code = json_next_double(&walk->reader, &value, &end, walk->err);
+    for (bool end = false; !end;) {
+        size_t count;
+        if (list->count == list->capacity && !grow(list))
+            return nabla_fail_memory(walk->err, "the numbers of the request");
+        enum nabla_code code = json_next_doubles(&walk->reader, list->values + list->count,
+                                                 list->capacity - list->count, &count, &end, walk->err);
+        list->count += count;
+        *ret_count += count;
         if (code)
             return element_failed(walk, code, bulk, row, *ret_count, in_row);
-        if (end)
-            return NABLA_OK;
-        code = push(walk, list, value);
-        if (code)
-            return code;
     }
+    return NABLA_OK;
 }
 
 // Puts the newest row's place into the error.

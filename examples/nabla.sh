@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the examples share; it needs bash, curl and jq. The server is expected at $NABLA_URL.
 set -euo pipefail
 url=${NABLA_URL:-http://127.0.0.1:8080}
