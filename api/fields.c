@@ -80,6 +80,8 @@ void fields_end(struct fields *fields)
 
 const json_t *fields_value(struct fields *fields, const char *name)
 {
+    if (!fields->object) // nothing can be unknown in what is not there
+        return NULL;
     if (fields->known_count < FIELDS_MAX && !name_is_known(fields, name))
         fields->known[fields->known_count++] = name;
     const json_t *value = json_object_get(fields->object, name);
