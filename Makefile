@@ -94,7 +94,11 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
-	@for bench in $(BENCHES); do $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+
+.PHONY: bench-http
+bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
+	@BUILD=$(BUILD) $(PYTHON) bench/http.py
 
 .PHONY: format
 format: ## give every C and C++ file its look

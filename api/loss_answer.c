@@ -7,7 +7,9 @@
 
 static void write_name(struct buffer *body, const char *name)
 {
-    buffer_format(body, ",\"%s\":", name);
+    buffer_text(body, ",\"");
+    buffer_text(body, name);
+    buffer_text(body, "\":");
 }
 
 // `count` numbers from element `offset` on.
