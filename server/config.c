@@ -318,7 +318,9 @@ static enum nabla_code read_flag_of(int argc, char **argv, int *index, bool only
     if (!option)
         return nabla_fail(err, NABLA_INVALID, NULL, "there is no option \"--%.*s\"", (int)length, name);
     const char *value = equals ? equals + 1 : "true";
-    if (!equals && option->type != OPTION_FLAG) {
+    // There are no other arguments: what follows a yes-or-no flag and is no flag is its value.
+    bool is_bare = option->type == OPTION_FLAG && (*index >= argc || strncmp(argv[*index], "--", 2) == 0);
+    if (!equals && !is_bare) {
         if (*index >= argc)
             return nabla_fail(err, NABLA_INVALID, NULL, "--%s needs a value", option->name);
         value = argv[(*index)++];

@@ -113,6 +113,29 @@ static void values_are_read_by_type(void **state)
     }
 }
 
+// "--allow-remote true", as the help spells every option, and "--allow-remote" with another flag behind it.
+static void a_yes_or_no_flag_may_have_its_value_beside_it(void **state)
+{
+    (void)state;
+    static const struct {
+        char *flags[4];
+        enum nabla_code code;
+        bool is_allowed;
+    } cases[] = {
+        {{"--allow-remote", "true"}, NABLA_OK, true},
+        {{"--allow-remote", "false"}, NABLA_OK, false},
+        {{"--allow-remote", "--workers", "2"}, NABLA_OK, true},
+        {{"--allow-remote", "maybe"}, NABLA_INVALID, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        enum config_wish wish;
+        assert_int_equal(load(cases[i].flags, &config, &wish, NULL), cases[i].code);
+        if (!cases[i].code)
+            assert_int_equal(config.allow_remote, cases[i].is_allowed);
+    }
+}
+
 static void a_wrong_line_of_the_file_is_named(void **state)
 {
     (void)state;
@@ -186,6 +209,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(a_flag_beats_the_environment_which_beats_the_file),
         cmocka_unit_test(values_are_read_by_type),
+        cmocka_unit_test(a_yes_or_no_flag_may_have_its_value_beside_it),
         cmocka_unit_test(a_wrong_line_of_the_file_is_named),
         cmocka_unit_test(a_file_that_is_missing_is_an_error),
         cmocka_unit_test(sizes_are_printed_with_suffixes_and_numbers_without),
