@@ -46,7 +46,7 @@ TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
-PUBLIC_HEADERS := base/error.h math/loss.h
+PUBLIC_HEADERS := base/error.h math/loss.h math/loss_certify.h
 C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench examples/*,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
