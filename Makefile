@@ -98,7 +98,7 @@ bench: $(BENCHES) ## run the benchmarks
 
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
-	@BUILD=$(BUILD) $(PYTHON) bench/http.py
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
 .PHONY: format
 format: ## give every C and C++ file its look
