@@ -136,7 +136,7 @@ static void part_update(struct network *network, size_t rows)
 {
     (void)rows;
     struct optimizer_spec adam = optimizer_defaults(OPTIMIZER_ADAM);
-    struct optimizer_step step = optimizer_step_new(&adam, 1);
+    struct optimizer_step step = optimizer_step_new(&adam, adam.learning_rate, 1);
     network_update(network, &step, NULL);
 }
 

@@ -352,18 +352,25 @@ static void initial_weights_have_the_moments_and_the_range_of_their_kind(void **
     static float w[INPUTS * UNITS];
     static const struct {
         enum initializer initializer;
-        double variance, range; // the largest magnitude possible
+        double variance, range; // the largest magnitude possible; 0: there is none
+        double value;
     } cases[] = {
-        {INITIALIZER_GLOROT_UNIFORM, 2.0 / 500, 0.109545},                 // √(6/500)
-        {INITIALIZER_GLOROT_NORMAL, 2.0 / 500, 2 * 0.0632456 / 0.8796256}, // two deviations
-        {INITIALIZER_HE_UNIFORM, 2.0 / 100, 0.244949},                     // √(6/100)
-        {INITIALIZER_HE_NORMAL, 2.0 / 100, 2 * 0.1414214 / 0.8796256},
-        {INITIALIZER_ZEROS, 0, 0},
+        {INITIALIZER_GLOROT_UNIFORM, 2.0 / 500, 0.109545, 0},                 // √(6/500)
+        {INITIALIZER_GLOROT_NORMAL, 2.0 / 500, 2 * 0.0632456 / 0.8796256, 0}, // two deviations
+        {INITIALIZER_HE_UNIFORM, 2.0 / 100, 0.244949, 0},                     // √(6/100)
+        {INITIALIZER_HE_NORMAL, 2.0 / 100, 2 * 0.1414214 / 0.8796256, 0},
+        {INITIALIZER_LECUN_UNIFORM, 1.0 / 100, 0.173205, 0}, // √(3/100)
+        {INITIALIZER_LECUN_NORMAL, 1.0 / 100, 2 * 0.1 / 0.8796256, 0},
+        {INITIALIZER_ORTHOGONAL, 4.0 / 400, 0, 2},                          // rows of length 2
+        {INITIALIZER_TRUNCATED_NORMAL, 0.05 * 0.05 * 0.7737413, 0.1, 0.05}, // of variance 0.8796²
+        {INITIALIZER_UNIFORM, 0.09 / 3, 0.3, 0.3},
+        {INITIALIZER_NORMAL, 0.04, 0, 0.2},
+        {INITIALIZER_ZEROS, 0, 0, 0},
     };
-    assert_int_equal(sizeof cases / sizeof *cases, INITIALIZER_COUNT);
-    for (size_t c = 0; c < INITIALIZER_COUNT; c++) {
+    assert_int_equal(sizeof cases / sizeof *cases, INITIALIZER_COUNT - 2); // ones and constant do not vary
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct random random = random_new(2, c);
-        initializer_fill(cases[c].initializer, w, INPUTS, UNITS, &random);
+        initializer_fill(cases[c].initializer, cases[c].value, w, INPUTS, UNITS, &random);
         double sum = 0, square = 0, largest = 0;
         for (size_t i = 0; i < INPUTS * UNITS; i++) {
             sum += (double)w[i];
@@ -373,7 +380,57 @@ static void initial_weights_have_the_moments_and_the_range_of_their_kind(void **
         const double n = INPUTS * UNITS, deviation = sqrt(cases[c].variance);
         assert_true(fabs(sum / n) <= 5 * deviation / sqrt(n));
         assert_true(fabs(square / n - cases[c].variance) <= 0.02 * cases[c].variance);
-        assert_true(largest <= cases[c].range * 1.000001 && largest >= cases[c].range * 0.99);
+        const bool bounded = cases[c].range > 0 || cases[c].initializer == INITIALIZER_ZEROS;
+        assert_true(!bounded || (largest <= cases[c].range * 1.000001 && largest >= cases[c].range * 0.99));
+        assert_true(bounded || largest > 3 * deviation);
+    }
+}
+
+static void ones_and_constants_are_what_they_say(void **state)
+{
+    (void)state;
+    float w[6];
+    struct random random = random_new(2, 0);
+    initializer_fill(INITIALIZER_ONES, 7, w, 2, 3, &random);
+    for (int i = 0; i < 6; i++)
+        assert_true(w[i] == 1);
+    initializer_fill(INITIALIZER_CONSTANT, -0.25, w, 2, 3, &random);
+    for (int i = 0; i < 6; i++)
+        assert_true(w[i] == -0.25F);
+}
+
+// The product of vectors i and j of those that are to be orthonormal: columns, or rows where there are fewer.
+static double vectors_product(const float *w, size_t rows, size_t columns, size_t i, size_t j)
+{
+    double sum = 0;
+    if (rows < columns)
+        for (size_t k = 0; k < columns; k++)
+            sum += (double)w[i * columns + k] * (double)w[j * columns + k];
+    else
+        for (size_t k = 0; k < rows; k++)
+            sum += (double)w[k * columns + i] * (double)w[k * columns + j];
+    return sum;
+}
+
+static void an_orthogonal_matrix_is_one_and_keeps_the_draws_signs(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t rows, columns;
+    } shapes[] = {{1, 1}, {5, 3}, {3, 5}, {40, 40}, {150, 140}, {20, 90}};
+    static float w[150 * 140], drawn[150 * 140];
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t rows = shapes[s].rows, columns = shapes[s].columns;
+        const size_t vectors = rows < columns ? rows : columns;
+        struct random random = random_new(3, s), again = random_new(3, s);
+        initializer_fill(INITIALIZER_ORTHOGONAL, 3, w, rows, columns, &random);
+        initializer_fill(INITIALIZER_NORMAL, 1, drawn, rows, columns, &again);
+        for (size_t i = 0; i < vectors; i++)
+            for (size_t j = 0; j <= i; j++)
+                assert_true(fabs(vectors_product(w, rows, columns, i, j) - (i == j ? 9 : 0)) < 9e-6);
+        // R's diagonal is positive: the first vector is the drawn one, made to length 3.
+        const double length = sqrt(vectors_product(drawn, rows, columns, 0, 0));
+        assert_close(w[0], 3 * (double)drawn[0] / length, 1e-6);
     }
 }
 
@@ -390,6 +447,8 @@ int main(void)
         cmocka_unit_test(batch_norm_normalises_and_moves_its_running_statistics),
         cmocka_unit_test(batch_norm_in_use_reads_only_its_running_statistics),
         cmocka_unit_test(dropout_keeps_its_share_and_scales_it),
+        cmocka_unit_test(ones_and_constants_are_what_they_say),
+        cmocka_unit_test(an_orthogonal_matrix_is_one_and_keeps_the_draws_signs),
         cmocka_unit_test(initial_weights_have_the_moments_and_the_range_of_their_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,8 +16,8 @@ static real *dense_bias(const struct layer *layer, real *parameters)
 
 static void dense_layer_initialize(struct layer *layer, struct random *random)
 {
-    initializer_fill(layer->spec->initializer, layer->parameters, layer->size.inputs, layer->size.outputs,
-                     random);
+    initializer_fill(layer->spec->initializer, layer->spec->initializer_value, layer->parameters,
+                     layer->size.inputs, layer->size.outputs, random);
 }
 
 static void dense_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
