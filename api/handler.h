@@ -22,7 +22,8 @@ enum route_media {
     MEDIA_JSON = 1,
     MEDIA_CSV = 2,
     MEDIA_SAFETENSORS = 4,
-    MEDIA_EVENT_STREAM = 8
+    MEDIA_EVENT_STREAM = 8,
+    MEDIA_NPY = 16
 };
 
 struct route {

@@ -39,6 +39,7 @@ static const struct status_title {
     {409, "conflict", "The resource's state does not allow it"},
     {412, "precondition_failed", "A precondition does not hold"},
     {413, "too_large", "A limit would be exceeded"},
+    {414, "target_too_long", "The request's target is too long"},
     {415, "unsupported_media_type", "The body's media type is not taken"},
     {422, "invalid", "A value in the request is wrong"},
     {429, "too_many_requests", "Too many requests"},

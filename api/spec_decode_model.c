@@ -72,6 +72,7 @@ static void activation_add_named(struct layer_list *list, struct fields *fields)
     struct layer_spec layer = layer_defaults(LAYER_TYPE_ACTIVATION);
     layer.activation =
         (enum activation)choice_read(fields, "activation", (int)ACTIVATION_LINEAR, &activations);
+    layer.alpha = activation_option(layer.activation).absent;
     if (layer.activation != ACTIVATION_LINEAR)
         layer_add(list, &layer, false);
 }
@@ -109,6 +110,9 @@ static void activation_decode(struct layer_list *list, struct fields *fields)
     if (!fields_has(fields, "function"))
         fields_problem(fields, "function", "is missing: an activation layer wants the name of its function");
     layer.activation = (enum activation)choice_read(fields, "function", (int)layer.activation, &activations);
+    const struct activation_option option = activation_option(layer.activation);
+    if (option.name)
+        layer.alpha = fields_number(fields, option.name, option.absent, 0, option.most);
     layer_add(list, &layer, false);
 }
 

@@ -23,6 +23,11 @@ static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret
 static void encode_activation(const struct layer_spec *layer, struct buffer *ret)
 {
     buffer_format(ret, ",\"function\":\"%s\"", activation_name(layer->activation));
+    const char *option = activation_option(layer->activation).name;
+    if (!option)
+        return;
+    buffer_format(ret, ",\"%s\":", option);
+    write_double(ret, layer->alpha, false);
 }
 
 static void encode_dropout(const struct layer_spec *layer, struct buffer *ret)

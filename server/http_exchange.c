@@ -32,6 +32,7 @@ struct exchange {
     bool is_waiting;   // counted among the http's waits
     bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
+    uint64_t drained;  // those of them that came after it was refused
     int64_t opened_ms;
     struct waiter waiter;
 };
@@ -327,9 +328,11 @@ static enum MHD_Result run(struct exchange *exchange)
 static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *size)
 {
     exchange->received += *size;
-    if (exchange->phase == PHASE_BODY && !api_body(exchange->call, bytes, *size, &exchange->answer))
+    if (exchange->phase == PHASE_DRAIN)
+        exchange->drained += *size;
+    else if (!api_body(exchange->call, bytes, *size, &exchange->answer))
         exchange->phase = PHASE_DRAIN;
-    if (exchange->phase == PHASE_DRAIN && exchange->received > DRAIN_BYTES)
+    if (exchange->drained > DRAIN_BYTES)
         return MHD_NO; // closes the connection: the library can answer only when the body is read
     int64_t due = exchange->opened_ms + BODY_GRACE_MS + (int64_t)(exchange->received / BYTES_PER_MS);
     set_deadline(exchange, due);

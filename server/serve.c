@@ -2,6 +2,7 @@
 // way round.
 #include "api/api.h"
 #include "base/file.h"
+#include "server/address.h"
 #include "server/compute_pool.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -162,17 +163,18 @@ static void server_close(struct server *server)
 static enum nabla_code announce(const struct server *server, struct nabla_error *err)
 {
     const struct listener *public = &server->public;
-    char port[16];
+    char port[16], listen[sizeof public->host + sizeof port], url[ADDRESS_SIZE];
     int length = snprintf(port, sizeof port, "%u\n", public->port);
     if (server->config.port_file[0]) {
         enum nabla_code code = file_replace(server->config.port_file, port, (size_t)length, err);
         if (code)
             return code;
     }
-    printf("Nabla listens on http://%s:%u and keeps its data in %s. Try:\n\n"
-           "  curl http://%s:%u/v1/losses -d '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' "
-           "-H 'Content-Type: application/json'\n\n",
-           public->host, public->port, server->config.data, public->host, public->port);
+    snprintf(listen, sizeof listen, "%s:%u", public->host, public->port);
+    address_url(listen, url);
+    printf("Nabla listens on %s and keeps its data in %s. Try:\n\n"
+           "  curl --json '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' %s/v1/losses\n\n",
+           url, server->config.data, url);
     fflush(stdout);
     return NABLA_OK;
 }

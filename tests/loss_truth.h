@@ -179,7 +179,7 @@ static void truth_try(struct truth *truth, enum nabla_dtype dtype, double *x, si
     truth_compare(truth, dtype, x, classes, label, single ? (double)narrow_loss[last] : value[0], gradient);
 }
 
-static struct truth truth_run(enum nabla_dtype dtype, size_t rows, uint64_t seed)
+__attribute__((unused)) static struct truth truth_run(enum nabla_dtype dtype, size_t rows, uint64_t seed)
 {
     struct truth truth = {0};
     double x[TRUTH_MOST_CLASSES];

@@ -46,6 +46,9 @@ static void defaults_are_those_of_keras(void **state)
     assert_true(norm.momentum == 0.99 && norm.epsilon == 1e-3);
     struct layer_spec layer = layer_defaults(LAYER_TYPE_DENSE);
     assert_true(layer.use_bias && layer.initializer == INITIALIZER_GLOROT_UNIFORM);
+    assert_true(activation_option(ACTIVATION_LEAKY_RELU).absent == 0.2);
+    assert_true(activation_option(ACTIVATION_ELU).absent == 1);
+    assert_null(activation_option(ACTIVATION_RELU).name);
     assert_int_equal(initializer_for(ACTIVATION_RELU), INITIALIZER_HE_UNIFORM);
     assert_int_equal(initializer_for(ACTIVATION_TANH), INITIALIZER_GLOROT_UNIFORM);
 }
@@ -134,6 +137,16 @@ static void unknown_type(struct train_spec *spec)
 static void unknown_activation(struct train_spec *spec)
 {
     spec->layers[1].activation = ACTIVATION_COUNT;
+}
+static void steep_leak(struct train_spec *spec)
+{
+    spec->layers[1].activation = ACTIVATION_LEAKY_RELU;
+    spec->layers[1].alpha = 1.5;
+}
+static void elu_nan(struct train_spec *spec)
+{
+    spec->layers[1].activation = ACTIVATION_ELU;
+    spec->layers[1].alpha = NAN;
 }
 static void unknown_initializer(struct train_spec *spec)
 {
@@ -258,6 +271,8 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {no_dense, "/model/layers"},
         {unknown_type, "/model/layers/1/type"},
         {unknown_activation, "/model/layers/1/function"},
+        {steep_leak, "/model/layers/1/negative_slope"},
+        {elu_nan, "/model/layers/1/alpha"},
         {unknown_initializer, "/model/layers/0/initializer"},
         {rate_of_one, "/model/layers/1/rate"},
         {rate_nan, "/model/layers/1/rate"},

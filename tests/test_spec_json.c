@@ -77,6 +77,15 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"type\":\"dense\",\"units\":4,\"activation\":\"tanh\"}]}"
      "}",
      "\"layers\":[" DENSE(4, "glorot_uniform") "," ACTIVATION("tanh") "," OUTPUT "]"},
+    {"an activation's option is spelled out",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"leaky_relu\"},{\"type\":"
+     "\"activation\",\"function\":\"elu\"}]}}",
+     "{\"type\":\"activation\",\"function\":\"leaky_relu\",\"negative_slope\":0.2},{\"type\":\"activation\","
+     "\"function\":\"elu\",\"alpha\":1}"},
+    {"an activation's option as given",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4},{\"type\":\"activation\",\"function\":"
+     "\"leaky_relu\",\"negative_slope\":0.3}]}}",
+     "\"negative_slope\":0.3"},
     {"linear adds no layer",
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"linear\"}]}}",
      "\"layers\":[" DENSE(4, "glorot_uniform") "," OUTPUT "]"},
@@ -171,6 +180,11 @@ static const struct {
     {"an unknown activation", LAYERS("{\"units\":2,\"activation\":\"softmax\"}"),
      "/model/layers/0/activation"},
     {"an activation without function", LAYERS("{\"type\":\"activation\"}"), "/model/layers/0/function"},
+    {"an option of another activation", LAYERS("{\"type\":\"activation\",\"function\":\"gelu\",\"alpha\":1}"),
+     "/model/layers/0/alpha"},
+    {"a leak that is steeper than what it leaks beside",
+     LAYERS("{\"type\":\"activation\",\"function\":\"leaky_relu\",\"negative_slope\":2}"),
+     "/model/layers/0/negative_slope"},
     {"dropout of everything", LAYERS("{\"units\":2},{\"type\":\"dropout\",\"rate\":1}"),
      "/model/layers/1/rate"},
     {"a shorthand's field in a typed layer", LAYERS("{\"type\":\"dense\",\"units\":2,\"batch_norm\":true}"),
@@ -195,6 +209,7 @@ static const struct {
      "/training/validation_split"},
     {"an unknown split", "{" MODEL ",\"training\":{\"split\":\"first\"}}", "/training/split"},
     {"a seed beyond 2^53", "{" MODEL ",\"training\":{\"seed\":9007199254740992}}", "/training/seed"},
+    {"a seed beyond 64 bits", "{" MODEL ",\"training\":{\"seed\":18446744073709551616}}", "/training/seed"},
     {"a text for a truth value", "{" MODEL ",\"training\":{\"shuffle\":\"yes\"}}", "/training/shuffle"},
     {"telemetry's unknown field", "{" MODEL ",\"telemetry\":{\"each\":1}}", "/telemetry/each"},
     {"an unknown generator", "{\"dataset\":{\"generator\":\"sheep\"},\"model\":{}}", "/dataset/generator"},

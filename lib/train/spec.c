@@ -16,6 +16,15 @@ static const char *const activation_names[] = {
     [ACTIVATION_SIGMOID] = "sigmoid",
     [ACTIVATION_TANH] = "tanh",
     [ACTIVATION_RELU] = "relu",
+    [ACTIVATION_LEAKY_RELU] = "leaky_relu",
+    [ACTIVATION_ELU] = "elu",
+    [ACTIVATION_SELU] = "selu",
+    [ACTIVATION_GELU] = "gelu",
+    [ACTIVATION_SILU] = "silu",
+    [ACTIVATION_SOFTPLUS] = "softplus",
+    [ACTIVATION_SOFTSIGN] = "softsign",
+    [ACTIVATION_HARD_SIGMOID] = "hard_sigmoid",
+    [ACTIVATION_MISH] = "mish",
 };
 static const char *const initializer_names[] = {
     [INITIALIZER_GLOROT_UNIFORM] = "glorot_uniform",
@@ -83,6 +92,17 @@ struct layer_spec layer_defaults(enum layer_type type)
         .momentum = 0.99,
         .epsilon = 1e-3,
     };
+}
+
+// Keras 3: keras/src/activations/activations.py. (Its layer LeakyReLU has 0.3, its function 0.2.) Beyond the
+// most, the other side would be the flat one.
+struct activation_option activation_option(enum activation activation)
+{
+    static const struct activation_option options[ACTIVATION_COUNT] = {
+        [ACTIVATION_LEAKY_RELU] = {"negative_slope", 0.2, 1},
+        [ACTIVATION_ELU] = {"alpha", 1, 100},
+    };
+    return options[activation];
 }
 
 enum initializer initializer_for(enum activation activation)

@@ -21,7 +21,22 @@ enum layer_type {
     LAYER_TYPE_COUNT
 };
 
-enum activation { ACTIVATION_LINEAR, ACTIVATION_SIGMOID, ACTIVATION_TANH, ACTIVATION_RELU, ACTIVATION_COUNT };
+enum activation {
+    ACTIVATION_LINEAR,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_TANH,
+    ACTIVATION_RELU,
+    ACTIVATION_LEAKY_RELU,
+    ACTIVATION_ELU,
+    ACTIVATION_SELU,
+    ACTIVATION_GELU,
+    ACTIVATION_SILU,
+    ACTIVATION_SOFTPLUS,
+    ACTIVATION_SOFTSIGN,
+    ACTIVATION_HARD_SIGMOID,
+    ACTIVATION_MISH,
+    ACTIVATION_COUNT
+};
 
 enum initializer {
     INITIALIZER_GLOROT_UNIFORM, // Glorot and Bengio, AISTATS 2010
@@ -45,6 +60,7 @@ struct layer_spec {
     enum initializer initializer; // dense: kernel; biases start at 0
     bool use_bias;                // dense
     enum activation activation;   // activation
+    double alpha;                 // activation: its option, where it has one (activation_option)
     double rate;                  // dropout, in [0, 1)
     double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
 };
@@ -81,6 +97,12 @@ struct train_spec {
 struct train_spec spec_defaults(void);
 struct optimizer_spec optimizer_defaults(enum optimizer_type type);
 struct layer_spec layer_defaults(enum layer_type type);
+// What an activation can be told beside its name: leaky_relu's negative_slope, elu's alpha.
+struct activation_option {
+    const char *name; // NULL: nothing
+    double absent, most;
+};
+struct activation_option activation_option(enum activation activation);
 // The initialiser that suits the activation behind a dense layer: He for relu, Glorot for the others.
 enum initializer initializer_for(enum activation activation);
 void spec_free(struct train_spec *spec);

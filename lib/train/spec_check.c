@@ -68,7 +68,13 @@ static enum nabla_code check_activation(const struct layer_spec *layer, size_t i
 {
     if ((unsigned)layer->activation >= ACTIVATION_COUNT)
         return refuse_layer(err, index, "/function", "there is no such activation");
-    return NABLA_OK;
+    const struct activation_option option = activation_option(layer->activation);
+    if (!option.name || (layer->alpha >= 0 && layer->alpha <= option.most))
+        return NABLA_OK;
+    char field[32], rule[64];
+    snprintf(field, sizeof field, "/%s", option.name);
+    snprintf(rule, sizeof rule, "%s must be from 0 to %g", option.name, option.most);
+    return refuse_layer(err, index, field, rule);
 }
 
 static enum nabla_code check_dropout(const struct layer_spec *layer, size_t index, struct nabla_error *err)
