@@ -59,7 +59,7 @@ void answer_json(struct api_answer *ret, int status, const char *format, ...)
 {
     char *text;
     va_list args;
-    answer_begin(ret, status, media_name(MEDIA_JSON));
+    answer_begin(ret, status, "application/json");
     va_start(args, format);
     int length = vasprintf(&text, format, args);
     va_end(args);
