@@ -46,7 +46,7 @@ TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
-PUBLIC_HEADERS := base/error.h math/loss.h
+PUBLIC_HEADERS := base/error.h math/loss.h math/loss_certify.h
 C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench examples/*,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
@@ -94,7 +94,11 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
-	@for bench in $(BENCHES); do $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+
+.PHONY: bench-http
+bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
 .PHONY: format
 format: ## give every C and C++ file its look

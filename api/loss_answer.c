@@ -7,7 +7,9 @@
 
 static void write_name(struct buffer *body, const char *name)
 {
-    buffer_format(body, ",\"%s\":", name);
+    buffer_text(body, ",\"");
+    buffer_text(body, name);
+    buffer_text(body, "\":");
 }
 
 // `count` numbers from element `offset` on.
@@ -107,18 +109,23 @@ void loss_answer_fields(struct buffer *body, const struct loss_request *request,
 }
 
 void loss_answer_summary(struct buffer *body, const struct loss_request *request,
-                         const struct nabla_loss_result *result, size_t warning_rows, bool nonfinite_as_null)
+                         const struct nabla_loss_result *result,
+                         const struct nabla_loss_certificate *certificate, size_t warning_rows,
+                         bool nonfinite_as_null)
 {
     buffer_char(body, '{');
     write_loss(body, request, result->loss, nonfinite_as_null);
     write_small(body, request, result, warning_rows, nonfinite_as_null);
+    loss_certificate_write(body, request, certificate, nonfinite_as_null);
     buffer_char(body, '}');
 }
 
 void loss_answer_write(struct buffer *body, const struct loss_request *request,
-                       const struct nabla_loss_result *result, bool nonfinite_as_null)
+                       const struct nabla_loss_result *result,
+                       const struct nabla_loss_certificate *certificate, bool nonfinite_as_null)
 {
     buffer_char(body, '{');
     loss_answer_fields(body, request, result, nonfinite_as_null);
+    loss_certificate_write(body, request, certificate, nonfinite_as_null);
     buffer_text(body, "}\n");
 }

@@ -2,17 +2,21 @@
 #ifndef NABLA_API_LOSS_ANSWER_H
 #define NABLA_API_LOSS_ANSWER_H
 
-#include "api/loss_request.h"
+#include "api/loss_certificate.h"
 
-// Appends the answer as JSON. The result's arrays have the request's dtype and shape; warnings are set.
+// Appends the answer as JSON. The result's arrays have the request's dtype and shape; warnings are set, and
+// the certificate if the request asks for it.
 void loss_answer_write(struct buffer *body, const struct loss_request *request,
-                       const struct nabla_loss_result *result, bool nonfinite_as_null);
-// The same without braces, as the fields of a larger object.
+                       const struct nabla_loss_result *result,
+                       const struct nabla_loss_certificate *certificate, bool nonfinite_as_null);
+// The same without braces and certificate, as the fields of a larger object.
 void loss_answer_fields(struct buffer *body, const struct loss_request *request,
                         const struct nabla_loss_result *result, bool nonfinite_as_null);
 // The same object without the arrays, on one line; warnings list up to `warning_rows` rows.
 void loss_answer_summary(struct buffer *body, const struct loss_request *request,
-                         const struct nabla_loss_result *result, size_t warning_rows, bool nonfinite_as_null);
+                         const struct nabla_loss_result *result,
+                         const struct nabla_loss_certificate *certificate, size_t warning_rows,
+                         bool nonfinite_as_null);
 
 // Computes, and makes the answer a safetensors file: the arrays and the loss as tensors, the summary under
 // `response` in its metadata. On failure the body holds nothing of use.

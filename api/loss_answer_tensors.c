@@ -95,7 +95,8 @@ static enum nabla_code plan_make(struct planned *ret, const struct loss_request 
 
 // Computes with the arrays at `data`, one behind the other.
 static enum nabla_code compute_at(const struct loss_request *request, struct planned *planned, char *data,
-                                  struct nabla_loss_result *result, struct nabla_error *err)
+                                  struct nabla_loss_result *result,
+                                  struct nabla_loss_certificate *certificate, struct nabla_error *err)
 {
     void **const places[PLACE_LOSS] = {
         [PLACE_GRADIENT] = &result->gradient,
@@ -113,6 +114,8 @@ static enum nabla_code compute_at(const struct loss_request *request, struct pla
         data += planned->tensors[i].bytes;
     }
     enum nabla_code code = nabla_loss_compute(&request->loss, &request->batch, result, err);
+    if (!code)
+        code = loss_certificate_make(request, result->gradient, certificate, err);
     if (code || !loss_place)
         return code;
     float narrow = (float)result->loss;
@@ -154,6 +157,7 @@ enum nabla_code loss_answer_safetensors(struct buffer *body, const struct loss_r
                                         struct nabla_error *err)
 {
     struct planned planned;
+    struct nabla_loss_certificate certificate;
     struct nabla_warning warnings[NABLA_WARNING_COUNT];
     struct nabla_loss_result result = {.warnings = warnings};
     struct buffer response = buffer_new(body->limit);
@@ -164,9 +168,9 @@ enum nabla_code loss_answer_safetensors(struct buffer *body, const struct loss_r
     if (!start)
         return buffer_status(body, "the answer", err);
     size_t room = room_at(start);
-    code = compute_at(request, &planned, start + room, &result, err);
+    code = compute_at(request, &planned, start + room, &result, &certificate, err);
     if (!code) {
-        loss_answer_summary(&response, request, &result, NABLA_WARNING_ROWS, as_null);
+        loss_answer_summary(&response, request, &result, &certificate, NABLA_WARNING_ROWS, as_null);
         code = buffer_status(&response, "the answer's text", err);
     }
     if (!code)
@@ -193,6 +197,7 @@ enum nabla_code loss_answer_npy(struct buffer *body, struct buffer *ret_summary,
                                 bool as_null, struct nabla_error *err)
 {
     struct planned planned;
+    struct nabla_loss_certificate certificate;
     struct nabla_warning warnings[NABLA_WARNING_COUNT];
     struct nabla_loss_result result = {.warnings = warnings};
     enum nabla_code code = npy_choose(request, err);
@@ -207,11 +212,11 @@ enum nabla_code loss_answer_npy(struct buffer *body, struct buffer *ret_summary,
     if (!code && !data)
         code = buffer_status(body, "the answer", err);
     if (!code)
-        code = compute_at(request, &planned, data, &result, err);
+        code = compute_at(request, &planned, data, &result, &certificate, err);
     if (code)
         return code;
     body->size += array->bytes;
     body->data[body->size] = '\0';
-    loss_answer_summary(ret_summary, request, &result, HEADER_WARNING_ROWS, as_null);
+    loss_answer_summary(ret_summary, request, &result, &certificate, HEADER_WARNING_ROWS, as_null);
     return buffer_status(ret_summary, "the answer's header", err);
 }

@@ -91,9 +91,11 @@ static void options_read(const json_t *document, enum loss_request_kind kind, st
     struct fields root = fields_begin(document, "", problems);
     loss_read(&root, &ret->loss);
     ret->loss.reduction = (enum nabla_reduction)choice_read(&root, "reduction", (int)NABLA_MEAN, &reductions);
-    if (kind == LOSS_ONE_CONVENTION)
+    if (kind == LOSS_ONE_CONVENTION) {
         ret->loss.convention =
             (enum nabla_convention)choice_read(&root, "convention", (int)NABLA_EXACT, &convention_choice);
+        ret->certify = fields_bool(&root, "certify", false);
+    }
     ret->batch.dtype = (enum nabla_dtype)choice_read(&root, "dtype", (int)NABLA_FLOAT64, &dtypes);
     ret->names_dtype = fields_has(&root, "dtype");
     ret->returns_named = returns_read(&root);

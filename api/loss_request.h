@@ -16,6 +16,7 @@ struct loss_request {
     struct nabla_loss_batch batch;      // its arrays are the ones below
     bool is_flat;                       // the scores came as one flat list: so do the answer's
     bool names_dtype;                   // rather than leaving it to the format
+    bool certify;                       // the answer is to hold a certificate
     unsigned returns;                   // enum loss_return bits
     unsigned returns_named;             // those that the request names, or the default
     void *scores, *targets;             // rows × classes of batch.dtype

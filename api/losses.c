@@ -7,11 +7,14 @@ static enum nabla_code answer_as_json(struct loss_request *request, bool as_null
                                       struct nabla_error *err)
 {
     struct loss_work work;
-    enum nabla_code code = loss_work_make(request, WORK_IN_PLACE, &work, err);
+    struct nabla_loss_certificate certificate;
+    enum nabla_code code = loss_work_make(request, request->certify ? WORK_APART : WORK_IN_PLACE, &work, err);
     if (!code)
         code = nabla_loss_compute(&request->loss, &request->batch, &work.result, err);
     if (!code)
-        loss_answer_write(&ret->body, request, &work.result, as_null);
+        code = loss_certificate_make(request, work.result.gradient, &certificate, err);
+    if (!code)
+        loss_answer_write(&ret->body, request, &work.result, &certificate, as_null);
     loss_work_free(&work);
     return code;
 }
@@ -62,6 +65,8 @@ void handle_losses(struct api_call *call, struct api_answer *ret)
     if (!call_query_nonfinite(call, &as_null, ret))
         return;
     enum nabla_code code = loss_request_read(call, LOSS_ONE_CONVENTION, &problems, &request, &err);
+    if (!code && problems.count == 0)
+        code = loss_certificate_check(&request, &err);
     if (code)
         answer_error(ret, call, &err);
     else if (problems.count > 0)

@@ -1,6 +1,7 @@
 #include "api/spec_decode.h"
 
 #include "api/dataset_decode.h"
+#include "train/optimizer_option.h"
 
 #include <float.h>
 #include <math.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHOLE_MAX_BITS = 53, EPOCHS_MAX = 1000000, BATCH_MAX = 1 << 30 };
+enum { WHOLE_MAX_BITS = 53, EPOCHS_MAX = 1000000, BATCH_MAX = 1 << 30, CHOICES_SIZE = 220 };
 #define WHOLE_MAX ((UINT64_C(1) << WHOLE_MAX_BITS) - 1)
 
 // "a, b or c", for the problem that names what is known.
@@ -24,7 +25,9 @@ static void choice_names(const struct choice *choice, char *ret, size_t size)
 
 int choice_read(struct fields *fields, const char *name, int absent, const struct choice *choice)
 {
-    char names[200];
+    char names[CHOICES_SIZE];
+    if (!fields_has(fields, name))
+        return absent;
     choice_names(choice, names, sizeof names);
     return fields_choice(fields, name, absent, choice->find, names);
 }
@@ -46,7 +49,7 @@ struct fields typed_begin(const json_t *value, const char *pointer, struct probl
     struct fields fields = fields_begin(name ? NULL : value, pointer, problems);
     *ret_type = name ? types->find(name) : choice_read(&fields, "type", absent, types);
     if (*ret_type < 0) {
-        char names[200];
+        char names[CHOICES_SIZE];
         choice_names(types, names, sizeof names);
         problems_add(problems, pointer, "must be %s", names);
         *ret_type = absent;
@@ -89,22 +92,36 @@ static const struct choice placements = {placement_at, epsilon_placement_find, E
 static const struct choice splits = {split_at, split_find, SPLIT_LAST + 1};
 static const struct choice executors = {executor_at, job_executor_find, JOB_EXECUTOR_COUNT};
 
+static void optimizer_option_decode(struct fields *fields, const struct optimizer_option *option,
+                                    struct optimizer_spec *ret)
+{
+    double *value = (double *)(void *)((char *)ret + option->offset);
+    const double absent = *value;
+    *value = fields_number(fields, option->name, absent, 0, FLT_MAX);
+    if (optimizer_option_right(option, ret))
+        return;
+    fields_problem(fields, option->name, "%s", optimizer_option_rule(option));
+    *value = absent;
+}
+
 void optimizer_decode(const json_t *value, struct problems *problems, struct optimizer_spec *ret)
 {
     int type;
     struct fields fields = typed_begin(value, "/optimizer", problems, (int)ret->type, &optimizers, &type);
     *ret = optimizer_defaults((enum optimizer_type)type);
     ret->learning_rate = fields_number(&fields, "learning_rate", ret->learning_rate, 0, DBL_MAX);
-    if (ret->type == OPTIMIZER_SGD) {
-        ret->momentum = fraction_read(&fields, "momentum", ret->momentum);
-        ret->nesterov = fields_bool(&fields, "nesterov", ret->nesterov);
-    } else {
-        ret->beta_1 = fraction_read(&fields, "beta_1", ret->beta_1);
-        ret->beta_2 = fraction_read(&fields, "beta_2", ret->beta_2);
-        ret->epsilon = fields_number(&fields, "epsilon", ret->epsilon, 0, 1);
+    const unsigned bit = 1U << ret->type;
+    for (size_t i = 0; i < optimizer_option_count; i++)
+        if (optimizer_options[i].types & bit)
+            optimizer_option_decode(&fields, &optimizer_options[i], ret);
+    for (size_t i = 0; i < optimizer_flag_count; i++) {
+        bool *flag = (bool *)((char *)ret + optimizer_flags[i].offset);
+        if (optimizer_flags[i].types & bit)
+            *flag = fields_bool(&fields, optimizer_flags[i].name, *flag);
+    }
+    if (optimizer_has_placement(ret->type))
         ret->epsilon_placement = (enum epsilon_placement)choice_read(
             &fields, "epsilon_placement", (int)ret->epsilon_placement, &placements);
-    }
     fields_end(&fields);
 }
 

@@ -53,6 +53,21 @@ static void layer_add(struct layer_list *list, const struct layer_spec *layer, b
         problems_add(list->problems, "/model/layers", "%s", err.text);
 }
 
+// "he_normal", or {"type": "normal", "stddev": 0.1}.
+static void initializer_decode(struct fields *fields, struct layer_spec *ret)
+{
+    char pointer[160];
+    int type;
+    fields_pointer(fields, "initializer", pointer);
+    struct fields own = typed_begin(fields_value(fields, "initializer"), pointer, fields->problems,
+                                    (int)ret->initializer, &initializers, &type);
+    ret->initializer = (enum initializer)type;
+    const struct initializer_option option = initializer_option(ret->initializer);
+    if (option.name)
+        ret->initializer_value = fields_number(&own, option.name, option.absent, option.least, FLT_MAX);
+    fields_end(&own);
+}
+
 static void dense_add(struct layer_list *list, struct fields *fields)
 {
     struct layer_spec dense = layer_defaults(LAYER_TYPE_DENSE);
@@ -60,10 +75,8 @@ static void dense_add(struct layer_list *list, struct fields *fields)
         fields_problem(fields, "units", "is missing: a dense layer wants its number of units");
     dense.units = (size_t)fields_whole(fields, "units", 1, 1, UNITS_MAX);
     dense.use_bias = fields_bool(fields, "use_bias", dense.use_bias);
-    bool has_initializer = fields_has(fields, "initializer");
-    dense.initializer =
-        (enum initializer)choice_read(fields, "initializer", (int)dense.initializer, &initializers);
-    layer_add(list, &dense, has_initializer);
+    initializer_decode(fields, &dense);
+    layer_add(list, &dense, fields_has(fields, "initializer"));
 }
 
 // "activation" of a shorthand; linear needs no layer.
@@ -72,6 +85,7 @@ static void activation_add_named(struct layer_list *list, struct fields *fields)
     struct layer_spec layer = layer_defaults(LAYER_TYPE_ACTIVATION);
     layer.activation =
         (enum activation)choice_read(fields, "activation", (int)ACTIVATION_LINEAR, &activations);
+    layer.alpha = activation_option(layer.activation).absent;
     if (layer.activation != ACTIVATION_LINEAR)
         layer_add(list, &layer, false);
 }
@@ -109,6 +123,9 @@ static void activation_decode(struct layer_list *list, struct fields *fields)
     if (!fields_has(fields, "function"))
         fields_problem(fields, "function", "is missing: an activation layer wants the name of its function");
     layer.activation = (enum activation)choice_read(fields, "function", (int)layer.activation, &activations);
+    const struct activation_option option = activation_option(layer.activation);
+    if (option.name)
+        layer.alpha = fields_number(fields, option.name, option.absent, 0, option.most);
     layer_add(list, &layer, false);
 }
 

@@ -2,14 +2,30 @@
 #include "api/spec.h"
 #include "api/spec_decode.h"
 #include "api/write.h"
+#include "train/optimizer_option.h"
 
 #include <inttypes.h>
 #include <math.h>
 
+// By its name where that says all.
+static void encode_initializer(const struct layer_spec *layer, struct buffer *ret)
+{
+    const char *name = initializer_name(layer->initializer);
+    const char *option = initializer_option(layer->initializer).name;
+    if (!option) {
+        buffer_format(ret, ",\"initializer\":\"%s\"", name);
+        return;
+    }
+    buffer_format(ret, ",\"initializer\":{\"type\":\"%s\",\"%s\":", name, option);
+    write_double(ret, layer->initializer_value, false);
+    buffer_char(ret, '}');
+}
+
 static void encode_dense(const struct layer_spec *layer, struct buffer *ret)
 {
-    buffer_format(ret, ",\"units\":%zu,\"initializer\":\"%s\",\"use_bias\":%s", layer->units,
-                  initializer_name(layer->initializer), layer->use_bias ? "true" : "false");
+    buffer_format(ret, ",\"units\":%zu", layer->units);
+    encode_initializer(layer, ret);
+    buffer_format(ret, ",\"use_bias\":%s", layer->use_bias ? "true" : "false");
 }
 
 static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret)
@@ -23,6 +39,11 @@ static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret
 static void encode_activation(const struct layer_spec *layer, struct buffer *ret)
 {
     buffer_format(ret, ",\"function\":\"%s\"", activation_name(layer->activation));
+    const char *option = activation_option(layer->activation).name;
+    if (!option)
+        return;
+    buffer_format(ret, ",\"%s\":", option);
+    write_double(ret, layer->alpha, false);
 }
 
 static void encode_dropout(const struct layer_spec *layer, struct buffer *ret)
@@ -88,20 +109,23 @@ static void encode_optimizer(const struct optimizer_spec *optimizer, struct buff
 {
     buffer_format(ret, ",\"optimizer\":{\"type\":\"%s\",\"learning_rate\":", optimizer_name(optimizer->type));
     write_double(ret, optimizer->learning_rate, false);
-    if (optimizer->type == OPTIMIZER_SGD) {
-        buffer_text(ret, ",\"momentum\":");
-        write_double(ret, optimizer->momentum, false);
-        buffer_format(ret, ",\"nesterov\":%s}", optimizer->nesterov ? "true" : "false");
-        return;
+    const unsigned bit = 1U << optimizer->type;
+    for (size_t i = 0; i < optimizer_option_count; i++) {
+        const struct optimizer_option *option = &optimizer_options[i];
+        if (!(option->types & bit))
+            continue;
+        buffer_format(ret, ",\"%s\":", option->name);
+        write_double(ret, *(const double *)(const void *)((const char *)optimizer + option->offset), false);
     }
-    buffer_text(ret, ",\"beta_1\":");
-    write_double(ret, optimizer->beta_1, false);
-    buffer_text(ret, ",\"beta_2\":");
-    write_double(ret, optimizer->beta_2, false);
-    buffer_text(ret, ",\"epsilon\":");
-    write_double(ret, optimizer->epsilon, false);
-    buffer_format(ret, ",\"epsilon_placement\":\"%s\"}",
-                  epsilon_placement_name(optimizer->epsilon_placement));
+    for (size_t i = 0; i < optimizer_flag_count; i++)
+        if (optimizer_flags[i].types & bit)
+            buffer_format(ret, ",\"%s\":%s", optimizer_flags[i].name,
+                          *(const bool *)((const char *)optimizer + optimizer_flags[i].offset) ? "true"
+                                                                                               : "false");
+    if (optimizer_has_placement(optimizer->type))
+        buffer_format(ret, ",\"epsilon_placement\":\"%s\"",
+                      epsilon_placement_name(optimizer->epsilon_placement));
+    buffer_char(ret, '}');
 }
 
 static void encode_training(const struct train_spec *train, struct buffer *ret)

@@ -136,7 +136,7 @@ static void part_update(struct network *network, size_t rows)
 {
     (void)rows;
     struct optimizer_spec adam = optimizer_defaults(OPTIMIZER_ADAM);
-    struct optimizer_step step = optimizer_step_new(&adam, 1);
+    struct optimizer_step step = optimizer_step_new(&adam, adam.learning_rate, 1);
     network_update(network, &step, NULL);
 }
 
@@ -147,9 +147,9 @@ static void part_activations(struct network *network, size_t rows)
         if (layer->spec->type != LAYER_TYPE_ACTIVATION)
             continue;
         const size_t count = rows * layer->size.outputs;
-        activation_forward(layer->spec->activation, layer->output, layer->input, count);
-        activation_backward(layer->spec->activation, network->gradients[0], network->gradients[1],
-                            layer->output, count);
+        activation_forward(layer->spec->activation, layer->spec->alpha, layer->output, layer->input, count);
+        activation_backward(layer->spec->activation, layer->spec->alpha, network->gradients[0],
+                            network->gradients[1], layer->input, layer->output, count);
     }
 }
 

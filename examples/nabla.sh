@@ -24,7 +24,7 @@ call() {
 
 # post PATH JSON
 post() {
-    call POST "$1" -H 'Content-Type: application/json' -d "$2"
+    call POST "$1" --json "$2"
 }
 
 # upload FILE NAME: prints the data set's id. The same file again is the same data set.

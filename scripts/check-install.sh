@@ -56,7 +56,7 @@ check_output() { # program, what it is
 write_cplusplus() {
     cat >"$scratch/use.cc" <<'END'
 #include <nabla/base/error.h>
-#include <nabla/math/loss.h>
+#include <nabla/math/loss_certify.h>
 
 #include <cstring>
 

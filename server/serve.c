@@ -42,6 +42,12 @@ static void on_wake(void *context)
     supervisor_wake(server->supervisor);
 }
 
+static void on_failed(void *context, const char *method, const char *path, const struct nabla_error *err)
+{
+    const struct server *server = context;
+    log_write(&server->log, LOG_ERROR, "%s %s: %s", method, path, err->text);
+}
+
 // Runs on whatever thread committed.
 static void on_change(void *context, const char *job_id, uint64_t revision)
 {
@@ -89,8 +95,11 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
 static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 {
     const struct config *config = &server->config;
-    const struct api_options options = {
-        .store = server->store, .limits = config->limits, .wake = on_wake, .context = server};
+    const struct api_options options = {.store = server->store,
+                                        .limits = config->limits,
+                                        .wake = on_wake,
+                                        .failed = on_failed,
+                                        .context = server};
     enum nabla_code code = api_new(&options, &server->api, err);
     if (!code)
         code = compute_pool_new(config->compute_threads, config->compute_queue, &server->pool, err);

@@ -15,5 +15,6 @@
 #include "lib/train/layer.c"
 #include "lib/train/network.c"
 #include "lib/train/optimizer.c"
+#include "lib/train/orthogonal.c"
 
 #endif

@@ -81,32 +81,85 @@ static void dense_backward_equals_the_naive_one(void **state)
     }
 }
 
-static double activation_naive(enum activation activation, double x)
+static const double alphas[ACTIVATION_COUNT] = {[ACTIVATION_LEAKY_RELU] = 0.2, [ACTIVATION_ELU] = 1.5};
+
+static double naive_linear(double x)
 {
-    switch (activation) {
-    case ACTIVATION_SIGMOID:
-        return 1 / (1 + exp(-x));
-    case ACTIVATION_TANH:
-        return tanh(x);
-    case ACTIVATION_RELU:
-        return x > 0 ? x : 0;
-    default:
-        return x;
-    }
+    return x;
+}
+static double naive_sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+static double naive_relu(double x)
+{
+    return fmax(x, 0);
+}
+static double naive_leaky_relu(double x)
+{
+    return fmax(x, 0.2 * x);
+}
+static double naive_elu(double x)
+{
+    return x > 0 ? x : 1.5 * expm1(x);
+}
+static double naive_selu(double x)
+{
+    return 1.05070098735548 * (x > 0 ? x : 1.67326324235438 * expm1(x));
+}
+static double naive_gelu(double x)
+{
+    return 0.5 * x * erfc(-x / sqrt(2));
+}
+static double naive_silu(double x)
+{
+    return x * naive_sigmoid(x);
+}
+static double naive_softplus(double x)
+{
+    return log1p(exp(x));
+}
+static double naive_softsign(double x)
+{
+    return x / (1 + fabs(x));
+}
+static double naive_hard_sigmoid(double x)
+{
+    return fmin(fmax(x + 3, 0), 6) / 6;
+}
+static double naive_mish(double x)
+{
+    return x * tanh(naive_softplus(x));
 }
 
-static double slope_naive(enum activation activation, double y)
+static double (*const naive[ACTIVATION_COUNT])(double) = {
+    [ACTIVATION_LINEAR] = naive_linear,
+    [ACTIVATION_SIGMOID] = naive_sigmoid,
+    [ACTIVATION_TANH] = tanh,
+    [ACTIVATION_RELU] = naive_relu,
+    [ACTIVATION_LEAKY_RELU] = naive_leaky_relu,
+    [ACTIVATION_ELU] = naive_elu,
+    [ACTIVATION_SELU] = naive_selu,
+    [ACTIVATION_GELU] = naive_gelu,
+    [ACTIVATION_SILU] = naive_silu,
+    [ACTIVATION_SOFTPLUS] = naive_softplus,
+    [ACTIVATION_SOFTSIGN] = naive_softsign,
+    [ACTIVATION_HARD_SIGMOID] = naive_hard_sigmoid,
+    [ACTIVATION_MISH] = naive_mish,
+};
+
+static double naive_slope(int activation, double x)
 {
-    switch (activation) {
-    case ACTIVATION_SIGMOID:
-        return y * (1 - y);
-    case ACTIVATION_TANH:
-        return 1 - y * y;
-    case ACTIVATION_RELU:
-        return y > 0 ? 1 : 0;
-    default:
-        return 1;
-    }
+    const double h = 1e-7;
+    return (naive[activation](x + h) - naive[activation](x - h)) / (2 * h);
+}
+
+static bool has_kink(int activation, float x)
+{
+    if (activation == ACTIVATION_HARD_SIGMOID)
+        return fabsf(x) == 3;
+    return x == 0 && (activation == ACTIVATION_RELU || activation == ACTIVATION_LEAKY_RELU ||
+                      activation == ACTIVATION_ELU || activation == ACTIVATION_SELU);
 }
 
 static void activations_equal_the_naive_ones(void **state)
@@ -118,13 +171,52 @@ static void activations_equal_the_naive_ones(void **state)
     for (int i = 0; i < COUNT; i++)
         x[i] = (float)(i - 100) * 0.1F;
     for (int a = 0; a < ACTIVATION_COUNT; a++) {
-        const enum activation activation = (enum activation)a;
-        activation_forward(activation, y, x, COUNT);
-        activation_backward(activation, dx, dy, y, COUNT);
+        activation_forward((enum activation)a, alphas[a], y, x, COUNT);
+        activation_backward((enum activation)a, alphas[a], dx, dy, x, y, COUNT);
         for (int i = 0; i < COUNT; i++) {
-            assert_close(y[i], activation_naive(activation, (double)x[i]), 3e-7);
-            assert_close(dx[i], (double)dy[i] * slope_naive(activation, (double)y[i]), 3e-7);
+            assert_close(y[i], naive[a]((double)x[i]), 5e-7);
+            if (!has_kink(a, x[i]))
+                assert_close(dx[i], (double)dy[i] * naive_slope(a, (double)x[i]), 1e-6);
         }
+    }
+}
+
+static void a_kink_has_the_slope_of_its_left_side(void **state)
+{
+    (void)state;
+    const struct {
+        enum activation activation;
+        float x, slope;
+    } cases[] = {
+        {ACTIVATION_RELU, 0, 0},           {ACTIVATION_LEAKY_RELU, 0, 0.2F}, {ACTIVATION_ELU, 0, 1.5F},
+        {ACTIVATION_SELU, 0, 1.75809934F}, {ACTIVATION_HARD_SIGMOID, -3, 0}, {ACTIVATION_HARD_SIGMOID, 3, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double alpha = alphas[cases[i].activation];
+        float y, dx, dy = 1;
+        activation_forward(cases[i].activation, alpha, &y, &cases[i].x, 1);
+        activation_backward(cases[i].activation, alpha, &dx, &dy, &cases[i].x, &y, 1);
+        assert_close(dx, (double)cases[i].slope, 1e-6);
+    }
+}
+
+// Where 1 + … or y + alpha would round to nothing.
+static void the_far_tails_keep_their_gradient(void **state)
+{
+    (void)state;
+    const enum activation tails[] = {ACTIVATION_SIGMOID, ACTIVATION_ELU,  ACTIVATION_SELU,
+                                     ACTIVATION_GELU,    ACTIVATION_SILU, ACTIVATION_SOFTPLUS,
+                                     ACTIVATION_MISH};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        const double at = tails[i] == ACTIVATION_GELU ? -5 : -30;
+        float x = (float)at, y, dx, dy = 1;
+        activation_forward(tails[i], alphas[tails[i]], &y, &x, 1);
+        activation_backward(tails[i], alphas[tails[i]], &dx, &dy, &x, &y, 1);
+        double h = 1e-3, wanted = (naive[tails[i]](at + h) - naive[tails[i]](at - h)) / (2 * h);
+        if (tails[i] == ACTIVATION_ELU || tails[i] == ACTIVATION_SELU) // whose differences cancel
+            wanted = exp(-30) * (tails[i] == ACTIVATION_ELU ? 1.5 : 1.7580993408473766);
+        if (!(fabs((double)dx - wanted) <= 1e-4 * fabs(wanted)))
+            fail_msg("%s: %g, not %g", activation_name(tails[i]), (double)dx, wanted);
     }
 }
 
@@ -137,26 +229,52 @@ static void activations_keep_nan_and_extremes(void **state)
         [ACTIVATION_SIGMOID] = {NAN, 1, 0, 0.5F, 0.5F},
         [ACTIVATION_TANH] = {NAN, 1, -1, 0, 0},
         [ACTIVATION_RELU] = {NAN, INFINITY, 0, 0, 0},
+        [ACTIVATION_LEAKY_RELU] = {NAN, INFINITY, -INFINITY, 0, 0},
+        [ACTIVATION_ELU] = {NAN, INFINITY, -1.5F, 0, 0},
+        [ACTIVATION_SELU] = {NAN, INFINITY, -1.75809934F, 0, 0},
+        [ACTIVATION_GELU] = {NAN, INFINITY, NAN, 0, 0}, // −∞·0
+        [ACTIVATION_SILU] = {NAN, INFINITY, NAN, 0, 0},
+        [ACTIVATION_SOFTPLUS] = {NAN, INFINITY, 0, 0.693147182F, 0.693147182F},
+        [ACTIVATION_SOFTSIGN] = {NAN, NAN, NAN, 0, 0}, // ∞/∞
+        [ACTIVATION_HARD_SIGMOID] = {NAN, 1, 0, 0.5F, 0.5F},
+        [ACTIVATION_MISH] = {NAN, INFINITY, NAN, 0, 0},
     };
     for (int a = 0; a < ACTIVATION_COUNT; a++) {
         float y[5];
-        activation_forward((enum activation)a, y, x, 5);
+        activation_forward((enum activation)a, alphas[a], y, x, 5);
         for (int i = 0; i < 5; i++)
-            assert_true(y[i] == wanted[a][i] || (isnan(y[i]) && isnan(wanted[a][i])));
+            if (!(y[i] == wanted[a][i] || (isnan(y[i]) && isnan(wanted[a][i]))))
+                fail_msg("%s(%g) is %.9g", activation_name((enum activation)a), (double)x[i], (double)y[i]);
     }
 }
 
+// Just within each bound the slope is below a hundredth of its largest (over a grid), just outside above it.
 static void saturation_starts_where_the_slope_is_a_hundredth_of_its_largest(void **state)
 {
     (void)state;
-    struct activation_bounds sigmoid = activation_flat(ACTIVATION_SIGMOID);
-    struct activation_bounds tanh_bounds = activation_flat(ACTIVATION_TANH);
-    assert_true(fabs(sigmoid.below * (1 - sigmoid.below) - 0.0025) < 1e-8);
-    assert_true(fabs(sigmoid.above * (1 - sigmoid.above) - 0.0025) < 1e-8);
-    assert_true(fabs(1 - tanh_bounds.above * tanh_bounds.above - 0.01) < 1e-8);
-    assert_true(tanh_bounds.below == -tanh_bounds.above);
-    assert_true(activation_flat(ACTIVATION_RELU).below == 0);
-    assert_true(isnan(activation_flat(ACTIVATION_LINEAR).below));
+    const double away = 1e-3;
+    for (int a = 0; a < ACTIVATION_COUNT; a++) {
+        const struct activation_bounds flat = activation_flat((enum activation)a, alphas[a]);
+        double largest = 0;
+        for (int i = -2000; i <= 2000; i++)
+            largest = fmax(largest, naive_slope(a, i * 0.005 + 0.0001));
+        for (int i = -2000; i <= 2000; i++) {
+            const double x = i * 0.005 + 0.0001, at = flat.of_input ? x : naive[a](x);
+            const double share = fabs(naive_slope(a, x)) / largest;
+            if (at < flat.below - away || at > flat.above + away)
+                assert_true(share < 0.0101);
+            else if (!flat.of_input && !(at < flat.below + away) && !(at > flat.above - away))
+                assert_true(share > 0.0099);
+        }
+        const double slope = flat.of_input ? naive_slope(a, flat.below) : -0.01 * largest;
+        assert_true(fabs(slope / largest + 0.01) < 1e-6); // these three rise again below their minimum
+    }
+    assert_true(isnan(activation_flat(ACTIVATION_LINEAR, 0).below));
+    assert_true(activation_flat(ACTIVATION_RELU, 0).below == 0);
+    assert_true(isnan(activation_flat(ACTIVATION_LEAKY_RELU, 0.2).below));
+    assert_true(activation_flat(ACTIVATION_LEAKY_RELU, 0.001).below == 0);
+    assert_true(activation_flat(ACTIVATION_ELU, 1).below == -0.99);
+    assert_true(activation_flat(ACTIVATION_ELU, 0).below == 0);
 }
 
 struct norm {
@@ -234,18 +352,25 @@ static void initial_weights_have_the_moments_and_the_range_of_their_kind(void **
     static float w[INPUTS * UNITS];
     static const struct {
         enum initializer initializer;
-        double variance, range; // the largest magnitude possible
+        double variance, range; // the largest magnitude possible; 0: there is none
+        double value;
     } cases[] = {
-        {INITIALIZER_GLOROT_UNIFORM, 2.0 / 500, 0.109545},                 // √(6/500)
-        {INITIALIZER_GLOROT_NORMAL, 2.0 / 500, 2 * 0.0632456 / 0.8796256}, // two deviations
-        {INITIALIZER_HE_UNIFORM, 2.0 / 100, 0.244949},                     // √(6/100)
-        {INITIALIZER_HE_NORMAL, 2.0 / 100, 2 * 0.1414214 / 0.8796256},
-        {INITIALIZER_ZEROS, 0, 0},
+        {INITIALIZER_GLOROT_UNIFORM, 2.0 / 500, 0.109545, 0},                 // √(6/500)
+        {INITIALIZER_GLOROT_NORMAL, 2.0 / 500, 2 * 0.0632456 / 0.8796256, 0}, // two deviations
+        {INITIALIZER_HE_UNIFORM, 2.0 / 100, 0.244949, 0},                     // √(6/100)
+        {INITIALIZER_HE_NORMAL, 2.0 / 100, 2 * 0.1414214 / 0.8796256, 0},
+        {INITIALIZER_LECUN_UNIFORM, 1.0 / 100, 0.173205, 0}, // √(3/100)
+        {INITIALIZER_LECUN_NORMAL, 1.0 / 100, 2 * 0.1 / 0.8796256, 0},
+        {INITIALIZER_ORTHOGONAL, 4.0 / 400, 0, 2},                          // rows of length 2
+        {INITIALIZER_TRUNCATED_NORMAL, 0.05 * 0.05 * 0.7737413, 0.1, 0.05}, // of variance 0.8796²
+        {INITIALIZER_UNIFORM, 0.09 / 3, 0.3, 0.3},
+        {INITIALIZER_NORMAL, 0.04, 0, 0.2},
+        {INITIALIZER_ZEROS, 0, 0, 0},
     };
-    assert_int_equal(sizeof cases / sizeof *cases, INITIALIZER_COUNT);
-    for (size_t c = 0; c < INITIALIZER_COUNT; c++) {
+    assert_int_equal(sizeof cases / sizeof *cases, INITIALIZER_COUNT - 2); // ones and constant do not vary
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct random random = random_new(2, c);
-        initializer_fill(cases[c].initializer, w, INPUTS, UNITS, &random);
+        initializer_fill(cases[c].initializer, cases[c].value, w, INPUTS, UNITS, &random);
         double sum = 0, square = 0, largest = 0;
         for (size_t i = 0; i < INPUTS * UNITS; i++) {
             sum += (double)w[i];
@@ -255,7 +380,57 @@ static void initial_weights_have_the_moments_and_the_range_of_their_kind(void **
         const double n = INPUTS * UNITS, deviation = sqrt(cases[c].variance);
         assert_true(fabs(sum / n) <= 5 * deviation / sqrt(n));
         assert_true(fabs(square / n - cases[c].variance) <= 0.02 * cases[c].variance);
-        assert_true(largest <= cases[c].range * 1.000001 && largest >= cases[c].range * 0.99);
+        const bool bounded = cases[c].range > 0 || cases[c].initializer == INITIALIZER_ZEROS;
+        assert_true(!bounded || (largest <= cases[c].range * 1.000001 && largest >= cases[c].range * 0.99));
+        assert_true(bounded || largest > 3 * deviation);
+    }
+}
+
+static void ones_and_constants_are_what_they_say(void **state)
+{
+    (void)state;
+    float w[6];
+    struct random random = random_new(2, 0);
+    initializer_fill(INITIALIZER_ONES, 7, w, 2, 3, &random);
+    for (int i = 0; i < 6; i++)
+        assert_true(w[i] == 1);
+    initializer_fill(INITIALIZER_CONSTANT, -0.25, w, 2, 3, &random);
+    for (int i = 0; i < 6; i++)
+        assert_true(w[i] == -0.25F);
+}
+
+// The product of vectors i and j of those that are to be orthonormal: columns, or rows where there are fewer.
+static double vectors_product(const float *w, size_t rows, size_t columns, size_t i, size_t j)
+{
+    double sum = 0;
+    if (rows < columns)
+        for (size_t k = 0; k < columns; k++)
+            sum += (double)w[i * columns + k] * (double)w[j * columns + k];
+    else
+        for (size_t k = 0; k < rows; k++)
+            sum += (double)w[k * columns + i] * (double)w[k * columns + j];
+    return sum;
+}
+
+static void an_orthogonal_matrix_is_one_and_keeps_the_draws_signs(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t rows, columns;
+    } shapes[] = {{1, 1}, {5, 3}, {3, 5}, {40, 40}, {150, 140}, {20, 90}};
+    static float w[150 * 140], drawn[150 * 140];
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const size_t rows = shapes[s].rows, columns = shapes[s].columns;
+        const size_t vectors = rows < columns ? rows : columns;
+        struct random random = random_new(3, s), again = random_new(3, s);
+        initializer_fill(INITIALIZER_ORTHOGONAL, 3, w, rows, columns, &random);
+        initializer_fill(INITIALIZER_NORMAL, 1, drawn, rows, columns, &again);
+        for (size_t i = 0; i < vectors; i++)
+            for (size_t j = 0; j <= i; j++)
+                assert_true(fabs(vectors_product(w, rows, columns, i, j) - (i == j ? 9 : 0)) < 9e-6);
+        // R's diagonal is positive: the first vector is the drawn one, made to length 3.
+        const double length = sqrt(vectors_product(drawn, rows, columns, 0, 0));
+        assert_close(w[0], 3 * (double)drawn[0] / length, 1e-6);
     }
 }
 
@@ -265,11 +440,15 @@ int main(void)
         cmocka_unit_test(dense_equals_the_naive_one),
         cmocka_unit_test(dense_backward_equals_the_naive_one),
         cmocka_unit_test(activations_equal_the_naive_ones),
+        cmocka_unit_test(a_kink_has_the_slope_of_its_left_side),
+        cmocka_unit_test(the_far_tails_keep_their_gradient),
         cmocka_unit_test(activations_keep_nan_and_extremes),
         cmocka_unit_test(saturation_starts_where_the_slope_is_a_hundredth_of_its_largest),
         cmocka_unit_test(batch_norm_normalises_and_moves_its_running_statistics),
         cmocka_unit_test(batch_norm_in_use_reads_only_its_running_statistics),
         cmocka_unit_test(dropout_keeps_its_share_and_scales_it),
+        cmocka_unit_test(ones_and_constants_are_what_they_say),
+        cmocka_unit_test(an_orthogonal_matrix_is_one_and_keeps_the_draws_signs),
         cmocka_unit_test(initial_weights_have_the_moments_and_the_range_of_their_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

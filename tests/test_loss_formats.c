@@ -709,9 +709,59 @@ static void test_npy_answers_hold_one_array(void **state)
     }
 }
 
+// Certificates stand where the small numbers do.
+static void test_certificates_come_in_every_form(void **state)
+{
+    static const char *const accepts[] = {JSON_TYPE, SAFETENSORS_TYPE, NPY_TYPE};
+    for (size_t i = 0; i < sizeof accepts / sizeof *accepts; i++) {
+        struct buffer body = buffer_new(1000);
+        struct api_answer answer;
+        buffer_text(&body, "{\"logits\":[[0,17,16]],\"labels\":[0],\"certify\":true}");
+        send(*state, "/v1/losses", JSON_TYPE, accepts[i], &body, &answer);
+        assert_int_equal(answer.status, 200);
+        struct safetensors *file = i == 1 ? answer_file(&answer) : NULL;
+        const char *text = i == 0   ? answer.body.data
+                           : i == 1 ? safetensors_metadata(file, "response")
+                                    : answer_value(&answer, "Nabla-Response");
+        json_t *summary = json_loads(text, 0, NULL);
+        json_t *certificate = json_object_get(summary, "certificate");
+        double ulps = json_number_value(json_object_get(certificate, "largest_deviation_ulp"));
+        assert_true(ulps > 0 && ulps < 4);
+        assert_int_equal(json_integer_value(json_object_get(certificate, "precision_bits")), 113);
+        json_decref(summary);
+        safetensors_free(file);
+        api_answer_free(&answer);
+        buffer_free(&body);
+    }
+}
+
+static void test_what_takes_too_long_is_not_certified(void **state)
+{
+    struct tensor tensors[2] = {
+        {.name = (char *)"logits", .dtype = TENSOR_F32, .rank = 2, .shape = {1001, 1000}},
+        {.name = (char *)"labels", .dtype = TENSOR_I64, .rank = 1, .shape = {1001}}};
+    const struct tensor_metadata metadata = {(char *)"request", (char *)"{\"certify\":true}"};
+    struct buffer body = buffer_new(8 << 20);
+    struct api_answer answer;
+    tensors[0].bytes = 1001 * 1000 * sizeof(float);
+    tensors[1].bytes = 1001 * sizeof(int64_t);
+    char *zeros = calloc(1, tensors[0].bytes);
+    assert_non_null(zeros);
+    tensors[0].data = tensors[1].data = zeros;
+    assert_int_equal(safetensors_write(tensors, 2, &metadata, 1, &body, NULL), NABLA_OK);
+    send(*state, "/v1/losses", SAFETENSORS_TYPE, JSON_TYPE, &body, &answer);
+    assert_int_equal(answer.status, 422);
+    assert_non_null(strstr(answer.body.data, "not one of 1001 rows of 1000"));
+    free(zeros);
+    api_answer_free(&answer);
+    buffer_free(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_certificates_come_in_every_form),
+        cmocka_unit_test(test_what_takes_too_long_is_not_certified),
         cmocka_unit_test(test_every_form_carries_the_same_numbers),
         cmocka_unit_test(test_tensors_are_taken),
         cmocka_unit_test(test_tensors_are_refused),

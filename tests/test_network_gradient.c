@@ -33,6 +33,7 @@ static struct layer_spec activation(enum activation function)
 {
     struct layer_spec layer = layer_defaults(LAYER_TYPE_ACTIVATION);
     layer.activation = function;
+    layer.alpha = activation_option(function).absent;
     return layer;
 }
 
@@ -162,6 +163,15 @@ static void each_gradient_equals_its_central_difference(void **state)
         {"sigmoid", LINEAR_FORM, {dense(6), activation(ACTIVATION_SIGMOID)}},
         {"tanh", LINEAR_FORM, {dense(6), activation(ACTIVATION_TANH)}},
         {"relu", LINEAR_FORM, {dense(6), activation(ACTIVATION_RELU)}},
+        {"leaky_relu", LINEAR_FORM, {dense(6), activation(ACTIVATION_LEAKY_RELU)}},
+        {"elu", LINEAR_FORM, {dense(6), activation(ACTIVATION_ELU)}},
+        {"selu", LINEAR_FORM, {dense(6), activation(ACTIVATION_SELU)}},
+        {"gelu", LINEAR_FORM, {dense(6), activation(ACTIVATION_GELU)}},
+        {"silu", LINEAR_FORM, {dense(6), activation(ACTIVATION_SILU)}},
+        {"softplus", LINEAR_FORM, {dense(6), activation(ACTIVATION_SOFTPLUS)}},
+        {"softsign", LINEAR_FORM, {dense(6), activation(ACTIVATION_SOFTSIGN)}},
+        {"hard_sigmoid", LINEAR_FORM, {dense(6), activation(ACTIVATION_HARD_SIGMOID)}},
+        {"mish", LINEAR_FORM, {dense(6), activation(ACTIVATION_MISH)}},
         {"batch_norm first", LINEAR_FORM, {batch_norm(), dense(3)}},
         {"batch_norm", LINEAR_FORM, {dense(6), batch_norm()}},
         {"dropout", LINEAR_FORM, {dense(6), dropout(0.4), dense(3)}},

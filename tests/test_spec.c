@@ -46,7 +46,12 @@ static void defaults_are_those_of_keras(void **state)
     assert_true(norm.momentum == 0.99 && norm.epsilon == 1e-3);
     struct layer_spec layer = layer_defaults(LAYER_TYPE_DENSE);
     assert_true(layer.use_bias && layer.initializer == INITIALIZER_GLOROT_UNIFORM);
+    assert_true(activation_option(ACTIVATION_LEAKY_RELU).absent == 0.2);
+    assert_true(activation_option(ACTIVATION_ELU).absent == 1);
+    assert_null(activation_option(ACTIVATION_RELU).name);
     assert_int_equal(initializer_for(ACTIVATION_RELU), INITIALIZER_HE_UNIFORM);
+    assert_int_equal(initializer_for(ACTIVATION_GELU), INITIALIZER_HE_UNIFORM);
+    assert_int_equal(initializer_for(ACTIVATION_SELU), INITIALIZER_LECUN_NORMAL);
     assert_int_equal(initializer_for(ACTIVATION_TANH), INITIALIZER_GLOROT_UNIFORM);
 }
 
@@ -135,9 +140,29 @@ static void unknown_activation(struct train_spec *spec)
 {
     spec->layers[1].activation = ACTIVATION_COUNT;
 }
+static void steep_leak(struct train_spec *spec)
+{
+    spec->layers[1].activation = ACTIVATION_LEAKY_RELU;
+    spec->layers[1].alpha = 1.5;
+}
+static void elu_nan(struct train_spec *spec)
+{
+    spec->layers[1].activation = ACTIVATION_ELU;
+    spec->layers[1].alpha = NAN;
+}
 static void unknown_initializer(struct train_spec *spec)
 {
     spec->layers[0].initializer = INITIALIZER_COUNT;
+}
+static void negative_stddev(struct train_spec *spec)
+{
+    spec->layers[0].initializer = INITIALIZER_NORMAL;
+    spec->layers[0].initializer_value = -1;
+}
+static void infinite_constant(struct train_spec *spec)
+{
+    spec->layers[2].initializer = INITIALIZER_CONSTANT;
+    spec->layers[2].initializer_value = INFINITY;
 }
 static void rate_of_one(struct train_spec *spec)
 {
@@ -183,6 +208,15 @@ static void beta_2(struct train_spec *spec)
 static void adam_epsilon(struct train_spec *spec)
 {
     spec->optimizer.epsilon = 0;
+}
+static void rho(struct train_spec *spec)
+{
+    spec->optimizer = optimizer_defaults(OPTIMIZER_RMSPROP);
+    spec->optimizer.rho = NAN;
+}
+static void weight_decay(struct train_spec *spec)
+{
+    spec->optimizer.weight_decay = INFINITY;
 }
 static void placement(struct train_spec *spec)
 {
@@ -258,7 +292,11 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {no_dense, "/model/layers"},
         {unknown_type, "/model/layers/1/type"},
         {unknown_activation, "/model/layers/1/function"},
+        {steep_leak, "/model/layers/1/negative_slope"},
+        {elu_nan, "/model/layers/1/alpha"},
         {unknown_initializer, "/model/layers/0/initializer"},
+        {negative_stddev, "/model/layers/0/initializer/stddev"},
+        {infinite_constant, "/model/layers/2/initializer/value"},
         {rate_of_one, "/model/layers/1/rate"},
         {rate_nan, "/model/layers/1/rate"},
         {norm_momentum, "/model/layers/1/momentum"},
@@ -269,6 +307,8 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {beta_1, "/optimizer/beta_1"},
         {beta_2, "/optimizer/beta_2"},
         {adam_epsilon, "/optimizer/epsilon"},
+        {rho, "/optimizer/rho"},
+        {weight_decay, "/optimizer/weight_decay"},
         {placement, "/optimizer/epsilon_placement"},
         {unknown_optimizer, "/optimizer/type"},
         {no_epochs, "/training/epochs"},

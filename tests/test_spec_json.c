@@ -77,6 +77,15 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"type\":\"dense\",\"units\":4,\"activation\":\"tanh\"}]}"
      "}",
      "\"layers\":[" DENSE(4, "glorot_uniform") "," ACTIVATION("tanh") "," OUTPUT "]"},
+    {"an activation's option is spelled out",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"leaky_relu\"},{\"type\":"
+     "\"activation\",\"function\":\"elu\"}]}}",
+     "{\"type\":\"activation\",\"function\":\"leaky_relu\",\"negative_slope\":0.2},{\"type\":\"activation\","
+     "\"function\":\"elu\",\"alpha\":1}"},
+    {"an activation's option as given",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4},{\"type\":\"activation\",\"function\":"
+     "\"leaky_relu\",\"negative_slope\":0.3}]}}",
+     "\"negative_slope\":0.3"},
     {"linear adds no layer",
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"linear\"}]}}",
      "\"layers\":[" DENSE(4, "glorot_uniform") "," OUTPUT "]"},
@@ -93,6 +102,15 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"relu\",\"initializer\":"
      "\"glorot_normal\"}]}}",
      "\"layers\":[" DENSE(4, "glorot_normal") "," ACTIVATION("relu") "," OUTPUT "]"},
+    {"an initialiser's option is spelled out",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"initializer\":\"normal\"},{\"units\":5,"
+     "\"activation\":\"selu\"}]}}",
+     "\"layers\":[{\"type\":\"dense\",\"units\":4,\"initializer\":{\"type\":\"normal\",\"stddev\":0.05},"
+     "\"use_bias\":true}," DENSE(5, "lecun_normal")},
+    {"an initialiser's option as given",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"relu\",\"initializer\":"
+     "{\"type\":\"constant\",\"value\":-2}}]}}",
+     "\"initializer\":{\"type\":\"constant\",\"value\":-2}"},
     {"a written output layer is not added again",
      "{\"dataset\":\"ds_1\",\"model\":{\"append_output\":false,\"layers\":[{\"units\":3}]}}",
      "\"layers\":[" OUTPUT "],\"append_output\":false"},
@@ -107,11 +125,25 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"loss\":{\"class_weights\":[1,0.5,0.1]}}",
      "\"class_weights\":[1,0.5,0.1]"},
     {"the optimiser by its name", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"sgd\"}",
-     "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"nesterov\":false}"},
+     "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"weight_decay\":0,\"nesterov\":"
+     "false}"},
     {"Adam is the default, epsilon spelled out", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"optimizer\":{\"type\":\"adam\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.999,\"epsilon\":"
      "1e-07,"
-     "\"epsilon_placement\":\"uncorrected\"}"},
+     "\"weight_decay\":0,\"epsilon_placement\":\"uncorrected\"}"},
+    {"AdamW decays, and keeps what is given",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"adamw\",\"beta_2\":0.99}}",
+     "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"epsilon\":"
+     "1e-07,\"weight_decay\":0.004,\"epsilon_placement\":\"uncorrected\"}"},
+    {"RMSprop's fields",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"rmsprop\",\"centered\":true}}",
+     "\"optimizer\":{\"type\":\"rmsprop\",\"learning_rate\":0.001,\"momentum\":0,\"rho\":0.9,\"epsilon\":1e-"
+     "07,"
+     "\"weight_decay\":0,\"centered\":true}"},
+    {"Adagrad's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"adagrad\"}",
+     "\"initial_accumulator_value\":0.1,\"epsilon\":1e-07,\"weight_decay\":0}"},
+    {"Lion's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"lion\"}",
+     "\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"weight_decay\":0}"},
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
@@ -171,6 +203,18 @@ static const struct {
     {"an unknown activation", LAYERS("{\"units\":2,\"activation\":\"softmax\"}"),
      "/model/layers/0/activation"},
     {"an activation without function", LAYERS("{\"type\":\"activation\"}"), "/model/layers/0/function"},
+    {"an option of another activation", LAYERS("{\"type\":\"activation\",\"function\":\"gelu\",\"alpha\":1}"),
+     "/model/layers/0/alpha"},
+    {"a leak that is steeper than what it leaks beside",
+     LAYERS("{\"type\":\"activation\",\"function\":\"leaky_relu\",\"negative_slope\":2}"),
+     "/model/layers/0/negative_slope"},
+    {"an unknown initialiser", LAYERS("{\"units\":2,\"initializer\":\"kaiming\"}"),
+     "/model/layers/0/initializer"},
+    {"an option of another initialiser",
+     LAYERS("{\"units\":2,\"initializer\":{\"type\":\"normal\",\"gain\":2}}"),
+     "/model/layers/0/initializer/gain"},
+    {"a negative range", LAYERS("{\"units\":2,\"initializer\":{\"type\":\"uniform\",\"range\":-1}}"),
+     "/model/layers/0/initializer/range"},
     {"dropout of everything", LAYERS("{\"units\":2},{\"type\":\"dropout\",\"rate\":1}"),
      "/model/layers/1/rate"},
     {"a shorthand's field in a typed layer", LAYERS("{\"type\":\"dense\",\"units\":2,\"batch_norm\":true}"),
@@ -184,7 +228,12 @@ static const struct {
     {"a negative class weight", "{" MODEL ",\"loss\":{\"class_weights\":[1,-1,1]}}", "/loss/class_weights"},
     {"class weights of another word", "{" MODEL ",\"loss\":{\"class_weights\":\"even\"}}",
      "/loss/class_weights"},
-    {"an unknown optimiser", "{" MODEL ",\"optimizer\":\"lion\"}", "/optimizer"},
+    {"an unknown optimiser", "{" MODEL ",\"optimizer\":\"lbfgs\"}", "/optimizer"},
+    {"a negative decay", "{" MODEL ",\"optimizer\":{\"weight_decay\":-1}}", "/optimizer/weight_decay"},
+    {"an epsilon of 0", "{" MODEL ",\"optimizer\":{\"epsilon\":0}}", "/optimizer/epsilon"},
+    {"Nadam has one place for its epsilon",
+     "{" MODEL ",\"optimizer\":{\"type\":\"nadam\",\"epsilon_placement\":\"corrected\"}}",
+     "/optimizer/epsilon_placement"},
     {"Adam's beta at 1", "{" MODEL ",\"optimizer\":{\"type\":\"adam\",\"beta_1\":1}}", "/optimizer/beta_1"},
     {"SGD has no beta", "{" MODEL ",\"optimizer\":{\"type\":\"sgd\",\"beta_1\":0.9}}", "/optimizer/beta_1"},
     {"a negative learning rate", "{" MODEL ",\"optimizer\":{\"learning_rate\":-1}}",

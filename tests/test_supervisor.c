@@ -187,10 +187,11 @@ static int stage_make(void **state)
     assert_non_null(stage->log);
     stage->log_before = dup(STDERR_FILENO);
     dup2(fileno(stage->log), STDERR_FILENO);
-    bool existed;
+    struct creation made;
     const struct dataset_row row = {
         .sha256 = SHA256, .name = (char *)"", .description = (char *)"{}", .rows = 1, .bytes = 4};
-    assert_ok(store_dataset_create(stage->fixture->store, &row, "data", 4, stage->dataset, &existed, &err));
+    assert_ok(store_dataset_create(stage->fixture->store, &row, "data", 4, NULL, &made, &err));
+    memcpy(stage->dataset, made.id, sizeof made.id);
     *state = stage;
     return 0;
 }

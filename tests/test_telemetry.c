@@ -149,7 +149,8 @@ static const struct step_record *take_step(struct setting *setting, uint64_t num
     for (size_t i = 0; i < ROWS * network->outputs; i++)
         network_loss_gradient(network)[i] = i % 3 ? 0 : loss_gradient;
     network_backward(network, ROWS);
-    struct optimizer_step update = optimizer_step_new(&setting->spec.optimizer, number);
+    struct optimizer_step update =
+        optimizer_step_new(&setting->spec.optimizer, setting->spec.optimizer.learning_rate, number);
     network_update(network, &update, telemetry_updates(setting->telemetry, number));
     const struct telemetry_step step = {
         .step = number, .loss = 0.5, .accuracy = 0.25, .learning_rate = 0.001, .samples_per_second = 7};

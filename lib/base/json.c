@@ -3,8 +3,8 @@
 #include "base/json.h"
 
 #include "base/json_number.h"
+#include "base/json_string.h"
 #include "base/number.h"
-#include "base/utf8.h"
 
 #include <string.h>
 
@@ -130,102 +130,17 @@ static enum nabla_code read_word(struct json_reader *reader, enum json_token *re
     return malformed(reader, err, "expected a value");
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Four hexadecimal digits at the reader, or -1.
-static int32_t read_hex4(struct json_reader *reader)
-{
-    int32_t value = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = reader->at < reader->end ? hex_value(*reader->at) : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-        reader->at++;
-    }
-    return value;
-}
-
-// Behind "\u": one code point, which may take a second escape (RFC 8259, section 7).
-static enum nabla_code read_unicode(struct json_reader *reader, struct nabla_error *err)
-{
-    int32_t unit = read_hex4(reader);
-    if (unit < 0)
-        return malformed(reader, err, "expected four hexadecimal digits");
-    if (unit >= 0xDC00 && unit <= 0xDFFF)
-        return malformed(reader, err, "a low surrogate stands alone");
-    uint32_t code_point = (uint32_t)unit;
-    if (unit >= 0xD800 && unit <= 0xDBFF) {
-        if (!at_word(reader, "\\u"))
-            return malformed(reader, err, "a high surrogate stands alone");
-        reader->at += 2;
-        int32_t low = read_hex4(reader);
-        if (low < 0xDC00 || low > 0xDFFF)
-            return malformed(reader, err, "a high surrogate needs a low one behind it");
-        code_point = 0x10000 + ((code_point - 0xD800) << 10) + (uint32_t)(low - 0xDC00);
-    }
-    char bytes[4];
-    buffer_append(&reader->string, bytes, utf8_encode(bytes, code_point));
-    return NABLA_OK;
-}
-
-// At a backslash.
-static enum nabla_code read_escape(struct json_reader *reader, struct nabla_error *err)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    reader->at++;
-    if (reader->at < reader->end && *reader->at == 'u') {
-        reader->at++;
-        return read_unicode(reader, err);
-    }
-    const char *found = reader->at < reader->end ? memchr(from, *reader->at, sizeof from - 1) : NULL;
-    if (!found)
-        return malformed(reader, err, "there is no such escape");
-    buffer_char(&reader->string, to[found - from]);
-    reader->at++;
-    return NABLA_OK;
-}
-
-// The characters up to the next quote, backslash or fault are appended as they are.
-static enum nabla_code read_plain(struct json_reader *reader, struct nabla_error *err)
-{
-    const char *from = reader->at;
-    while (reader->at < reader->end && *reader->at != '"' && *reader->at != '\\') {
-        if ((unsigned char)*reader->at < 0x20)
-            return malformed(reader, err, "a control character in a string must be escaped");
-        size_t length = utf8_length(reader->at, reader->end);
-        if (length == 0)
-            return fail_at(reader, reader->at, NABLA_MALFORMED, err, "the text is not UTF-8");
-        reader->at += length;
-    }
-    buffer_append(&reader->string, from, (size_t)(reader->at - from));
-    return NABLA_OK;
-}
-
 // At the opening quote; afterwards behind the closing one.
 static enum nabla_code read_string(struct json_reader *reader, struct nabla_error *err)
 {
+    struct json_fault fault;
     reader->string.size = 0;
     buffer_append(&reader->string, "", 0);
-    reader->at++;
-    enum nabla_code code = NABLA_OK;
-    while (!code && !reader->string.failed && (reader->at == reader->end || *reader->at != '"')) {
-        if (reader->at == reader->end)
-            return malformed(reader, err, "");
-        code = *reader->at == '\\' ? read_escape(reader, err) : read_plain(reader, err);
-    }
-    if (code)
-        return code;
+    const char *behind = json_string_read(reader->at, reader->end, &reader->string, &fault);
     if (reader->string.failed)
         return buffer_status(&reader->string, "a JSON string", err);
-    reader->at++;
-    return NABLA_OK;
+    reader->at = behind ? behind : fault.at;
+    return behind ? NABLA_OK : malformed(reader, err, fault.what);
 }
 
 static enum nabla_code read_begin(struct json_reader *reader, enum json_token *ret, struct nabla_error *err)

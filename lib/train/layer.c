@@ -16,8 +16,8 @@ static real *dense_bias(const struct layer *layer, real *parameters)
 
 static void dense_layer_initialize(struct layer *layer, struct random *random)
 {
-    initializer_fill(layer->spec->initializer, layer->parameters, layer->size.inputs, layer->size.outputs,
-                     random);
+    initializer_fill(layer->spec->initializer, layer->spec->initializer_value, layer->parameters,
+                     layer->size.inputs, layer->size.outputs, random);
 }
 
 static void dense_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
@@ -96,15 +96,16 @@ static void activation_layer_forward(struct layer *layer, size_t rows, enum netw
                                      struct random *random)
 {
     (void)mode, (void)random;
-    activation_forward(layer->spec->activation, layer->output, layer->input, rows * layer->size.outputs);
+    activation_forward(layer->spec->activation, layer->spec->alpha, layer->output, layer->input,
+                       rows * layer->size.outputs);
 }
 
 static void activation_layer_backward(struct layer *layer, real *input_gradient, const real *output_gradient,
                                       size_t rows)
 {
     if (input_gradient)
-        activation_backward(layer->spec->activation, input_gradient, output_gradient, layer->output,
-                            rows * layer->size.outputs);
+        activation_backward(layer->spec->activation, layer->spec->alpha, input_gradient, output_gradient,
+                            layer->input, layer->output, rows * layer->size.outputs);
 }
 
 static void dropout_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,

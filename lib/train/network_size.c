@@ -99,6 +99,14 @@ bool network_measure(const struct train_spec *spec, size_t inputs, size_t rows, 
 static const size_t slots[] = {
     [OPTIMIZER_SGD] = 1,  // velocity
     [OPTIMIZER_ADAM] = 2, // first and second moment
+    [OPTIMIZER_ADAMW] = 2,
+    [OPTIMIZER_AMSGRAD] = 3, // and the second moment's largest
+    [OPTIMIZER_NADAM] = 2,
+    [OPTIMIZER_RMSPROP] = 3,  // mean square, velocity, mean
+    [OPTIMIZER_ADAGRAD] = 1,  // sum of squares
+    [OPTIMIZER_ADADELTA] = 2, // mean squares of gradients and of changes
+    [OPTIMIZER_ADAMAX] = 2,   // first moment, largest
+    [OPTIMIZER_LION] = 1,     // first moment
 };
 _Static_assert(sizeof slots / sizeof *slots == OPTIMIZER_COUNT, "every optimiser is counted");
 

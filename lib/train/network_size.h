@@ -36,7 +36,7 @@ bool network_measure(const struct train_spec *spec, size_t inputs, size_t rows, 
 bool size_pad(size_t count, size_t *ret);
 
 // How many numbers an optimiser keeps for each parameter.
-enum { OPTIMIZER_SLOTS_MAX = 2 };
+enum { OPTIMIZER_SLOTS_MAX = 3 };
 size_t optimizer_slots(enum optimizer_type type);
 
 #endif

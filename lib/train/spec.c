@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,17 +17,36 @@ static const char *const activation_names[] = {
     [ACTIVATION_SIGMOID] = "sigmoid",
     [ACTIVATION_TANH] = "tanh",
     [ACTIVATION_RELU] = "relu",
+    [ACTIVATION_LEAKY_RELU] = "leaky_relu",
+    [ACTIVATION_ELU] = "elu",
+    [ACTIVATION_SELU] = "selu",
+    [ACTIVATION_GELU] = "gelu",
+    [ACTIVATION_SILU] = "silu",
+    [ACTIVATION_SOFTPLUS] = "softplus",
+    [ACTIVATION_SOFTSIGN] = "softsign",
+    [ACTIVATION_HARD_SIGMOID] = "hard_sigmoid",
+    [ACTIVATION_MISH] = "mish",
 };
 static const char *const initializer_names[] = {
     [INITIALIZER_GLOROT_UNIFORM] = "glorot_uniform",
     [INITIALIZER_GLOROT_NORMAL] = "glorot_normal",
     [INITIALIZER_HE_UNIFORM] = "he_uniform",
     [INITIALIZER_HE_NORMAL] = "he_normal",
+    [INITIALIZER_LECUN_UNIFORM] = "lecun_uniform",
+    [INITIALIZER_LECUN_NORMAL] = "lecun_normal",
+    [INITIALIZER_ORTHOGONAL] = "orthogonal",
+    [INITIALIZER_TRUNCATED_NORMAL] = "truncated_normal",
+    [INITIALIZER_UNIFORM] = "uniform",
+    [INITIALIZER_NORMAL] = "normal",
     [INITIALIZER_ZEROS] = "zeros",
+    [INITIALIZER_ONES] = "ones",
+    [INITIALIZER_CONSTANT] = "constant",
 };
 static const char *const optimizer_names[] = {
-    [OPTIMIZER_SGD] = "sgd",
-    [OPTIMIZER_ADAM] = "adam",
+    [OPTIMIZER_SGD] = "sgd",         [OPTIMIZER_ADAM] = "adam",         [OPTIMIZER_ADAMW] = "adamw",
+    [OPTIMIZER_AMSGRAD] = "amsgrad", [OPTIMIZER_NADAM] = "nadam",       [OPTIMIZER_RMSPROP] = "rmsprop",
+    [OPTIMIZER_ADAGRAD] = "adagrad", [OPTIMIZER_ADADELTA] = "adadelta", [OPTIMIZER_ADAMAX] = "adamax",
+    [OPTIMIZER_LION] = "lion",
 };
 static const char *const epsilon_placement_names[] = {
     [EPSILON_UNCORRECTED] = "uncorrected",
@@ -55,20 +75,20 @@ struct train_spec spec_defaults(void)
     };
 }
 
-// Keras 3: keras/src/optimizers/{sgd,adam}.py.
+// Keras 3: keras/src/optimizers/….py.
 struct optimizer_spec optimizer_defaults(enum optimizer_type type)
 {
-    struct optimizer_spec spec = {
+    return (struct optimizer_spec){
         .type = type,
-        .learning_rate = 0.001,
+        .learning_rate = type == OPTIMIZER_SGD ? 0.01 : 0.001,
+        .rho = type == OPTIMIZER_ADADELTA ? 0.95 : 0.9,
         .beta_1 = 0.9,
-        .beta_2 = 0.999,
+        .beta_2 = type == OPTIMIZER_LION ? 0.99 : 0.999,
         .epsilon = 1e-7,
+        .initial_accumulator_value = 0.1,
+        .weight_decay = type == OPTIMIZER_ADAMW ? 0.004 : 0,
         .epsilon_placement = EPSILON_UNCORRECTED,
     };
-    if (type == OPTIMIZER_SGD)
-        spec.learning_rate = 0.01;
-    return spec;
 }
 
 // Keras 3: keras/src/layers/core/dense.py, normalization/batch_normalization.py.
@@ -85,9 +105,39 @@ struct layer_spec layer_defaults(enum layer_type type)
     };
 }
 
+// Keras 3: keras/src/activations/activations.py. (Its layer LeakyReLU has 0.3, its function 0.2.) Beyond the
+// most, the other side would be the flat one.
+struct activation_option activation_option(enum activation activation)
+{
+    static const struct activation_option options[ACTIVATION_COUNT] = {
+        [ACTIVATION_LEAKY_RELU] = {"negative_slope", 0.2, 1},
+        [ACTIVATION_ELU] = {"alpha", 1, 100},
+    };
+    return options[activation];
+}
+
+// Keras 3: keras/src/initializers/{random,constant}_initializers.py.
+struct initializer_option initializer_option(enum initializer initializer)
+{
+    static const struct initializer_option options[INITIALIZER_COUNT] = {
+        [INITIALIZER_ORTHOGONAL] = {"gain", 1, 0},       [INITIALIZER_TRUNCATED_NORMAL] = {"stddev", 0.05, 0},
+        [INITIALIZER_UNIFORM] = {"range", 0.05, 0},      [INITIALIZER_NORMAL] = {"stddev", 0.05, 0},
+        [INITIALIZER_CONSTANT] = {"value", 0, -FLT_MAX},
+    };
+    return options[initializer];
+}
+
 enum initializer initializer_for(enum activation activation)
 {
-    return activation == ACTIVATION_RELU ? INITIALIZER_HE_UNIFORM : INITIALIZER_GLOROT_UNIFORM;
+    static const enum initializer suiting[ACTIVATION_COUNT] = {
+        // the others: INITIALIZER_GLOROT_UNIFORM
+        [ACTIVATION_RELU] = INITIALIZER_HE_UNIFORM,   [ACTIVATION_LEAKY_RELU] = INITIALIZER_HE_UNIFORM,
+        [ACTIVATION_ELU] = INITIALIZER_HE_UNIFORM,    [ACTIVATION_GELU] = INITIALIZER_HE_UNIFORM,
+        [ACTIVATION_SILU] = INITIALIZER_HE_UNIFORM,   [ACTIVATION_MISH] = INITIALIZER_HE_UNIFORM,
+        [ACTIVATION_SELU] = INITIALIZER_LECUN_NORMAL,
+    };
+    _Static_assert(INITIALIZER_GLOROT_UNIFORM == 0, "what the table leaves out is Glorot's");
+    return suiting[activation];
 }
 
 void spec_free(struct train_spec *spec)

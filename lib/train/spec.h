@@ -21,18 +21,53 @@ enum layer_type {
     LAYER_TYPE_COUNT
 };
 
-enum activation { ACTIVATION_LINEAR, ACTIVATION_SIGMOID, ACTIVATION_TANH, ACTIVATION_RELU, ACTIVATION_COUNT };
+enum activation {
+    ACTIVATION_LINEAR,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_TANH,
+    ACTIVATION_RELU,
+    ACTIVATION_LEAKY_RELU,
+    ACTIVATION_ELU,
+    ACTIVATION_SELU,
+    ACTIVATION_GELU,
+    ACTIVATION_SILU,
+    ACTIVATION_SOFTPLUS,
+    ACTIVATION_SOFTSIGN,
+    ACTIVATION_HARD_SIGMOID,
+    ACTIVATION_MISH,
+    ACTIVATION_COUNT
+};
 
 enum initializer {
     INITIALIZER_GLOROT_UNIFORM, // Glorot and Bengio, AISTATS 2010
     INITIALIZER_GLOROT_NORMAL,
     INITIALIZER_HE_UNIFORM, // He et al., ICCV 2015
     INITIALIZER_HE_NORMAL,
+    INITIALIZER_LECUN_UNIFORM, // LeCun et al., 1998
+    INITIALIZER_LECUN_NORMAL,
+    INITIALIZER_ORTHOGONAL, // Saxe et al., ICLR 2014
+    INITIALIZER_TRUNCATED_NORMAL,
+    INITIALIZER_UNIFORM,
+    INITIALIZER_NORMAL,
     INITIALIZER_ZEROS,
+    INITIALIZER_ONES,
+    INITIALIZER_CONSTANT,
     INITIALIZER_COUNT
 };
 
-enum optimizer_type { OPTIMIZER_SGD, OPTIMIZER_ADAM, OPTIMIZER_COUNT };
+enum optimizer_type {
+    OPTIMIZER_SGD,
+    OPTIMIZER_ADAM,
+    OPTIMIZER_ADAMW,
+    OPTIMIZER_AMSGRAD,
+    OPTIMIZER_NADAM,
+    OPTIMIZER_RMSPROP,
+    OPTIMIZER_ADAGRAD,
+    OPTIMIZER_ADADELTA,
+    OPTIMIZER_ADAMAX,
+    OPTIMIZER_LION,
+    OPTIMIZER_COUNT
+};
 
 // Where Adam's epsilon stands: beside the uncorrected √v as Keras has it, or beside the bias-corrected √v̂ as
 // PyTorch and the paper's Algorithm 1 have it.
@@ -43,19 +78,22 @@ struct layer_spec {
     enum layer_type type;
     size_t units;                 // dense
     enum initializer initializer; // dense: kernel; biases start at 0
+    double initializer_value;     // dense: its option, where it has one (initializer_option)
     bool use_bias;                // dense
     enum activation activation;   // activation
+    double alpha;                 // activation: its option, where it has one (activation_option)
     double rate;                  // dropout, in [0, 1)
     double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
 };
 
+// Which optimiser has which field stands in train/optimizer_option.h; the others are unused.
 struct optimizer_spec {
     enum optimizer_type type;
     double learning_rate;
-    double momentum;                          // sgd
-    bool nesterov;                            // sgd
-    double beta_1, beta_2, epsilon;           // adam
-    enum epsilon_placement epsilon_placement; // adam
+    double momentum, rho, beta_1, beta_2, epsilon, initial_accumulator_value;
+    double weight_decay; // decoupled: each step takes learning_rate · weight_decay of every parameter first
+    bool nesterov, centered;
+    enum epsilon_placement epsilon_placement;
 };
 
 struct train_spec {
@@ -81,7 +119,21 @@ struct train_spec {
 struct train_spec spec_defaults(void);
 struct optimizer_spec optimizer_defaults(enum optimizer_type type);
 struct layer_spec layer_defaults(enum layer_type type);
-// The initialiser that suits the activation behind a dense layer: He for relu, Glorot for the others.
+// What an activation can be told beside its name: leaky_relu's negative_slope, elu's alpha.
+struct activation_option {
+    const char *name; // NULL: nothing
+    double absent, most;
+};
+struct activation_option activation_option(enum activation activation);
+// What an initialiser can be told: orthogonal's gain, the normal ones' stddev, uniform's range (from −range
+// to range), constant's value.
+struct initializer_option {
+    const char *name; // NULL: nothing
+    double absent, least;
+};
+struct initializer_option initializer_option(enum initializer initializer);
+// The initialiser that suits the activation behind a dense layer: He for relu and its kin, LeCun for selu,
+// Glorot for the others.
 enum initializer initializer_for(enum activation activation);
 void spec_free(struct train_spec *spec);
 

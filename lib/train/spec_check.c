@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 #include "train/network_size.h"
+#include "train/optimizer_option.h"
 #include "train/spec_rows.h"
 
 #include <limits.h>
@@ -52,7 +53,15 @@ static enum nabla_code check_dense(const struct layer_spec *layer, size_t index,
         return refuse_layer(err, index, "/units", "units must be from 1 to 2147483647");
     if ((unsigned)layer->initializer >= INITIALIZER_COUNT)
         return refuse_layer(err, index, "/initializer", "there is no such initializer");
-    return NABLA_OK;
+    const struct initializer_option option = initializer_option(layer->initializer);
+    if (!option.name ||
+        (layer->initializer_value >= option.least && isfinite((float)layer->initializer_value)))
+        return NABLA_OK;
+    char field[32];
+    snprintf(field, sizeof field, "/initializer/%s", option.name);
+    return refuse_layer(err, index, field,
+                        option.least < 0 ? "must be a finite number"
+                                         : "must be a finite number of at least 0");
 }
 
 static enum nabla_code check_batch_norm(const struct layer_spec *layer, size_t index, struct nabla_error *err)
@@ -68,7 +77,13 @@ static enum nabla_code check_activation(const struct layer_spec *layer, size_t i
 {
     if ((unsigned)layer->activation >= ACTIVATION_COUNT)
         return refuse_layer(err, index, "/function", "there is no such activation");
-    return NABLA_OK;
+    const struct activation_option option = activation_option(layer->activation);
+    if (!option.name || (layer->alpha >= 0 && layer->alpha <= option.most))
+        return NABLA_OK;
+    char field[32], rule[64];
+    snprintf(field, sizeof field, "/%s", option.name);
+    snprintf(rule, sizeof rule, "%s must be from 0 to %g", option.name, option.most);
+    return refuse_layer(err, index, field, rule);
 }
 
 static enum nabla_code check_dropout(const struct layer_spec *layer, size_t index, struct nabla_error *err)
@@ -175,27 +190,21 @@ static enum nabla_code complete_loss(struct train_spec *spec, const struct datas
 
 static enum nabla_code check_optimizer(const struct optimizer_spec *optimizer, struct nabla_error *err)
 {
-    const struct {
-        bool right;
-        const char *pointer, *rule;
-    } checks[] = {
-        {(unsigned)optimizer->type < OPTIMIZER_COUNT, "/optimizer/type", "there is no such optimizer"},
-        {is_amount(optimizer->learning_rate), "/optimizer/learning_rate",
-         "learning_rate must be a finite number of at least 0"},
-        {optimizer->type != OPTIMIZER_SGD || (optimizer->momentum >= 0 && optimizer->momentum <= 1),
-         "/optimizer/momentum", "momentum must be from 0 to 1"},
-        {optimizer->type != OPTIMIZER_ADAM || is_fraction(optimizer->beta_1), "/optimizer/beta_1",
-         "beta_1 must be at least 0 and below 1"},
-        {optimizer->type != OPTIMIZER_ADAM || is_fraction(optimizer->beta_2), "/optimizer/beta_2",
-         "beta_2 must be at least 0 and below 1"},
-        {optimizer->type != OPTIMIZER_ADAM || is_positive(optimizer->epsilon), "/optimizer/epsilon",
-         "epsilon must be a finite number above 0"},
-        {(unsigned)optimizer->epsilon_placement < EPSILON_PLACEMENT_COUNT, "/optimizer/epsilon_placement",
-         "there is no such placement"},
-    };
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
-        if (!checks[i].right)
-            return nabla_fail(err, NABLA_INVALID, checks[i].pointer, "%s", checks[i].rule);
+    if ((unsigned)optimizer->type >= OPTIMIZER_COUNT)
+        return nabla_fail(err, NABLA_INVALID, "/optimizer/type", "there is no such optimizer");
+    if (!is_amount(optimizer->learning_rate))
+        return nabla_fail(err, NABLA_INVALID, "/optimizer/learning_rate",
+                          "learning_rate must be a finite number of at least 0");
+    for (size_t i = 0; i < optimizer_option_count; i++) {
+        const struct optimizer_option *option = &optimizer_options[i];
+        char pointer[64];
+        snprintf(pointer, sizeof pointer, "/optimizer/%s", option->name);
+        if ((option->types & 1U << optimizer->type) && !optimizer_option_right(option, optimizer))
+            return nabla_fail(err, NABLA_INVALID, pointer, "%s %s", option->name,
+                              optimizer_option_rule(option));
+    }
+    if ((unsigned)optimizer->epsilon_placement >= EPSILON_PLACEMENT_COUNT)
+        return nabla_fail(err, NABLA_INVALID, "/optimizer/epsilon_placement", "there is no such placement");
     return NABLA_OK;
 }
 

@@ -47,16 +47,26 @@ void telemetry_free(struct telemetry *telemetry)
     free(telemetry);
 }
 
+static struct summary summarise_outputs(const struct layer *layer, size_t count)
+{
+    const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;
+    const struct activation_bounds flat =
+        activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
+    const real below = (real)flat.below, above = (real)flat.above;
+    struct summary outputs = {0}, inputs = {0};
+    summary_outputs(&outputs, layer->output, count, below, above);
+    if (flat.of_input) {
+        summary_outputs(&inputs, layer->input, count, below, above);
+        outputs.flat = inputs.flat;
+    }
+    return outputs;
+}
+
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows)
 {
     for (size_t i = 0; i < telemetry->layer_count; i++) {
         const struct layer *layer = &network->layers[network->layers[network->trained[i]].observed];
-        enum activation activation =
-            layer->spec->type == LAYER_TYPE_ACTIVATION ? layer->spec->activation : ACTIVATION_LINEAR;
-        struct activation_bounds flat = activation_flat(activation);
-        telemetry->outputs[i] = (struct summary){0};
-        summary_outputs(&telemetry->outputs[i], layer->output, rows * layer->size.outputs, (real)flat.below,
-                        (real)flat.above);
+        telemetry->outputs[i] = summarise_outputs(layer, rows * layer->size.outputs);
     }
 }
 

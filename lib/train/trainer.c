@@ -197,7 +197,8 @@ static enum nabla_code train_batch(struct trainer *trainer, const size_t *rows, 
     if (recorded)
         telemetry_outputs(trainer->telemetry, network, count);
     network_backward(network, count);
-    const struct optimizer_step update = optimizer_step_new(&trainer->spec->optimizer, step);
+    const struct optimizer_step update =
+        optimizer_step_new(&trainer->spec->optimizer, trainer->spec->optimizer.learning_rate, step);
     network_update(network, &update, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
     trainer->progress.step = step;
     trainer->progress.loss = result.loss;
