@@ -90,14 +90,14 @@ static _Float128 row_factor(const struct loss_plan *plan, const struct loss_orac
     return weight / divisor;
 }
 
-// The spacing of the dtype's numbers at x as a double; subnormals have that of the smallest normal.
+// The spacing of the dtype's numbers at x itself, which may lie just below the power of two that it would
+// round to; subnormals have that of the smallest normal.
 static _Float128 spacing(_Float128 x, enum nabla_dtype dtype)
 {
     int digits = dtype == NABLA_FLOAT32 ? FLT_MANT_DIG : DBL_MANT_DIG;
     int least = dtype == NABLA_FLOAT32 ? FLT_MIN_EXP : DBL_MIN_EXP, exponent = least;
-    double nearest = fmin(fabs((double)x), DBL_MAX);
-    if (nearest > 0)
-        (void)frexp(nearest, &exponent);
+    if (x != 0)
+        (void)frexpf128(x, &exponent);
     return ldexpf128(1, (exponent < least ? least : exponent) - digits);
 }
 
