@@ -219,12 +219,23 @@ static int64_t answer_deadline(const struct api_answer *answer)
     return clock_monotonic_ms() + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
 }
 
+// A request is worth a line when somebody looks for it, or when the operator has something to mend.
+static void log_answer(const struct exchange *exchange)
+{
+    const struct api_answer *answer = &exchange->answer;
+    bool is_fault = answer->status == 500 || answer->status == 507;
+    const char *why = is_fault && answer->body.data ? answer->body.data : "";
+    log_write(exchange->http->options.log, is_fault ? LOG_ERROR : LOG_DEBUG, "%s %s %d %lld ms%s%.*s",
+              exchange->method, exchange->target, answer->status,
+              (long long)(clock_monotonic_ms() - exchange->opened_ms), *why ? ": " : "",
+              (int)strcspn(why, "\n"), why);
+}
+
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
     set_deadline(exchange, answer_deadline(answer));
-    log_write(exchange->http->options.log, LOG_DEBUG, "%s %s %d %lld ms", exchange->method, exchange->target,
-              answer->status, (long long)(clock_monotonic_ms() - exchange->opened_ms));
+    log_answer(exchange);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;

@@ -81,7 +81,6 @@ enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, c
         return nabla_fail_memory(err, "a run");
     run->signals = -1;
     run->spec = spec;
-    run->view = train_view_new(stderr, &spec->train);
     enum nabla_code code = store_open(folder, &run->store, err);
     if (!code)
         code = take_signals(run, err);
@@ -91,6 +90,7 @@ enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, c
         train_run_free(run);
         return code;
     }
+    run->view = train_view_new(stderr, &spec->train); // its clock starts with the training
     *ret = run;
     return NABLA_OK;
 }
