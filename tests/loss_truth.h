@@ -62,6 +62,8 @@ static double truth_ulps(double actual, __float128 exact, enum nabla_dtype dtype
     int least = dtype == NABLA_FLOAT32 ? FLT_MIN_EXP : DBL_MIN_EXP;
     int exponent = 0;
     double nearest = (double)quad_abs(exact);
+    if (nearest > quad_abs(exact)) // perhaps up to a power of two, where the spacing doubles
+        nearest = nextafter(nearest, 0);
     (void)frexp(nearest, &exponent);
     if (nearest == 0 || exponent < least)
         exponent = least;
