@@ -46,8 +46,8 @@ TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
-PUBLIC_HEADERS := base/error.h math/loss.h
-C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench,$(addprefix $(folder)/*.,c cc h))))
+PUBLIC_HEADERS := base/error.h math/loss.h math/loss_certify.h
+C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench examples/*,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
 all: $(BUILD)/nabla $(BUILD)/libnabla.a $(BUILD)/libnabla.so ## build the program and both libraries
@@ -94,7 +94,11 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
-	@for bench in $(BENCHES); do $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+
+.PHONY: bench-http
+bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
 .PHONY: format
 format: ## give every C and C++ file its look
@@ -112,15 +116,13 @@ analyze: ## gcc's analyzer and cppcheck over the sources: hints to judge, some a
 
 .PHONY: shellcheck
 shellcheck: ## look for mistakes in the shell scripts
-	shellcheck .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
+	shellcheck -x -P SCRIPTDIR .ci/run $(wildcard scripts/*.sh tests/*.sh examples/*.sh)
 
-.PHONY: packages packages-test packages-check
-packages: ## install what the build needs and is missing (apt-get; as root or by sudo)
-	@scripts/install-packages.sh build
+.PHONY: packages packages-test
+packages: ## install what the build and the README's session need and is missing (apt-get; as root or by sudo)
+	@scripts/install-packages.sh build session
 packages-test:
-	@scripts/install-packages.sh build test
-packages-check:
-	@scripts/install-packages.sh build test check
+	@scripts/install-packages.sh build session test
 
 INSTALL_BIN     = $(DESTDIR)$(PREFIX)/bin
 INSTALL_LIB     = $(DESTDIR)$(PREFIX)/lib

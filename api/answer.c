@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct api_answer empty_answer = {.fd = -1};
@@ -22,6 +23,18 @@ void api_answer_free(struct api_answer *answer)
     *answer = empty_answer;
 }
 
+// Adds a header whose value is the answer's from now on; NULL: there was no memory for it.
+static void header_take(struct api_answer *ret, const char *name, char *value)
+{
+    if (value && ret->header_count < API_HEADERS_MAX) {
+        ret->headers[ret->header_count].name = name;
+        ret->headers[ret->header_count++].value = value;
+        return;
+    }
+    ret->body.failed = value ? NABLA_LIMIT : NABLA_NO_MEMORY;
+    free(value);
+}
+
 void answer_begin(struct api_answer *ret, int status, const char *content_type)
 {
     *ret = empty_answer;
@@ -29,33 +42,24 @@ void answer_begin(struct api_answer *ret, int status, const char *content_type)
     ret->status = status;
     ret->body = buffer_new(SSIZE_MAX - 1);
     if (content_type)
-        answer_header(ret, "Content-Type", "%s", content_type);
+        header_take(ret, "Content-Type", strdup(content_type));
 }
 
 void answer_header(struct api_answer *ret, const char *name, const char *format, ...)
 {
     char *value;
     va_list args;
-    if (ret->header_count == API_HEADERS_MAX) {
-        ret->body.failed = NABLA_LIMIT;
-        return;
-    }
     va_start(args, format);
     int length = vasprintf(&value, format, args);
     va_end(args);
-    if (length < 0) {
-        ret->body.failed = NABLA_NO_MEMORY;
-        return;
-    }
-    ret->headers[ret->header_count].name = name;
-    ret->headers[ret->header_count++].value = value;
+    header_take(ret, name, length < 0 ? NULL : value);
 }
 
 void answer_json(struct api_answer *ret, int status, const char *format, ...)
 {
     char *text;
     va_list args;
-    answer_begin(ret, status, media_name(MEDIA_JSON));
+    answer_begin(ret, status, "application/json");
     va_start(args, format);
     int length = vasprintf(&text, format, args);
     va_end(args);

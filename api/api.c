@@ -4,6 +4,7 @@
 #include "api/api.h"
 
 #include "api/body.h"
+#include "api/encoding.h"
 #include "api/handler.h"
 #include "api/media.h"
 #include "api/router.h"
@@ -180,6 +181,7 @@ void api_handle(struct api_call *call, struct api_answer *ret_answer)
         call->route->handle(call, ret_answer);
     else
         answer_error(ret_answer, call, &err);
+    answer_encode(ret_answer, call);
     settle(ret_answer, call);
 }
 

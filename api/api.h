@@ -41,6 +41,8 @@ struct api_options {
     struct store *store; // borrowed
     struct api_limits limits;
     void (*wake)(void *context); // a job was queued, or a request made of a running one; may be NULL
+    // A request failed inside: the cause, which the answer leaves out. For a log; any thread; may be NULL.
+    void (*failed)(void *context, const char *method, const char *path, const struct nabla_error *err);
     void *context;
 };
 

@@ -1,6 +1,6 @@
 #include "api/body.h"
 
-#include "api/inflate.h"
+#include "api/gzip.h"
 #include "api/media.h"
 #include "base/number.h"
 #include "store/store.h"
@@ -42,6 +42,17 @@ static bool check_length(struct api_call *call, struct api_answer *ret)
     return true;
 }
 
+// Without being told, curl -d calls everything a form.
+static const char *media_hint(const struct api_call *call, const char *given)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    bool is_default = !given || strncasecmp(given, form, strlen(form)) == 0;
+    if (!is_default)
+        return "";
+    return call->route->accepts & MEDIA_CSV ? " (curl -H 'Content-Type: text/csv', for one)"
+                                            : " (curl --json sets it)";
+}
+
 static bool check_media(struct api_call *call, struct api_answer *ret)
 {
     char list[MEDIA_LIST_SIZE];
@@ -52,8 +63,8 @@ static bool check_media(struct api_call *call, struct api_answer *ret)
     if (call->content & call->route->accepts)
         return true;
     media_list(list, call->route->accepts);
-    answer_status(ret, call, 415, "this takes a body of %s in UTF-8, not %s: set the Content-Type header",
-                  list, given ? given : "one without a type");
+    answer_status(ret, call, 415, "this takes a body of %s in UTF-8, not %s: set the Content-Type header%s",
+                  list, given ? given : "one without a type", media_hint(call, given));
     if (strcmp(call->route->method, "POST") == 0)
         answer_header(ret, "Accept-Post", "%s", list);
     return false;
@@ -73,6 +84,15 @@ static bool check_encoding(struct api_call *call, struct api_answer *ret)
     if (!call->inflater)
         answer_status(ret, call, 503, "cannot allocate the gzip reader");
     return call->inflater != NULL;
+}
+
+// Room for the whole body at once, where its size is known. Memory that stays untouched costs nothing.
+static void reserve_declared(struct api_call *call)
+{
+    size_t length;
+    const char *declared = call_header(call, "Content-Length");
+    if (declared && !call->inflater && number_read_size(declared, declared + strlen(declared), &length))
+        buffer_reserve(&call->body, length);
 }
 
 static bool make_file(struct api_call *call, struct api_answer *ret)
@@ -97,8 +117,11 @@ bool body_open(struct api_call *call, struct api_answer *ret)
 {
     call->body_limit = limit_of(call);
     call->body = buffer_new(call->body_limit);
-    return check_media(call, ret) && check_length(call, ret) && check_encoding(call, ret) &&
-           (call->route->body != API_BODY_FILE || make_file(call, ret));
+    if (!check_media(call, ret) || !check_length(call, ret) || !check_encoding(call, ret))
+        return false;
+    if (call->route->body == API_BODY_MEMORY)
+        reserve_declared(call);
+    return call->route->body != API_BODY_FILE || make_file(call, ret);
 }
 
 static enum nabla_code write_file(struct api_call *call, const char *bytes, size_t size,

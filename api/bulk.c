@@ -91,18 +91,25 @@ static enum nabla_code token_number(struct walk *walk, enum json_token token, do
 static enum nabla_code read_entries(struct walk *walk, const struct bulk *bulk, size_t row, bool in_row,
                                     struct growing *list, size_t *ret_count)
 {
-    for (;; ++*ret_count) {
-        double value;
-        bool end;
-        enum nabla_code code = json_next_double(&walk->reader, &value, &end, walk->err);
+    for (bool end = false; !end;) {
+        size_t count;
+        if (list->count == list->capacity && !grow(list))
+            return nabla_fail_memory(walk->err, "the numbers of the request");
+        enum nabla_code code = json_next_doubles(&walk->reader, list->values + list->count,
+                                                 list->capacity - list->count, &count, &end, walk->err);
+        list->count += count;
+        *ret_count += count;
         if (code)
             return element_failed(walk, code, bulk, row, *ret_count, in_row);
-        if (end)
-            return NABLA_OK;
-        code = push(walk, list, value);
-        if (code)
-            return code;
     }
+    return NABLA_OK;
+}
+
+// Puts the newest row's place into the error.
+static enum nabla_code row_failed(struct walk *walk, enum nabla_code code, const struct bulk *bulk)
+{
+    snprintf(walk->err->pointer, sizeof walk->err->pointer, "%s/%zu", bulk->pointer, bulk->rows);
+    return code;
 }
 
 // From the opening bracket of the first row on.
@@ -110,20 +117,23 @@ static enum nabla_code read_rows(struct walk *walk, struct bulk *bulk, struct gr
 {
     enum json_token token = JSON_ARRAY_BEGIN;
     for (; token != JSON_ARRAY_END; bulk->rows++) {
-        char place[POINTER_SIZE];
         size_t columns = 0;
-        snprintf(place, sizeof place, "%s/%zu", bulk->pointer, bulk->rows);
         if (token != JSON_ARRAY_BEGIN)
-            return nabla_fail(walk->err, NABLA_INVALID, place, "row %zu must be a list of numbers like row 0",
-                              bulk->rows);
+            return row_failed(walk,
+                              nabla_fail(walk->err, NABLA_INVALID, NULL,
+                                         "row %zu must be a list of numbers like row 0", bulk->rows),
+                              bulk);
         enum nabla_code code = read_entries(walk, bulk, bulk->rows, true, list, &columns);
         if (code)
             return code;
         if (bulk->rows == 0)
             bulk->columns = columns;
         if (columns != bulk->columns)
-            return nabla_fail(walk->err, NABLA_INVALID, place, "row %zu has %zu numbers where row 0 has %zu",
-                              bulk->rows, columns, bulk->columns);
+            return row_failed(walk,
+                              nabla_fail(walk->err, NABLA_INVALID, NULL,
+                                         "row %zu has %zu numbers where row 0 has %zu", bulk->rows, columns,
+                                         bulk->columns),
+                              bulk);
         code = json_next(&walk->reader, &token, walk->err);
         if (code)
             return code;
@@ -260,6 +270,17 @@ static void copy_key(struct walk *walk)
     buffer_char(walk->rest, ':');
 }
 
+// The pointer of the field whose key is at hand.
+static void field_pointer(const struct walk *walk, const char *pointer, char ret[POINTER_SIZE])
+{
+    const char *key = walk->reader.string.data ? walk->reader.string.data : "";
+    size_t above = strlen(pointer), length = strnlen(key, POINTER_SIZE - 2 - above);
+    memcpy(ret, pointer, above);
+    ret[above] = '/';
+    memcpy(ret + above + 1, key, length);
+    ret[above + 1 + length] = '\0';
+}
+
 static enum nabla_code walk_object(struct walk *walk, const char *pointer);
 
 static enum nabla_code walk_field(struct walk *walk, const char *pointer)
@@ -294,8 +315,7 @@ static enum nabla_code walk_object(struct walk *walk, const char *pointer)
         if (!first)
             buffer_char(walk->rest, ',');
         copy_key(walk);
-        snprintf(field, sizeof field, "%s/%s", pointer,
-                 walk->reader.string.data ? walk->reader.string.data : "");
+        field_pointer(walk, pointer, field);
         code = walk_field(walk, field);
         if (code)
             return code;

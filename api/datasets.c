@@ -2,6 +2,7 @@
 #include "api/dataset_decode.h"
 #include "api/datasets_keep.h"
 #include "api/handlers.h"
+#include "api/repeat.h"
 #include "data/csv.h"
 #include "data/safetensors.h"
 
@@ -23,6 +24,7 @@ struct upload {
     size_t size;
     char name[NAME_MAX_BYTES + 1];
     struct dataset *dataset;
+    struct repeat repeat;
 };
 
 static bool name_set(struct upload *upload, const char *name)
@@ -111,15 +113,35 @@ static void answer_dataset(const struct api_call *call, const char *id, int stat
     dataset_row_free(row);
 }
 
+static void answer_creation(const struct api_call *call, const struct creation *made, struct api_answer *ret)
+{
+    answer_dataset(call, made->id, made->existed ? 200 : 201, ret);
+}
+
 static void upload_keep(const struct upload *upload, struct api_answer *ret)
 {
-    char id[TOKEN_ID_SIZE];
-    bool existed;
+    struct creation made;
     struct nabla_error err = {0};
-    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name, id, &existed, &err))
+    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name, &upload->repeat.key,
+                     &made, &err))
         answer_error(ret, upload->call, &err);
     else
-        answer_dataset(upload->call, id, existed ? 200 : 201, ret);
+        answer_creation(upload->call, &made, ret);
+}
+
+static void upload_take(struct upload *upload, struct api_answer *ret)
+{
+    const struct api_call *call = upload->call;
+    if (upload->size == 0) {
+        answer_status(ret, call, 400, "the body is empty");
+        return;
+    }
+    if (!repeat_begin(call, KEY_DATASETS, upload->bytes, upload->size, &upload->repeat, ret))
+        return;
+    if (upload->repeat.known)
+        answer_creation(call, &upload->repeat.made, ret);
+    else if (call->content == MEDIA_JSON ? read_document(upload, ret) : read_file(upload, ret))
+        upload_keep(upload, ret);
 }
 
 void handle_datasets_create(struct api_call *call, struct api_answer *ret)
@@ -135,10 +157,7 @@ void handle_datasets_create(struct api_call *call, struct api_answer *ret)
     }
     upload.bytes = call->body_path ? mapped.bytes : call->body.data;
     upload.size = call->body_path ? mapped.size : call->body.size;
-    if (upload.size == 0)
-        answer_status(ret, call, 400, "the body is empty");
-    else if (call->content == MEDIA_JSON ? read_document(&upload, ret) : read_file(&upload, ret))
-        upload_keep(&upload, ret);
+    upload_take(&upload, ret);
     dataset_free(upload.dataset);
     mapped_close(&mapped);
 }

@@ -112,7 +112,7 @@ static enum nabla_code describe(const struct dataset *dataset, struct buffer *re
 }
 
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             char ret_id[TOKEN_ID_SIZE], bool *ret_existed, struct nabla_error *err)
+                             const struct creation_key *key, struct creation *ret, struct nabla_error *err)
 {
     struct buffer file = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
     struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns};
@@ -127,7 +127,7 @@ enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset,
     row.classes = dataset->classes;
     row.bytes = file.size;
     row.description = description.data;
-    code = store_dataset_create(store, &row, file.data, file.size, ret_id, ret_existed, err);
+    code = store_dataset_create(store, &row, file.data, file.size, key, ret, err);
 done:
     buffer_free(&description);
     buffer_free(&file);

@@ -16,10 +16,10 @@ void mapped_close(struct mapped *mapped);
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits);
 
-// Writes the data set as a file of the store, described. The same rows and names are the same data set:
-// then *ret_existed is true.
+// Writes the data set as a file of the store, described. The same rows and names are the same data set.
+// `key` may be NULL: see store_dataset_create.
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             char ret_id[TOKEN_ID_SIZE], bool *ret_existed, struct nabla_error *err);
+                             const struct creation_key *key, struct creation *ret, struct nabla_error *err);
 
 // Reads a kept data set; the caller frees it. NABLA_NOT_FOUND: no such id.
 enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,

@@ -1,11 +1,21 @@
 #include "api/document.h"
 
-// What the strict reader let through and jansson does not: duplicate keys, integers beyond 64 bits, "\u0000"
-// in keys.
+// An integer beyond 64 bits is read as the double that it rounds to, so that its field's own check names it.
+static json_t *load(const struct buffer *rest, json_error_t *error)
+{
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    json_t *root = json_loadb(rest->data, rest->size, flags, error);
+    if (!root && json_error_code(error) == json_error_numeric_overflow)
+        root = json_loadb(rest->data, rest->size, flags | JSON_DECODE_INT_AS_REAL, error);
+    return root;
+}
+
+// What the strict reader let through and jansson does not: duplicate keys, numbers beyond a double's range,
+// "\u0000" in keys.
 static enum nabla_code parse_rest(const struct buffer *rest, json_t **ret, struct nabla_error *err)
 {
     json_error_t error;
-    json_t *root = json_loadb(rest->data, rest->size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    json_t *root = load(rest, &error);
     if (root) {
         *ret = root;
         return NABLA_OK;

@@ -60,21 +60,28 @@ static void list_known(const struct fields *fields, char *text, size_t size)
         length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", fields->known[i]);
 }
 
+static void refuse_field(struct fields *fields, const char *name)
+{
+    char known[200];
+    list_known(fields, known, sizeof known);
+    fields_problem(fields, name, "there is no such field here; there are %s", known);
+}
+
 void fields_end(struct fields *fields)
 {
     const char *name;
     json_t *value;
-    char known[200];
-    list_known(fields, known, sizeof known);
     json_object_foreach((json_t *)fields->object, name, value)
     {
         if (!name_is_known(fields, name))
-            fields_problem(fields, name, "there is no such field here; there are %s", known);
+            refuse_field(fields, name);
     }
 }
 
 const json_t *fields_value(struct fields *fields, const char *name)
 {
+    if (!fields->object) // nothing can be unknown in what is not there
+        return NULL;
     if (fields->known_count < FIELDS_MAX && !name_is_known(fields, name))
         fields->known[fields->known_count++] = name;
     const json_t *value = json_object_get(fields->object, name);

@@ -22,7 +22,8 @@ enum route_media {
     MEDIA_JSON = 1,
     MEDIA_CSV = 2,
     MEDIA_SAFETENSORS = 4,
-    MEDIA_EVENT_STREAM = 8
+    MEDIA_EVENT_STREAM = 8,
+    MEDIA_NPY = 16
 };
 
 struct route {
@@ -97,6 +98,8 @@ void answer_problems(struct api_answer *ret, const struct api_call *call,
                      const struct problems *problems); // 422
 void answer_error(struct api_answer *ret, const struct api_call *call,
                   const struct nabla_error *err); // by code
+// Tells options.failed of what the answer is to leave out.
+void call_failed(const struct api_call *call, const struct nabla_error *err);
 void answer_status(struct api_answer *ret, const struct api_call *call, int status, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -2,6 +2,7 @@
 #include "api/datasets_keep.h"
 #include "api/handlers.h"
 #include "api/job_encode.h"
+#include "api/repeat.h"
 #include "api/spec_decode.h"
 #include "train/trainer.h"
 
@@ -12,12 +13,12 @@
 // A job on its way.
 struct draft {
     struct api_call *call;
+    struct repeat repeat;
     struct job_spec spec;
     struct dataset *dataset; // its rows, where our trainer is to run
     struct train_cost cost;
     struct buffer text; // the expanded document
     char id[TOKEN_ID_SIZE], token[TOKEN_SECRET_SIZE];
-    bool repeated;
 };
 
 static void draft_free(struct draft *draft)
@@ -152,22 +153,23 @@ static bool queue_has_room(struct draft *draft, struct api_answer *ret)
 static enum nabla_code keep_rows(struct draft *draft, struct nabla_error *err)
 {
     struct dataset_source *source = &draft->spec.source;
-    bool existed;
+    struct creation kept;
     if (source->kind == SOURCE_NONE || source->kind == SOURCE_ID)
         return NABLA_OK;
-    enum nabla_code code = dataset_keep(draft->call->api->options.store, draft->dataset, draft->spec.name,
-                                        source->id, &existed, err);
-    if (code == NABLA_OK)
-        source->kind = SOURCE_ID;
-    return code;
+    enum nabla_code code =
+        dataset_keep(draft->call->api->options.store, draft->dataset, draft->spec.name, NULL, &kept, err);
+    if (code)
+        return code;
+    source->kind = SOURCE_ID;
+    memcpy(source->id, kept.id, sizeof kept.id);
+    return NABLA_OK;
 }
 
 static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
 {
     const struct job_spec *spec = &draft->spec;
-    char body[TOKEN_SHA256_SIZE], token[TOKEN_SHA256_SIZE];
+    char token[TOKEN_SHA256_SIZE];
     bool local = spec->executor == JOB_LOCAL;
-    token_sha256(body, draft->call->body.data, draft->call->body.size);
     token_make_secret(draft->token);
     token_sha256(token, draft->token, strlen(draft->token));
     struct job_new new = {.name = spec->name,
@@ -180,9 +182,8 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .network_stats = local ? trainer_network_stats() : 0,
                           .layer_stats = local ? trainer_layer_stats() : 0,
                           .token_sha256 = local ? NULL : token,
-                          .idempotency_key = call_header(draft->call, "Idempotency-Key"),
-                          .body_sha256 = body};
-    return store_job_create(draft->call->api->options.store, &new, draft->id, &draft->repeated, err);
+                          .key = &draft->repeat.key};
+    return store_job_create(draft->call->api->options.store, &new, draft->id, &draft->repeat.known, err);
 }
 
 static bool draft_keep(struct draft *draft, struct api_answer *ret)
@@ -203,10 +204,10 @@ static bool draft_keep(struct draft *draft, struct api_answer *ret)
 static void draft_answer(const struct draft *draft, struct api_answer *ret)
 {
     const struct api_options *options = &draft->call->api->options;
-    bool token = draft->spec.executor == JOB_CLIENT && !draft->repeated;
+    bool token = draft->spec.executor == JOB_CLIENT && !draft->repeat.known;
     struct nabla_error err = {0};
     struct job *job;
-    if (options->wake && !draft->repeated)
+    if (options->wake && !draft->repeat.known)
         options->wake(options->context);
     if (store_job_get(options->store, draft->id, &job, &err)) {
         answer_error(ret, draft->call, &err);
@@ -222,8 +223,13 @@ static void draft_answer(const struct draft *draft, struct api_answer *ret)
 void handle_jobs_create(struct api_call *call, struct api_answer *ret)
 {
     struct draft draft = {.call = call, .text = buffer_new(SIZE_MAX - 1)};
-    if (draft_decode(&draft, ret) && draft_dataset(&draft, ret) && draft_check(&draft, ret) &&
-        queue_has_room(&draft, ret) && draft_keep(&draft, ret))
+    if (!repeat_begin(call, KEY_JOBS, call->body.data, call->body.size, &draft.repeat, ret))
+        return;
+    if (draft.repeat.known)
+        memcpy(draft.id, draft.repeat.made.id, sizeof draft.id);
+    if (draft.repeat.known ||
+        (draft_decode(&draft, ret) && draft_dataset(&draft, ret) && draft_check(&draft, ret) &&
+         queue_has_room(&draft, ret) && draft_keep(&draft, ret)))
         draft_answer(&draft, ret);
     draft_free(&draft);
 }

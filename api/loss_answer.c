@@ -1,12 +1,15 @@
+#include "api/loss_answer.h"
+
 #include "api/loss_path.h"
-#include "api/loss_request.h"
 #include "api/write.h"
 
 #include <math.h>
 
 static void write_name(struct buffer *body, const char *name)
 {
-    buffer_format(body, ",\"%s\":", name);
+    buffer_text(body, ",\"");
+    buffer_text(body, name);
+    buffer_text(body, "\":");
 }
 
 // `count` numbers from element `offset` on.
@@ -37,7 +40,7 @@ static void write_matrix(struct buffer *body, const char *name, const struct los
     buffer_char(body, ']');
 }
 
-static void write_warnings(struct buffer *body, const struct nabla_warning *warnings)
+static void write_warnings(struct buffer *body, const struct nabla_warning *warnings, size_t most_rows)
 {
     bool first = true;
     write_name(body, "warnings");
@@ -48,7 +51,7 @@ static void write_warnings(struct buffer *body, const struct nabla_warning *warn
             continue;
         buffer_format(body, "%s{\"code\":\"%s\",\"count\":%zu,\"rows\":[", first ? "" : ",",
                       nabla_warning_name((enum nabla_warning_code)code), warning->count);
-        for (size_t i = 0; i < warning->count && i < NABLA_WARNING_ROWS; i++)
+        for (size_t i = 0; i < warning->count && i < most_rows; i++)
             buffer_format(body, i ? ",%zu" : "%zu", warning->rows[i]);
         buffer_text(body, "],\"detail\":");
         buffer_json_string(body, nabla_warning_detail((enum nabla_warning_code)code));
@@ -76,6 +79,20 @@ static void write_loss(struct buffer *body, const struct loss_request *request, 
         write_double(body, loss, as_null);
 }
 
+// Everything behind the loss and the arrays.
+static void write_small(struct buffer *body, const struct loss_request *request,
+                        const struct nabla_loss_result *result, size_t warning_rows, bool nonfinite_as_null)
+{
+    const struct nabla_loss_batch *batch = &request->batch;
+    buffer_format(body, ",\"with_respect_to\":\"%s\",\"rows\":%zu,\"classes\":%zu,\"rows_counted\":%zu",
+                  loss_input_name(request->loss.input), batch->rows, batch->classes, result->rows_counted);
+    write_number(body, "denominator", result->denominator, nonfinite_as_null);
+    write_number(body, "gradient_norm", result->gradient_norm, nonfinite_as_null);
+    // Undefined is not the same as NaN: there is no accuracy to speak of.
+    write_number(body, "accuracy", result->accuracy, isnan(result->accuracy) || nonfinite_as_null);
+    write_warnings(body, result->warnings, warning_rows);
+}
+
 void loss_answer_fields(struct buffer *body, const struct loss_request *request,
                         const struct nabla_loss_result *result, bool nonfinite_as_null)
 {
@@ -88,19 +105,27 @@ void loss_answer_fields(struct buffer *body, const struct loss_request *request,
         write_name(body, "per_sample");
         write_list(body, batch->dtype, result->per_sample, 0, batch->rows, nonfinite_as_null);
     }
-    buffer_format(body, ",\"with_respect_to\":\"%s\",\"rows\":%zu,\"classes\":%zu,\"rows_counted\":%zu",
-                  loss_input_name(request->loss.input), batch->rows, batch->classes, result->rows_counted);
-    write_number(body, "denominator", result->denominator, nonfinite_as_null);
-    write_number(body, "gradient_norm", result->gradient_norm, nonfinite_as_null);
-    // Undefined is not the same as NaN: there is no accuracy to speak of.
-    write_number(body, "accuracy", result->accuracy, isnan(result->accuracy) || nonfinite_as_null);
-    write_warnings(body, result->warnings);
+    write_small(body, request, result, NABLA_WARNING_ROWS, nonfinite_as_null);
+}
+
+void loss_answer_summary(struct buffer *body, const struct loss_request *request,
+                         const struct nabla_loss_result *result,
+                         const struct nabla_loss_certificate *certificate, size_t warning_rows,
+                         bool nonfinite_as_null)
+{
+    buffer_char(body, '{');
+    write_loss(body, request, result->loss, nonfinite_as_null);
+    write_small(body, request, result, warning_rows, nonfinite_as_null);
+    loss_certificate_write(body, request, certificate, nonfinite_as_null);
+    buffer_char(body, '}');
 }
 
 void loss_answer_write(struct buffer *body, const struct loss_request *request,
-                       const struct nabla_loss_result *result, bool nonfinite_as_null)
+                       const struct nabla_loss_result *result,
+                       const struct nabla_loss_certificate *certificate, bool nonfinite_as_null)
 {
     buffer_char(body, '{');
     loss_answer_fields(body, request, result, nonfinite_as_null);
+    loss_certificate_write(body, request, certificate, nonfinite_as_null);
     buffer_text(body, "}\n");
 }

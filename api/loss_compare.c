@@ -5,6 +5,7 @@
 // that softmax (or sigmoid) makes of them in the request's dtype, which is what a network with a softmax
 // layer hands to its loss.
 #include "api/handlers.h"
+#include "api/loss_answer.h"
 #include "api/loss_path.h"
 #include "api/loss_verdict.h"
 #include "api/loss_work.h"

@@ -1,35 +1,16 @@
-// Depth decides what labels are, never their values: one level shallower than the scores they are class ids,
-// at the same depth they are targets. Numbers arrive as doubles and become what the kernels take in place.
+// A request is a small document of options and a few arrays. As JSON it is one document; in a binary body the
+// arrays are tensors and the document comes beside them: in the metadata of safetensors, or, since NPY has
+// none, in the query.
 #include "api/loss_request.h"
 
 #include "api/document.h"
 #include "api/fields.h"
+#include "api/loss_array.h"
 #include "api/spec_decode.h"
-#include "base/size.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum request_bulk {
-    IN_LOGITS,
-    IN_PROBABILITIES,
-    IN_LABELS,
-    IN_SAMPLE_WEIGHTS,
-    IN_CLASS_WEIGHTS,
-    IN_POS_WEIGHT,
-    IN_COUNT
-};
-
-static const char *const bulk_pointers[IN_COUNT] = {
-    [IN_LOGITS] = "/logits",
-    [IN_PROBABILITIES] = "/probabilities",
-    [IN_LABELS] = "/labels",
-    [IN_SAMPLE_WEIGHTS] = "/sample_weights",
-    [IN_CLASS_WEIGHTS] = "/loss/class_weights",
-    [IN_POS_WEIGHT] = "/loss/pos_weight",
-};
 
 // ---- the small fields ----
 
@@ -110,185 +91,125 @@ static void options_read(const json_t *document, enum loss_request_kind kind, st
     struct fields root = fields_begin(document, "", problems);
     loss_read(&root, &ret->loss);
     ret->loss.reduction = (enum nabla_reduction)choice_read(&root, "reduction", (int)NABLA_MEAN, &reductions);
-    if (kind == LOSS_ONE_CONVENTION)
+    if (kind == LOSS_ONE_CONVENTION) {
         ret->loss.convention =
             (enum nabla_convention)choice_read(&root, "convention", (int)NABLA_EXACT, &convention_choice);
+        ret->certify = fields_bool(&root, "certify", false);
+    }
     ret->batch.dtype = (enum nabla_dtype)choice_read(&root, "dtype", (int)NABLA_FLOAT64, &dtypes);
-    ret->returns = returns_read(&root);
+    ret->names_dtype = fields_has(&root, "dtype");
+    ret->returns_named = returns_read(&root);
+    ret->returns = ret->returns_named;
     if (ret->loss.reduction == NABLA_NONE)
         ret->returns |= RETURN_PER_SAMPLE;
     for (size_t i = 0; i < IN_CLASS_WEIGHTS; i++)
-        fields_value(&root, bulk_pointers[i] + 1);
+        fields_value(&root, loss_array_places[i].pointer + 1);
     fields_end(&root);
 }
 
-// ---- the bulk ----
+// ---- the request ----
 
-static double *bulk_take(struct bulk *bulk)
-{
-    double *values = bulk->values;
-    bulk->values = NULL;
-    return values;
-}
-
-// Rounds doubles to floats in the same memory. memcpy, because the two share it.
-static void *round_in_place(double *values, size_t count, enum nabla_dtype dtype)
-{
-    char *bytes = (char *)values;
-    for (size_t i = 0; dtype == NABLA_FLOAT32 && i < count; i++) {
-        double wide;
-        memcpy(&wide, bytes + i * sizeof wide, sizeof wide);
-        float narrow = (float)wide;
-        memcpy(bytes + i * sizeof narrow, &narrow, sizeof narrow);
-    }
-    return values;
-}
-
-static bool scores_take(struct bulk *bulks, struct problems *problems, struct loss_request *ret)
-{
-    bool logits = bulks[IN_LOGITS].shape != BULK_ABSENT;
-    if (logits == (bulks[IN_PROBABILITIES].shape != BULK_ABSENT)) {
-        problems_add(problems, logits ? "/probabilities" : "/logits",
-                     "exactly one of logits and probabilities is needed");
-        return false;
-    }
-    struct bulk *bulk = &bulks[logits ? IN_LOGITS : IN_PROBABILITIES];
-    ret->loss.input = logits ? NABLA_LOGITS : NABLA_PROBABILITIES;
-    if (bulk->shape != BULK_LIST && bulk->shape != BULK_ROWS) {
-        problems_add(problems, bulk->pointer, "must be a list of rows of numbers, or one flat row");
-        return false;
-    }
-    ret->is_flat = bulk->shape == BULK_LIST;
-    ret->batch.rows = ret->is_flat ? 1 : bulk->rows;
-    ret->batch.classes = ret->is_flat ? bulk->rows : bulk->columns;
-    if (ret->batch.classes == 0) {
-        problems_add(problems, bulk->pointer, "must hold at least one number");
-        return false;
-    }
-    ret->scores = round_in_place(bulk_take(bulk), ret->batch.rows * ret->batch.classes, ret->batch.dtype);
-    ret->batch.scores = ret->scores;
-    return true;
-}
-
-// 2^53: every id that a double holds exactly, with its neighbours.
-static const double id_most = 9007199254740992.0;
-
-static void ids_take(const struct bulk *bulk, struct problems *problems, struct loss_request *ret)
-{
-    ret->ids = size_alloc(bulk->rows, 1, sizeof *ret->ids);
-    if (!ret->ids)
-        return;
-    for (size_t i = 0; i < bulk->rows; i++) {
-        char pointer[64];
-        double value = bulk->values[i];
-        if (value == floor(value) && fabs(value) <= id_most) {
-            ret->ids[i] = (int64_t)value;
-            continue;
-        }
-        snprintf(pointer, sizeof pointer, ret->is_flat ? "/labels" : "/labels/%zu", i);
-        problems_add(problems, pointer,
-                     "the label %g of row %zu is not a whole number: one level shallower than the scores, "
-                     "labels are class ids (targets have the scores' depth)",
-                     value, i);
-    }
-    ret->batch.ids = ret->ids;
-}
-
-static void targets_take(struct bulk *bulk, struct loss_request *ret)
-{
-    ret->targets = round_in_place(bulk_take(bulk), ret->batch.rows * ret->batch.classes, ret->batch.dtype);
-    ret->batch.targets = ret->targets;
-}
-
-static void labels_take_flat(struct bulk *bulk, struct problems *problems, struct loss_request *ret)
-{
-    if (bulk->shape == BULK_SCALAR)
-        ids_take(bulk, problems, ret);
-    else if (bulk->shape == BULK_LIST && bulk->rows == ret->batch.classes)
-        targets_take(bulk, ret);
-    else
-        problems_add(problems, "/labels",
-                     "for one flat row must be one class id, or a list of %zu targets, one a class",
-                     ret->batch.classes);
-}
-
-static void labels_take_rows(struct bulk *bulk, struct problems *problems, struct loss_request *ret)
-{
-    size_t rows = ret->batch.rows, classes = ret->batch.classes;
-    bool fits = bulk->rows == rows && (bulk->shape == BULK_LIST || bulk->columns == classes);
-    if (bulk->shape != BULK_LIST && bulk->shape != BULK_ROWS)
-        problems_add(problems, "/labels", "must be a list of %zu class ids, or %zu rows of %zu targets", rows,
-                     rows, classes);
-    else if (!fits && bulk->shape == BULK_LIST)
-        problems_add(problems, "/labels", "has %zu class ids where the scores have %zu rows", bulk->rows,
-                     rows);
-    else if (!fits)
-        problems_add(problems, "/labels", "has %zu rows of %zu targets where the scores have %zu rows of %zu",
-                     bulk->rows, bulk->columns, rows, classes);
-    else if (bulk->shape == BULK_LIST)
-        ids_take(bulk, problems, ret);
-    else
-        targets_take(bulk, ret);
-}
-
-static void labels_take(struct bulk *bulk, struct problems *problems, struct loss_request *ret)
-{
-    if (bulk->shape == BULK_ABSENT)
-        problems_add(problems, "/labels", "is needed: class ids or targets");
-    else if (ret->is_flat)
-        labels_take_flat(bulk, problems, ret);
-    else
-        labels_take_rows(bulk, problems, ret);
-}
-
-// A list of `count` weights; NULL where there is none or it is wrong.
-static double *weights_take(struct bulk *bulk, size_t count, const char *each, struct problems *problems)
-{
-    if (bulk->shape == BULK_ABSENT)
-        return NULL;
-    if (bulk->shape == BULK_LIST && bulk->rows == count)
-        return bulk_take(bulk);
-    if (bulk->shape == BULK_LIST)
-        problems_add(problems, bulk->pointer, "has %zu numbers; it needs %zu, one for each %s", bulk->rows,
-                     count, each);
-    else
-        problems_add(problems, bulk->pointer, "must be a list of %zu numbers, one for each %s", count, each);
-    return NULL;
-}
-
-static void bulk_decode(struct bulk *bulks, struct problems *problems, struct loss_request *ret)
-{
-    if (!scores_take(bulks, problems, ret))
-        return;
-    labels_take(&bulks[IN_LABELS], problems, ret);
-    ret->sample_weights = weights_take(&bulks[IN_SAMPLE_WEIGHTS], ret->batch.rows, "row", problems);
-    ret->class_weights = weights_take(&bulks[IN_CLASS_WEIGHTS], ret->batch.classes, "class", problems);
-    ret->pos_weight = weights_take(&bulks[IN_POS_WEIGHT], ret->batch.classes, "class", problems);
-    ret->batch.sample_weights = ret->sample_weights;
-    ret->loss.class_weights = ret->class_weights;
-    ret->loss.pos_weight = ret->pos_weight;
-}
-
-enum nabla_code loss_request_read(const struct api_call *call, enum loss_request_kind kind,
-                                  struct problems *problems, struct loss_request *ret,
-                                  struct nabla_error *err)
+// Lifts the document's own arrays and reads its options.
+static enum nabla_code document_take(const struct api_call *call, const char *text, size_t size,
+                                     enum loss_request_kind kind, struct loss_array arrays[IN_COUNT],
+                                     struct problems *problems, struct loss_request *ret,
+                                     struct nabla_error *err)
 {
     struct bulk bulks[IN_COUNT];
     json_t *document;
-    *ret = (struct loss_request){0};
     for (size_t i = 0; i < IN_COUNT; i++)
-        bulks[i] = (struct bulk){.pointer = bulk_pointers[i]};
+        bulks[i] = (struct bulk){.pointer = loss_array_places[i].pointer};
     enum nabla_code code =
-        document_read(call->body.data, call->body.size, call->api->options.limits.document_bytes, bulks,
-                      IN_COUNT, &document, err);
+        document_read(text, size, call->api->options.limits.document_bytes, bulks, IN_COUNT, &document, err);
     if (code)
         return code;
     options_read(document, kind, problems, ret);
-    bulk_decode(bulks, problems, ret);
-    if (problems->count == 0 && !ret->ids && !ret->targets)
-        code = nabla_fail_memory(err, "the labels");
+    loss_arrays_of_bulks(bulks, arrays, problems);
     json_decref(document);
     bulk_free(bulks, IN_COUNT);
+    return NABLA_OK;
+}
+
+// Says where the document stands whose line and column an error names.
+static enum nabla_code beside(enum nabla_code code, const char *place, struct nabla_error *err)
+{
+    char text[sizeof err->text], pointer[sizeof err->pointer];
+    if (code != NABLA_MALFORMED)
+        return code;
+    memcpy(text, err->text, sizeof text);
+    memcpy(pointer, err->pointer, sizeof pointer);
+    return nabla_fail(err, code, pointer, "%s: %s", place, text);
+}
+
+static enum nabla_code read_json(struct api_call *call, enum loss_request_kind kind,
+                                 struct loss_array arrays[IN_COUNT], struct problems *problems,
+                                 struct loss_request *ret, struct nabla_error *err)
+{
+    enum nabla_code code =
+        document_take(call, call->body.data, call->body.size, kind, arrays, problems, ret, err);
+    buffer_free(&call->body); // large, and nothing points into it
+    return code;
+}
+
+static enum nabla_code read_safetensors(struct api_call *call, enum loss_request_kind kind,
+                                        struct loss_array arrays[IN_COUNT], struct problems *problems,
+                                        struct loss_request *ret, struct nabla_error *err)
+{
+    char *text = NULL;
+    enum nabla_code code = loss_arrays_of_safetensors(&call->body, arrays, problems, &text, err);
+    if (!code)
+        code = beside(document_take(call, text, strlen(text), kind, arrays, problems, ret, err),
+                      "\"request\" of __metadata__", err);
+    free(text);
+    return code;
+}
+
+static enum nabla_code read_npy(struct api_call *call, enum loss_request_kind kind,
+                                struct loss_array arrays[IN_COUNT], struct problems *problems,
+                                struct loss_request *ret, struct nabla_error *err)
+{
+    const char *text = call_query(call, "request"), *input = call_query(call, "input");
+    bool is_probabilities = input && strcmp(input, "probabilities") == 0;
+    if (!text)
+        return nabla_fail(err, NABLA_MALFORMED, NULL,
+                          "an NPY body holds only the scores: labels and options come as "
+                          "?request={\"labels\":[…]}, percent-encoded");
+    if (input && !is_probabilities && strcmp(input, "logits") != 0)
+        return nabla_fail(err, NABLA_MALFORMED, NULL,
+                          "the query parameter input must be logits or probabilities, not \"%s\"", input);
+    enum nabla_code code = loss_arrays_of_npy(&call->body, is_probabilities ? IN_PROBABILITIES : IN_LOGITS,
+                                              arrays, problems, err);
+    if (code)
+        return code;
+    return beside(document_take(call, text, strlen(text), kind, arrays, problems, ret, err),
+                  "the query parameter request", err);
+}
+
+static enum nabla_code read_media(struct api_call *call, enum loss_request_kind kind,
+                                  struct loss_array arrays[IN_COUNT], struct problems *problems,
+                                  struct loss_request *ret, struct nabla_error *err)
+{
+    if (call->content == MEDIA_NPY)
+        return read_npy(call, kind, arrays, problems, ret, err);
+    if (call_query(call, "request") || call_query(call, "input"))
+        return nabla_fail(err, NABLA_MALFORMED, NULL,
+                          "the query parameters request and input belong to a body of %s",
+                          media_name(MEDIA_NPY));
+    if (call->content == MEDIA_SAFETENSORS)
+        return read_safetensors(call, kind, arrays, problems, ret, err);
+    return read_json(call, kind, arrays, problems, ret, err);
+}
+
+enum nabla_code loss_request_read(struct api_call *call, enum loss_request_kind kind,
+                                  struct problems *problems, struct loss_request *ret,
+                                  struct nabla_error *err)
+{
+    struct loss_array arrays[IN_COUNT] = {0};
+    *ret = (struct loss_request){0};
+    enum nabla_code code = read_media(call, kind, arrays, problems, ret, err);
+    if (!code)
+        code = loss_arrays_take(arrays, problems, ret, err);
+    loss_arrays_free(arrays);
     return code;
 }
 
@@ -306,10 +227,6 @@ void loss_request_place(const struct loss_request *request, struct nabla_error *
 
 void loss_request_free(struct loss_request *request)
 {
-    free(request->scores);
-    free(request->targets);
-    free(request->ids);
-    free(request->sample_weights);
-    free(request->class_weights);
-    free(request->pos_weight);
+    for (size_t i = 0; i < request->owned_count; i++)
+        free(request->owned[i]);
 }

@@ -1,23 +1,59 @@
-// POST /v1/losses: loss and gradient of posted scores.
+// POST /v1/losses: loss and gradient of posted scores, in the form that was asked for.
 #include "api/handlers.h"
+#include "api/loss_answer.h"
 #include "api/loss_work.h"
 
-static void losses_answer(struct api_call *call, const struct loss_request *request, bool as_null,
+static enum nabla_code answer_as_json(struct loss_request *request, bool as_null, struct api_answer *ret,
+                                      struct nabla_error *err)
+{
+    struct loss_work work;
+    struct nabla_loss_certificate certificate;
+    enum nabla_code code = loss_work_make(request, request->certify ? WORK_APART : WORK_IN_PLACE, &work, err);
+    if (!code)
+        code = nabla_loss_compute(&request->loss, &request->batch, &work.result, err);
+    if (!code)
+        code = loss_certificate_make(request, work.result.gradient, &certificate, err);
+    if (!code)
+        loss_answer_write(&ret->body, request, &work.result, &certificate, as_null);
+    loss_work_free(&work);
+    return code;
+}
+
+static enum nabla_code answer_as_safetensors(struct loss_request *request, bool as_null,
+                                             struct api_answer *ret, struct nabla_error *err)
+{
+    return loss_answer_safetensors(&ret->body, request, as_null, err);
+}
+
+// What is not in the file stands in a header.
+static enum nabla_code answer_as_npy(struct loss_request *request, bool as_null, struct api_answer *ret,
+                                     struct nabla_error *err)
+{
+    struct buffer summary = buffer_new(ret->body.limit);
+    enum nabla_code code = loss_answer_npy(&ret->body, &summary, request, as_null, err);
+    if (!code)
+        answer_header(ret, "Nabla-Response", "%s", summary.data);
+    buffer_free(&summary);
+    return code;
+}
+
+static void losses_answer(struct api_call *call, struct loss_request *request, bool as_null,
                           struct api_answer *ret)
 {
     struct nabla_error err;
-    struct loss_work work;
-    enum nabla_code code = loss_work_make(request, WORK_IN_PLACE, &work, &err);
+    enum nabla_code code;
+    answer_begin(ret, 200, media_name(call->accept));
+    if (call->accept == MEDIA_SAFETENSORS)
+        code = answer_as_safetensors(request, as_null, ret, &err);
+    else if (call->accept == MEDIA_NPY)
+        code = answer_as_npy(request, as_null, ret, &err);
+    else
+        code = answer_as_json(request, as_null, ret, &err);
     if (!code)
-        code = nabla_loss_compute(&request->loss, &request->batch, &work.result, &err);
-    if (code) {
-        loss_request_place(request, &err);
-        answer_error(ret, call, &err);
-    } else {
-        answer_begin(ret, 200, media_name(MEDIA_JSON));
-        loss_answer_write(&ret->body, request, &work.result, as_null);
-    }
-    loss_work_free(&work);
+        return;
+    api_answer_free(ret);
+    loss_request_place(request, &err);
+    answer_error(ret, call, &err);
 }
 
 void handle_losses(struct api_call *call, struct api_answer *ret)
@@ -29,6 +65,8 @@ void handle_losses(struct api_call *call, struct api_answer *ret)
     if (!call_query_nonfinite(call, &as_null, ret))
         return;
     enum nabla_code code = loss_request_read(call, LOSS_ONE_CONVENTION, &problems, &request, &err);
+    if (!code && problems.count == 0)
+        code = loss_certificate_check(&request, &err);
     if (code)
         answer_error(ret, call, &err);
     else if (problems.count > 0)

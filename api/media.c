@@ -12,6 +12,7 @@ static const struct {
     {MEDIA_CSV, "text/csv"},
     {MEDIA_SAFETENSORS, "application/safetensors"},
     {MEDIA_EVENT_STREAM, "text/event-stream"},
+    {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 
@@ -118,21 +119,29 @@ struct preference {
     unsigned closeness, quality;
 };
 
+// The parts of "text/csv;q=0.5": what is named, and its weight.
+static struct span entry_read(struct span entry, unsigned *ret_quality)
+{
+    const char *end = entry.at + entry.size, *semicolon = memchr(entry.at, ';', entry.size);
+    struct span name = span_trim(entry.at, semicolon ? semicolon : end);
+    *ret_quality = 1000;
+    while (semicolon) {
+        const char *begin = semicolon + 1;
+        semicolon = memchr(begin, ';', (size_t)(end - begin));
+        struct span parameter = span_trim(begin, semicolon ? semicolon : end);
+        if (parameter.size > 2 && strncasecmp(parameter.at, "q=", 2) == 0)
+            *ret_quality = parse_quality((struct span){parameter.at + 2, parameter.size - 2});
+    }
+    return name;
+}
+
 // The closest range decides a type's quality, whatever its place in the list.
 static void accept_read(const char *accept, const char *name, struct preference *best)
 {
     struct span entry;
     while (span_next(&accept, ',', &entry)) {
-        unsigned quality = 1000;
-        const char *end = entry.at + entry.size, *semicolon = memchr(entry.at, ';', entry.size);
-        struct span range = span_trim(entry.at, semicolon ? semicolon : end);
-        while (semicolon) {
-            const char *begin = semicolon + 1;
-            semicolon = memchr(begin, ';', (size_t)(end - begin));
-            struct span parameter = span_trim(begin, semicolon ? semicolon : end);
-            if (parameter.size > 2 && strncasecmp(parameter.at, "q=", 2) == 0)
-                quality = parse_quality((struct span){parameter.at + 2, parameter.size - 2});
-        }
+        unsigned quality;
+        struct span range = entry_read(entry, &quality);
         unsigned closeness = range_match(range, name);
         if (closeness > best->closeness)
             *best = (struct preference){closeness, quality};
@@ -157,4 +166,30 @@ enum route_media media_choose(const struct api_call *call, unsigned produces)
         }
     }
     return chosen;
+}
+
+// A coding that is named is closer than "*".
+static void encoding_read(const char *accept, const char *name, struct preference *best)
+{
+    struct span entry;
+    while (span_next(&accept, ',', &entry)) {
+        unsigned quality;
+        struct span coding = entry_read(entry, &quality);
+        unsigned closeness = span_is(coding, name) ? 2 : span_is(coding, "*") ? 1 : 0;
+        if (closeness > best->closeness)
+            *best = (struct preference){closeness, quality};
+    }
+}
+
+bool media_takes_gzip(const struct api_call *call)
+{
+    struct preference gzip = {0, 0}, identity = {0, 0};
+    for (size_t i = 0; i < call->header_count; i++) {
+        if (strcasecmp(call->headers[i].name, "Accept-Encoding") != 0)
+            continue;
+        encoding_read(call->headers[i].value, "gzip", &gzip);
+        encoding_read(call->headers[i].value, "x-gzip", &gzip);
+        encoding_read(call->headers[i].value, "identity", &identity);
+    }
+    return gzip.quality > 0 && gzip.quality >= identity.quality;
 }

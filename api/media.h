@@ -11,6 +11,9 @@ enum route_media media_parse(const char *content_type);
 // where nothing is acceptable; without an Accept header everything is.
 enum route_media media_choose(const struct api_call *call, unsigned produces);
 
+// Whether the Accept-Encoding headers ask for gzip, and not for the plain bytes rather.
+bool media_takes_gzip(const struct api_call *call);
+
 enum { MEDIA_LIST_SIZE = 128 };
 // "application/json, text/csv": the names of some bits, for error texts and headers.
 void media_list(char ret[MEDIA_LIST_SIZE], unsigned media);

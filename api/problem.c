@@ -1,5 +1,6 @@
 // Error answers: RFC 9457 problems, made in one place. The type is a URN of the status, so that a program can
-// branch on either; detail is a sentence of its own; errors names each offending field.
+// branch on either; detail is a sentence of its own; errors names each offending field. What failed inside
+// may name paths of this machine: its text goes to the log.
 #include "api/handler.h"
 #include "api/text.h"
 
@@ -17,6 +18,13 @@ static const int code_status[] = {
 };
 _Static_assert(sizeof code_status / sizeof *code_status == NABLA_CODE_COUNT, "every code has a status");
 
+// What the client is told instead of the cause, where that is no business of theirs.
+static const char *const code_details[NABLA_CODE_COUNT] = {
+    [NABLA_DISK_FULL] = "the disk that holds Nabla's data is full",
+    [NABLA_IO] = "reading or writing Nabla's data failed; the server's log has the cause",
+    [NABLA_INTERNAL] = "this is a defect in Nabla; the server's log has the cause",
+};
+
 static const struct status_title {
     int status;
     const char *name, *title;
@@ -31,6 +39,7 @@ static const struct status_title {
     {409, "conflict", "The resource's state does not allow it"},
     {412, "precondition_failed", "A precondition does not hold"},
     {413, "too_large", "A limit would be exceeded"},
+    {414, "target_too_long", "The request's target is too long"},
     {415, "unsupported_media_type", "The body's media type is not taken"},
     {422, "invalid", "A value in the request is wrong"},
     {429, "too_many_requests", "Too many requests"},
@@ -114,13 +123,24 @@ void answer_problems(struct api_answer *ret, const struct api_call *call, const 
     answer_problem(ret, call, 422, NULL, detail, problems);
 }
 
+void call_failed(const struct api_call *call, const struct nabla_error *err)
+{
+    const struct api_options *options = call ? &call->api->options : NULL;
+    if (options && options->failed)
+        options->failed(options->context, call->route->method, call->path, err);
+}
+
 void answer_error(struct api_answer *ret, const struct api_call *call, const struct nabla_error *err)
 {
     struct problems one = {0};
-    int status = (unsigned)err->code < NABLA_CODE_COUNT ? code_status[err->code] : 500;
+    enum nabla_code code = (unsigned)err->code < NABLA_CODE_COUNT ? err->code : NABLA_INTERNAL;
+    const char *detail = code_details[code] ? code_details[code] : err->text;
+    int status = code_status[code];
+    if (code_details[code])
+        call_failed(call, err);
     if (status == 422 || err->pointer[0])
-        problems_add(&one, err->pointer, "%s", err->text);
-    answer_problem(ret, call, status, NULL, err->text, &one);
+        problems_add(&one, err->pointer, "%s", detail);
+    answer_problem(ret, call, status, NULL, detail, &one);
 }
 
 void answer_status(struct api_answer *ret, const struct api_call *call, int status, const char *format, ...)

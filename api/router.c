@@ -52,9 +52,8 @@ static const char *target_path(const char *target)
 
 static bool target_is_sound(const char *target)
 {
-    size_t length = 0;
-    for (const char *c = target; *c; c++, length++)
-        if (*c <= ' ' || *c > '~' || length == TARGET_MAX)
+    for (const char *c = target; *c; c++)
+        if (*c <= ' ' || *c > '~')
             return false;
     return target[0] == '/';
 }
@@ -142,6 +141,10 @@ static bool copy_target(struct api_call *call, const char *target)
 bool router_find(struct api_call *call, const char *method, const char *target, struct api_answer *ret)
 {
     char *segments[SEGMENTS_MAX];
+    if (strnlen(target, TARGET_MAX + 1) > TARGET_MAX) {
+        answer_status(ret, call, 414, "the request's target is longer than %d bytes", TARGET_MAX);
+        return false;
+    }
     if (!target_is_sound(target_path(target))) {
         answer_status(ret, call, 400,
                       "the request's target must be a path of printable ASCII, percent-encoded");

@@ -8,6 +8,7 @@
         __VA_ARGS__, NULL                                                                                    \
     }
 #define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV)
+#define LOSS_MEDIA  ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
     {.method = "GET", .pattern = "/", .handle = handle_index, .produces = MEDIA_JSON},
@@ -22,10 +23,10 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/losses",
      .handle = handle_losses,
-     .accepts = MEDIA_JSON,
-     .produces = MEDIA_JSON,
+     .accepts = LOSS_MEDIA,
+     .produces = LOSS_MEDIA,
      .body = API_BODY_MEMORY,
-     .query = QUERY_LIST("nonfinite")},
+     .query = QUERY_LIST("nonfinite", "request", "input")},
     {.method = "POST",
      .pattern = "/v1/losses/compare",
      .handle = handle_losses_compare,

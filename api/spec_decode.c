@@ -25,6 +25,8 @@ static void choice_names(const struct choice *choice, char *ret, size_t size)
 int choice_read(struct fields *fields, const char *name, int absent, const struct choice *choice)
 {
     char names[CHOICES_SIZE];
+    if (!fields_has(fields, name))
+        return absent;
     choice_names(choice, names, sizeof names);
     return fields_choice(fields, name, absent, choice->find, names);
 }

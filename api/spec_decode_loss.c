@@ -99,15 +99,14 @@ static void weights_decode(struct fields *fields, struct train_spec *ret)
 
 static void ignore_index_decode(struct fields *fields, struct nabla_loss *ret)
 {
-    const json_t *value = fields_value(fields, "ignore_index");
-    if (!value)
+    const double most = 9007199254740991; // 2^53 - 1
+    if (!fields_has(fields, "ignore_index"))
         return;
-    if (!json_is_integer(value)) {
+    double index = fields_number(fields, "ignore_index", 0, -most, most);
+    if (index != floor(index))
         fields_problem(fields, "ignore_index", "must be a whole number");
-        return;
-    }
     ret->has_ignore_index = true;
-    ret->ignore_index = json_integer_value(value);
+    ret->ignore_index = (int64_t)index;
 }
 
 void loss_options_decode(struct fields *fields, struct nabla_loss *ret)

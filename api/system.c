@@ -23,10 +23,12 @@ void handle_healthz(struct api_call *call, struct api_answer *ret)
 void handle_readyz(struct api_call *call, struct api_answer *ret)
 {
     struct nabla_error err;
-    if (store_ping(call->api->options.store, &err) == NABLA_OK)
+    if (store_ping(call->api->options.store, &err) == NABLA_OK) {
         answer_json(ret, 200, "{\"status\":\"ready\"}\n");
-    else
-        answer_status(ret, call, 503, "the store does not answer: %s", err.text);
+    } else {
+        call_failed(call, &err);
+        answer_status(ret, call, 503, "the store does not answer; the server's log has the cause");
+    }
 }
 
 void handle_openapi(struct api_call *call, struct api_answer *ret)

@@ -15,8 +15,9 @@ static const struct {
     size_t rows, classes;
     enum nabla_dtype dtype;
 } shapes[] = {
-    {64, 1000, NABLA_FLOAT32}, {4096, 1000, NABLA_FLOAT32}, {64, 50000, NABLA_FLOAT32},  {65536, 10, NABLA_FLOAT32},
-    {32, 10, NABLA_FLOAT32},     {4096, 1000, NABLA_FLOAT64}, {65536, 10, NABLA_FLOAT64},
+    {64, 1000, NABLA_FLOAT32},  {4096, 1000, NABLA_FLOAT32}, {64, 50000, NABLA_FLOAT32},
+    {65536, 10, NABLA_FLOAT32}, {32, 10, NABLA_FLOAT32},     {4096, 1000, NABLA_FLOAT64},
+    {65536, 10, NABLA_FLOAT64},
 };
 
 struct work {

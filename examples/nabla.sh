@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What the examples share; it needs bash, curl and jq. The server is expected at $NABLA_URL.
 set -euo pipefail
 url=${NABLA_URL:-http://127.0.0.1:8080}
@@ -23,7 +24,7 @@ call() {
 
 # post PATH JSON
 post() {
-    call POST "$1" -H 'Content-Type: application/json' -d "$2"
+    call POST "$1" --json "$2"
 }
 
 # upload FILE NAME: prints the data set's id. The same file again is the same data set.

@@ -6,14 +6,15 @@
 # case, passed when it exits with 0; a cmocka program without a plan has failed.
 set -u
 export CMOCKA_MESSAGE_OUTPUT=TAP
-# A leak or a race found at exit must not look like a pass.
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
-export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
-export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}"
 seconds_per_program=${TEST_TIMEOUT:-600}
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+reports=$(mktemp -d)
+trap 'rm -rf "$log" "$reports"' EXIT
+# A sanitizer's report counts whichever process it is of: servers and their workers write them here too.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}:log_path=$reports/report"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}:log_path=$reports/report"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}:log_path=$reports/report"
 passed=0
 failed=0
 skipped=0
@@ -40,14 +41,19 @@ run_program() {
         if [[ $status -eq 0 && $program =~ \.(sh|py)$ ]]; then ok=1; fi
     fi
     bad=$((planned - ok - skip))
-    if [[ $status -ne 0 && $bad -le 0 ]]; then bad=1; fi # e.g. killed, or a sanitizer's report at exit
+    if compgen -G "$reports/*" >/dev/null; then
+        status="$status, with a sanitizer's report"
+        cat "$reports"/* >>"$log"
+        rm -f "$reports"/*
+    fi
+    if [[ $status != 0 && $bad -le 0 ]]; then bad=1; fi # e.g. killed, or a report at exit
     passed=$((passed + ok))
     failed=$((failed + bad))
     skipped=$((skipped + skip))
     if [[ $bad -eq 0 ]]; then
         printf 'ok      %-40s %3d cases, %d s\n' "${program##*/}" "$ok" $((SECONDS - started))
     else
-        printf 'FAILED  %-40s %3d of %d cases failed, exit status %d\n' "${program##*/}" "$bad" "$planned" "$status"
+        printf 'FAILED  %-40s %3d of %d cases failed, exit status %s\n' "${program##*/}" "$bad" "$planned" "$status"
         sed 's/^/        /' "$log" | tail -n 200
     fi
 }

@@ -52,6 +52,9 @@ enum nabla_code client_new(const struct client_options *options, struct client *
         client_free(client);
         return nabla_fail_memory(err, "a client");
     }
+    // Paths begin with a slash: none may end the address.
+    for (size_t size = client->url ? strlen(client->url) : 0; size > 0 && client->url[size - 1] == '/';)
+        client->url[--size] = '\0';
     *ret = client;
     return NABLA_OK;
 }

@@ -7,8 +7,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +18,9 @@ enum option_type {
     OPTION_FLAG,   // bool
     OPTION_CHOICE, // an enum, by the names in `choices`
     OPTION_COUNT,  // unsigned
-    OPTION_SIZE,   // size_t; k, M, G mean 1024, 1024², 1024³
-    OPTION_WIDE    // uint64_t, likewise
+    OPTION_MANY,   // size_t
+    OPTION_WIDE,   // uint64_t
+    OPTION_SIZE    // size_t, bytes; k, M, G mean 1024, 1024², 1024³
 };
 
 struct option {
@@ -67,16 +68,16 @@ static const struct option options[] = {
     {"max-upload", OPTION_SIZE, LIMIT(upload_bytes), NULL, 1024, NULL, "SIZE", "data set upload"},
     {"max-document", OPTION_SIZE, LIMIT(document_bytes), NULL, 1024, NULL, "SIZE",
      "JSON document without its bulk arrays"},
-    {"max-dataset-rows", OPTION_SIZE, LIMIT(dataset_rows), NULL, 1, NULL, "N", "rows of a data set"},
-    {"max-dataset-columns", OPTION_SIZE, LIMIT(dataset_columns), NULL, 1, NULL, "N", "columns of a data set"},
-    {"max-dataset-classes", OPTION_SIZE, LIMIT(dataset_classes), NULL, 1, NULL, "N", "classes of a data set"},
+    {"max-dataset-rows", OPTION_MANY, LIMIT(dataset_rows), NULL, 1, NULL, "N", "rows of a data set"},
+    {"max-dataset-columns", OPTION_MANY, LIMIT(dataset_columns), NULL, 1, NULL, "N", "columns of a data set"},
+    {"max-dataset-classes", OPTION_MANY, LIMIT(dataset_classes), NULL, 1, NULL, "N", "classes of a data set"},
     {"max-dataset-bytes", OPTION_SIZE, LIMIT(dataset_bytes), NULL, 1, NULL, "SIZE",
      "a data set's features in memory"},
-    {"max-parameters", OPTION_SIZE, LIMIT(parameters), NULL, 1, NULL, "N", "parameters of a job's network"},
+    {"max-parameters", OPTION_MANY, LIMIT(parameters), NULL, 1, NULL, "N", "parameters of a job's network"},
     {"max-work", OPTION_WIDE, LIMIT(work), NULL, 1, NULL, "N", "parameters times rows times epochs of a job"},
     {"max-job-memory", OPTION_SIZE, LIMIT(job_bytes), NULL, 1, NULL, "SIZE", "memory that a job needs"},
-    {"max-queued-jobs", OPTION_SIZE, LIMIT(queued_jobs), NULL, 1, NULL, "N", "jobs waiting for a worker"},
-    {"max-history-rows", OPTION_SIZE, LIMIT(history_rows), NULL, 1, NULL, "N", "history rows in one answer"},
+    {"max-queued-jobs", OPTION_MANY, LIMIT(queued_jobs), NULL, 1, NULL, "N", "jobs waiting for a worker"},
+    {"max-history-rows", OPTION_MANY, LIMIT(history_rows), NULL, 1, NULL, "N", "history rows in one answer"},
     {"max-retries", OPTION_COUNT, LIMIT(retries), NULL, 0, NULL, "N", "retries that a job may ask for"},
     {"max-wait", OPTION_COUNT, LIMIT(wait_seconds), NULL, 1, NULL, "SECONDS", "longest Prefer: wait"},
 };
@@ -98,22 +99,28 @@ static const struct option *option_find(const char *name, size_t length)
     return NULL;
 }
 
-static bool read_number(const char *text, unsigned long long least, unsigned long long most,
-                        unsigned long long *ret)
+// What the text behind a size's number multiplies it by; 0 for what is no suffix.
+static unsigned long long read_suffix(const char *text)
+{
+    static const char suffixes[] = "kMG";
+    const char *suffix = *text ? strchr(suffixes, *text) : NULL;
+    if (!*text)
+        return 1;
+    return suffix && !text[1] ? 1ULL << (10 * (suffix - suffixes + 1)) : 0;
+}
+
+static bool read_number(const char *text, enum option_type type, unsigned long long least,
+                        unsigned long long most, unsigned long long *ret)
 {
     if (!isdigit((unsigned char)text[0]))
         return false;
     char *end;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
-    static const char suffixes[] = "kMG";
-    const char *suffix = *end ? strchr(suffixes, *end) : NULL;
-    if (suffix) {
-        if (__builtin_mul_overflow(number, 1ULL << (10 * (suffix - suffixes + 1)), &number))
-            return false;
-        end++;
-    }
-    if (errno || *end || number < least || number > most)
+    unsigned long long factor = type == OPTION_SIZE ? read_suffix(end) : *end == '\0';
+    if (errno || factor == 0 || __builtin_mul_overflow(number, factor, &number))
+        return false;
+    if (number < least || number > most)
         return false;
     *ret = number;
     return true;
@@ -154,17 +161,18 @@ static bool option_read(const struct option *option, const char *text, struct co
     case OPTION_CHOICE:
         return read_choice(text, option->choices, field);
     case OPTION_COUNT:
-        if (!read_number(text, option->least, 1U << 30, &number))
+        if (!read_number(text, option->type, option->least, 1U << 30, &number))
             return false;
         *(unsigned *)field = (unsigned)number;
         return true;
+    case OPTION_MANY:
     case OPTION_SIZE:
-        if (!read_number(text, option->least, SIZE_MAX, &number))
+        if (!read_number(text, option->type, option->least, SIZE_MAX, &number))
             return false;
         *(size_t *)field = (size_t)number;
         return true;
     case OPTION_WIDE:
-        if (!read_number(text, option->least, UINT64_MAX, &number))
+        if (!read_number(text, option->type, option->least, UINT64_MAX, &number))
             return false;
         *(uint64_t *)field = number;
         return true;
@@ -172,7 +180,7 @@ static bool option_read(const struct option *option, const char *text, struct co
     return false;
 }
 
-static void print_number(unsigned long long number, FILE *out)
+static void print_size(unsigned long long number, FILE *out)
 {
     static const char suffixes[] = "kMG";
     size_t power = 0;
@@ -201,11 +209,14 @@ static void option_print(const struct option *option, const struct config *confi
     case OPTION_COUNT:
         fprintf(out, "%u", *(const unsigned *)field);
         break;
-    case OPTION_SIZE:
-        print_number(*(const size_t *)field, out);
+    case OPTION_MANY:
+        fprintf(out, "%zu", *(const size_t *)field);
         break;
     case OPTION_WIDE:
-        print_number(*(const uint64_t *)field, out);
+        fprintf(out, "%" PRIu64, *(const uint64_t *)field);
+        break;
+    case OPTION_SIZE:
+        print_size(*(const size_t *)field, out);
         break;
     }
 }
@@ -307,7 +318,9 @@ static enum nabla_code read_flag_of(int argc, char **argv, int *index, bool only
     if (!option)
         return nabla_fail(err, NABLA_INVALID, NULL, "there is no option \"--%.*s\"", (int)length, name);
     const char *value = equals ? equals + 1 : "true";
-    if (!equals && option->type != OPTION_FLAG) {
+    // There are no other arguments: what follows a yes-or-no flag and is no flag is its value.
+    bool is_bare = option->type == OPTION_FLAG && (*index >= argc || strncmp(argv[*index], "--", 2) == 0);
+    if (!equals && !is_bare) {
         if (*index >= argc)
             return nabla_fail(err, NABLA_INVALID, NULL, "--%s needs a value", option->name);
         value = argv[(*index)++];
@@ -388,11 +401,11 @@ void config_help(FILE *out)
     struct nabla_error err;
     if (config_defaults(&standard, &err))
         return;
-    fprintf(
-        out,
-        "Usage: nabla serve [OPTIONS]\n\n"
-        "Each option is a flag (--max-body 64M), an environment variable (NABLA_MAX_BODY=64M) and a\n"
-        "line of the configuration file (max_body = 64M). SIZE and N take k, M, G for powers of 1024.\n\n");
+    fprintf(out,
+            "Usage: nabla serve [OPTIONS]\n\n"
+            "Each option is a flag (--max-body 64M), an environment variable (NABLA_MAX_BODY=64M) and a\n"
+            "line of the configuration file (max_body = 64M). A SIZE may end in k, M or G for powers of "
+            "1024.\n\n");
     for (size_t i = 0; i < OPTIONS; i++) {
         char flag[64];
         snprintf(flag, sizeof flag, "--%s %s", options[i].name, options[i].value);

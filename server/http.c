@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    CONNECTION_MEMORY = 64 << 10, // of one connection: headers, and pieces of bodies
+    CONNECTION_MEMORY = 32 << 10, // of one connection: headers, and pieces of bodies; zeroed for each request
     INACTIVITY_SECONDS = 30,
     STOP_GRACE_MS = 1000,
 };

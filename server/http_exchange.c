@@ -32,6 +32,7 @@ struct exchange {
     bool is_waiting;   // counted among the http's waits
     bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
+    uint64_t drained;  // those of them that came after it was refused
     int64_t opened_ms;
     struct waiter waiter;
 };
@@ -218,12 +219,23 @@ static int64_t answer_deadline(const struct api_answer *answer)
     return clock_monotonic_ms() + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
 }
 
+// A request is worth a line when somebody looks for it, or when the operator has something to mend.
+static void log_answer(const struct exchange *exchange)
+{
+    const struct api_answer *answer = &exchange->answer;
+    bool is_fault = answer->status == 500 || answer->status == 507;
+    const char *why = is_fault && answer->body.data ? answer->body.data : "";
+    log_write(exchange->http->options.log, is_fault ? LOG_ERROR : LOG_DEBUG, "%s %s %d %lld ms%s%.*s",
+              exchange->method, exchange->target, answer->status,
+              (long long)(clock_monotonic_ms() - exchange->opened_ms), *why ? ": " : "",
+              (int)strcspn(why, "\n"), why);
+}
+
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
     set_deadline(exchange, answer_deadline(answer));
-    log_write(exchange->http->options.log, LOG_DEBUG, "%s %s %d %lld ms", exchange->method, exchange->target,
-              answer->status, (long long)(clock_monotonic_ms() - exchange->opened_ms));
+    log_answer(exchange);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;
@@ -327,9 +339,11 @@ static enum MHD_Result run(struct exchange *exchange)
 static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *size)
 {
     exchange->received += *size;
-    if (exchange->phase == PHASE_BODY && !api_body(exchange->call, bytes, *size, &exchange->answer))
+    if (exchange->phase == PHASE_DRAIN)
+        exchange->drained += *size;
+    else if (!api_body(exchange->call, bytes, *size, &exchange->answer))
         exchange->phase = PHASE_DRAIN;
-    if (exchange->phase == PHASE_DRAIN && exchange->received > DRAIN_BYTES)
+    if (exchange->drained > DRAIN_BYTES)
         return MHD_NO; // closes the connection: the library can answer only when the body is read
     int64_t due = exchange->opened_ms + BODY_GRACE_MS + (int64_t)(exchange->received / BYTES_PER_MS);
     set_deadline(exchange, due);

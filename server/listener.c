@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 1024 };
+enum { BACKLOG = 1024, PORT_MAX = 65535 };
 
 static bool is_loopback(const struct sockaddr *address)
 {
@@ -30,7 +31,8 @@ static bool split(const char *text, char host[64], char port[8])
     const char *colon = strrchr(text, ':');
     if (!colon || colon == text || strlen(colon + 1) == 0 || strlen(colon + 1) > 5)
         return false;
-    if (strspn(colon + 1, "0123456789") != strlen(colon + 1))
+    // getaddrinfo would take 65536 for 0.
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1) || strtol(colon + 1, NULL, 10) > PORT_MAX)
         return false;
     size_t length = (size_t)(colon - text);
     if (text[0] == '[') {
@@ -80,7 +82,8 @@ enum nabla_code listener_tcp(const char *address, bool allow_remote, struct list
 {
     char host[64], port[8];
     if (!split(address, host, port))
-        return nabla_fail(err, NABLA_INVALID, NULL, "--listen %s: expected address:port", address);
+        return nabla_fail(err, NABLA_INVALID, NULL,
+                          "--listen %s: expected address:port, the port from 0 to 65535", address);
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     int failed = getaddrinfo(host, port, &hints, &found);
     if (failed)

@@ -47,6 +47,12 @@ static int print_answer(const struct api_answer *answer)
     return fflush(stdout) == 0 && done ? EXIT_DONE : EXIT_FAILED;
 }
 
+static void on_failed(void *context, const char *method, const char *path, const struct nabla_error *err)
+{
+    (void)context, (void)method, (void)path;
+    fprintf(stderr, "nabla loss: %s\n", err->text);
+}
+
 int verb_loss(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
@@ -58,7 +64,7 @@ int verb_loss(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct nabla_error err;
-    const struct api_options options = {.limits = api_limits_defaults()};
+    const struct api_options options = {.limits = api_limits_defaults(), .failed = on_failed};
     struct buffer body = buffer_new(options.limits.body_bytes);
     struct api *api = NULL;
     struct api_answer result = {.fd = -1};

@@ -14,6 +14,7 @@ static const struct verb verbs[] = {
     {"train", "train one network from a spec and a CSV file, without a server", verb_train},
     {"loss", "answer one loss request from a file, without a server", verb_loss},
     {"wait", "wait for a job of a running server; the exit status is its outcome", verb_wait},
+    {"health", "ask a running server whether it is well; the exit status is the answer", verb_health},
 };
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
 

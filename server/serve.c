@@ -2,6 +2,7 @@
 // way round.
 #include "api/api.h"
 #include "base/file.h"
+#include "server/address.h"
 #include "server/compute_pool.h"
 #include "server/config.h"
 #include "server/http.h"
@@ -39,6 +40,12 @@ static void on_wake(void *context)
 {
     struct server *server = context;
     supervisor_wake(server->supervisor);
+}
+
+static void on_failed(void *context, const char *method, const char *path, const struct nabla_error *err)
+{
+    const struct server *server = context;
+    log_write(&server->log, LOG_ERROR, "%s %s: %s", method, path, err->text);
 }
 
 // Runs on whatever thread committed.
@@ -88,8 +95,11 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
 static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 {
     const struct config *config = &server->config;
-    const struct api_options options = {
-        .store = server->store, .limits = config->limits, .wake = on_wake, .context = server};
+    const struct api_options options = {.store = server->store,
+                                        .limits = config->limits,
+                                        .wake = on_wake,
+                                        .failed = on_failed,
+                                        .context = server};
     enum nabla_code code = api_new(&options, &server->api, err);
     if (!code)
         code = compute_pool_new(config->compute_threads, config->compute_queue, &server->pool, err);
@@ -153,17 +163,18 @@ static void server_close(struct server *server)
 static enum nabla_code announce(const struct server *server, struct nabla_error *err)
 {
     const struct listener *public = &server->public;
-    char port[16];
+    char port[16], listen[sizeof public->host + sizeof port], url[ADDRESS_SIZE];
     int length = snprintf(port, sizeof port, "%u\n", public->port);
     if (server->config.port_file[0]) {
         enum nabla_code code = file_replace(server->config.port_file, port, (size_t)length, err);
         if (code)
             return code;
     }
-    printf("Nabla listens on http://%s:%u and keeps its data in %s. Try:\n\n"
-           "  curl http://%s:%u/v1/losses -d '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' "
-           "-H 'Content-Type: application/json'\n\n",
-           public->host, public->port, server->config.data, public->host, public->port);
+    snprintf(listen, sizeof listen, "%s:%u", public->host, public->port);
+    address_url(listen, url);
+    printf("Nabla listens on %s and keeps its data in %s. Try:\n\n"
+           "  curl --json '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' %s/v1/losses\n\n",
+           url, server->config.data, url);
     fflush(stdout);
     return NABLA_OK;
 }

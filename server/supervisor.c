@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "base/token.h"
 #include "server/leases.h"
+#include "server/message.h"
+#include "server/outcome.h"
 #include "store/datasets.h"
 #include "store/jobs.h"
 
@@ -102,31 +104,58 @@ static enum job_event verdict(const struct supervisor *supervisor, const struct 
     return JOB_EVENT_ABANDON;
 }
 
+static enum nabla_code end_attempt(struct supervisor *supervisor, const struct job *job, const char *evidence,
+                                   struct nabla_error *err)
+{
+    enum job_event event = verdict(supervisor, job);
+    struct buffer error = buffer_new(1024);
+    buffer_text(&error, "{\"code\":\"worker_lost\",\"detail\":");
+    buffer_json_string(&error, evidence);
+    buffer_char(&error, '}');
+    const struct job_change change = {.event = event,
+                                      .attempt = job->attempt,
+                                      .error = event == JOB_EVENT_ABANDON ? error.data : NULL,
+                                      .detail = evidence};
+    enum nabla_code code = store_job_apply(supervisor->options.store, job->id, &change, err);
+    buffer_free(&error);
+    return code;
+}
+
+// `evidence` NULL: the worker had reported how its attempt ended.
+static void log_end(const struct supervisor *supervisor, const struct job *job, const char *evidence)
+{
+    char detail[OUTCOME_TEXT_SIZE] = "";
+    const struct message error = {job->error, job->error ? strlen(job->error) : 0};
+    bool is_bad = evidence && !atomic_load(&supervisor->stopping);
+    if (job->state == JOB_FAILED && job->error && message_text(error, "detail", detail, sizeof detail))
+        evidence = detail;
+    log_write(supervisor->options.log, is_bad ? LOG_WARNING : LOG_INFO, "%s, attempt %u: %s%s%s", job->id,
+              job->attempt, job->state == JOB_QUEUED ? "requeued" : job_state_name(job->state),
+              evidence ? ": " : "", evidence ? evidence : "");
+}
+
 // True when nothing is left to do for this attempt; false when the store failed and it must be tried again.
 static bool settle(struct supervisor *supervisor, const char *id, unsigned attempt, const char *evidence)
 {
+    struct store *store = supervisor->options.store;
     struct nabla_error err;
     struct job *job = NULL;
-    enum nabla_code code = store_job_get(supervisor->options.store, id, &job, &err);
-    if (code == NABLA_NOT_FOUND)
-        return true;
-    if (!code && job->state == JOB_RUNNING && job->attempt == attempt) {
-        enum job_event event = verdict(supervisor, job);
-        struct buffer error = buffer_new(1024);
-        buffer_text(&error, "{\"code\":\"worker_lost\",\"detail\":");
-        buffer_json_string(&error, evidence);
-        buffer_char(&error, '}');
-        const struct job_change change = {.event = event,
-                                          .attempt = attempt,
-                                          .error = event == JOB_EVENT_ABANDON ? error.data : NULL,
-                                          .detail = evidence};
-        code = store_job_apply(supervisor->options.store, id, &change, &err);
-        log_write(supervisor->options.log, LOG_WARNING, "%s, attempt %u: %s: %s", id, attempt, evidence,
-                  code ? err.text : job_event_name(event));
-        buffer_free(&error);
+    enum nabla_code code = store_job_get(store, id, &job, &err);
+    bool is_lost = !code && job->state == JOB_RUNNING && job->attempt == attempt;
+    if (is_lost) {
+        code = end_attempt(supervisor, job, evidence, &err);
+        job_free(job);
+        job = NULL;
+        if (!code || code == NABLA_CONFLICT) // a report that came just before
+            code = store_job_get(store, id, &job, &err);
     }
+    if (!code && job->attempt == attempt)
+        log_end(supervisor, job, is_lost ? evidence : NULL);
+    else if (code && code != NABLA_NOT_FOUND)
+        log_write(supervisor->options.log, LOG_ERROR, "%s, attempt %u: %s, and it cannot be noted: %s", id,
+                  attempt, evidence, err.text);
     job_free(job);
-    return !code || code == NABLA_CONFLICT || code == NABLA_NOT_FOUND;
+    return !code || code == NABLA_NOT_FOUND;
 }
 
 static void look_at_worker(struct supervisor *supervisor, struct worker *worker)

@@ -34,20 +34,21 @@ struct train_run {
 static enum nabla_code job_create(struct train_run *run, const struct dataset *dataset, const char *name,
                                   struct nabla_error *err)
 {
-    char dataset_id[TOKEN_ID_SIZE], token[TOKEN_SECRET_SIZE], sha256[TOKEN_SHA256_SIZE];
-    bool existed, repeated;
+    char token[TOKEN_SECRET_SIZE], sha256[TOKEN_SHA256_SIZE];
+    struct creation kept;
+    bool repeated;
     struct train_cost cost;
     struct buffer text = buffer_new(SPEC_LIMIT);
     token_make_secret(token); // nobody learns it: nobody else may report
     token_sha256(sha256, token, strlen(token));
-    enum nabla_code code = dataset_keep(run->store, dataset, name, dataset_id, &existed, err);
+    enum nabla_code code = dataset_keep(run->store, dataset, name, NULL, &kept, err);
     if (!code)
         code = spec_cost(&run->spec->train, dataset, &cost, err);
     if (!code)
         code = spec_to_json(run->spec, &text, err);
     if (!code) {
         const struct job_new job = {.name = run->spec->name ? run->spec->name : "",
-                                    .dataset = dataset_id,
+                                    .dataset = kept.id,
                                     .spec = text.data,
                                     .executor = JOB_CLIENT,
                                     .steps = cost.steps,
@@ -80,7 +81,6 @@ enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, c
         return nabla_fail_memory(err, "a run");
     run->signals = -1;
     run->spec = spec;
-    run->view = train_view_new(stderr, &spec->train);
     enum nabla_code code = store_open(folder, &run->store, err);
     if (!code)
         code = take_signals(run, err);
@@ -90,6 +90,7 @@ enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, c
         train_run_free(run);
         return code;
     }
+    run->view = train_view_new(stderr, &spec->train); // its clock starts with the training
     *ret = run;
     return NABLA_OK;
 }

@@ -9,5 +9,6 @@ int verb_serve(int argc, char **argv);
 int verb_train(int argc, char **argv);
 int verb_loss(int argc, char **argv);
 int verb_wait(int argc, char **argv);
+int verb_health(int argc, char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 // nabla wait: a job's outcome as an exit status, for scripts. Long-polls: each answer comes when the job has
 // changed, or after half a minute.
 #include "base/clock.h"
+#include "server/address.h"
 #include "server/client.h"
 #include "server/message.h"
 #include "server/verbs.h"
@@ -12,7 +13,8 @@
 
 static const char usage[] =
     "Usage: nabla wait JOB [--url http://127.0.0.1:8080]\n\n"
-    "Waits until the job has finished and prints it as JSON. The URL may also stand in NABLA_URL.\n"
+    "Waits until the job has finished and prints it as JSON. The URL may also stand in NABLA_URL;\n"
+    "without one it is where NABLA_LISTEN has a server listen.\n"
     "Exit status: 0 succeeded, 1 failed, 2 called wrongly or no such job, 3 cancelled, 4 the server cannot "
     "be\n"
     "reached.\n";
@@ -107,7 +109,8 @@ static bool is_id(const char *text)
 
 int verb_wait(int argc, char **argv)
 {
-    const char *job = NULL, *url = getenv("NABLA_URL");
+    const char *job = NULL, *url = NULL;
+    char standard[ADDRESS_SIZE];
     bool is_wrong = false;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
@@ -125,8 +128,8 @@ int verb_wait(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    const struct client_options options = {.url = url ? url : "http://127.0.0.1:8080",
-                                           .answer_limit = ANSWER_LIMIT};
+    address_default(standard);
+    const struct client_options options = {.url = url ? url : standard, .answer_limit = ANSWER_LIMIT};
     struct client *client = NULL;
     struct nabla_error err;
     if (client_new(&options, &client, &err)) {

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -80,17 +81,23 @@ static void step_back(void)
 
 struct watch {
     struct reporter *reporter;
-    int signals;
+    int signals, finished; // descriptors that tell of signals, and that the work is done
+    bool is_running;
+    pthread_t thread;
 };
 
 static void *watch_main(void *context)
 {
     struct watch *watch = context;
-    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = watch->signals, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = watch->signals, .events = POLLIN},
+                           {.fd = watch->finished, .events = POLLIN}};
     char bytes[256];
     for (;;) {
         if (poll(fds, sizeof fds / sizeof *fds, -1) < 0)
             continue;
+        if (fds[2].revents)
+            return NULL;
         if (fds[1].revents || (fds[0].revents && read(STDIN_FILENO, bytes, sizeof bytes) <= 0))
             break;
     }
@@ -111,11 +118,24 @@ static enum nabla_code watch_start(struct watch *watch, struct reporter *reporte
     sigdelset(&blocked, SIGPIPE);
     watch->reporter = reporter;
     watch->signals = signalfd(-1, &blocked, SFD_CLOEXEC);
-    pthread_t thread;
-    if (watch->signals < 0 || pthread_create(&thread, NULL, watch_main, watch))
-        return nabla_fail(err, NABLA_NO_MEMORY, NULL, "cannot watch for the server's end");
-    pthread_detach(thread);
-    return NABLA_OK;
+    watch->finished = eventfd(0, EFD_CLOEXEC);
+    watch->is_running = watch->signals >= 0 && watch->finished >= 0 &&
+                        pthread_create(&watch->thread, NULL, watch_main, watch) == 0;
+    return watch->is_running ? NABLA_OK
+                             : nabla_fail(err, NABLA_NO_MEMORY, NULL, "cannot watch for the server's end");
+}
+
+// The reporter may be freed after it.
+static void watch_stop(struct watch *watch)
+{
+    if (watch->is_running) {
+        eventfd_write(watch->finished, 1);
+        pthread_join(watch->thread, NULL);
+    }
+    if (watch->signals >= 0)
+        close(watch->signals);
+    if (watch->finished >= 0)
+        close(watch->finished);
 }
 
 // Held until the process ends. The worker of an earlier attempt may still be on its way out.
@@ -227,7 +247,7 @@ static int work(const struct orders *orders)
         .socket = orders->socket, .job = orders->job, .token = orders->token, .attempt = orders->attempt};
     struct nabla_error err;
     struct reporter *reporter = NULL;
-    struct watch watch;
+    struct watch watch = {.signals = -1, .finished = -1};
     struct buffer result = buffer_new(4096);
     enum nabla_code code = reporter_new(&options, &reporter, &err);
     if (!code)
@@ -242,8 +262,9 @@ static int work(const struct orders *orders)
     }
     if (code)
         fprintf(stderr, "attempt %u ends without a final state: %s\n", orders->attempt, err.text);
+    watch_stop(&watch);
+    reporter_free(reporter);
     buffer_free(&result);
-    // The watching thread may be using the reporter; the process ends here, which frees it.
     return code ? EXIT_ATTEMPT_LOST : EXIT_DONE;
 }
 

@@ -19,12 +19,20 @@ struct service {
     char folder[64];
     struct store *store;
     struct api *api;
-    unsigned wakes; // how often the supervisor was called
+    unsigned wakes;    // how often the supervisor was called
+    char failure[600]; // the newest cause that went to the log
 };
 
 static inline void service_wake(void *context)
 {
     ((struct service *)context)->wakes++;
+}
+
+static inline void service_failed(void *context, const char *method, const char *path,
+                                  const struct nabla_error *err)
+{
+    struct service *service = context;
+    snprintf(service->failure, sizeof service->failure, "%s %s: %s", method, path, err->text);
 }
 
 static inline int service_remove(const char *path, const struct stat *status, int type, struct FTW *walk)
@@ -49,8 +57,11 @@ static inline struct service *service_open_limited(const struct api_limits *limi
     assert_non_null(mkdtemp(service->folder));
     if (store_open(service->folder, &service->store, &err))
         fail_msg("%s", err.text);
-    const struct api_options options = {
-        .store = service->store, .limits = *limits, .wake = service_wake, .context = service};
+    const struct api_options options = {.store = service->store,
+                                        .limits = *limits,
+                                        .wake = service_wake,
+                                        .failed = service_failed,
+                                        .context = service};
     assert_int_equal(api_new(&options, &service->api, &err), NABLA_OK);
     return service;
 }

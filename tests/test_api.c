@@ -170,8 +170,8 @@ static const struct {
      {.method = "POST", .target = "/v1/losses", .body = "{}"},
      415,
      "Accept-Post",
-     "application/json",
-     "Content-Type"},
+     "application/json, application/safetensors, application/x-npy",
+     "set the Content-Type header (curl --json sets it)"},
     {"what curl sends by itself",
      {.method = "POST",
       .target = "/v1/losses",
@@ -179,8 +179,8 @@ static const struct {
       .body = "{}"},
      415,
      "Accept-Post",
-     "application/json",
-     "x-www-form-urlencoded"},
+     "application/json, application/safetensors, application/x-npy",
+     "not application/x-www-form-urlencoded: set the Content-Type header (curl --json sets it)"},
     {"parameters of a type",
      {.method = "POST",
       .target = "/v1/losses",
@@ -298,6 +298,21 @@ static void test_each_request_gets_its_status(void **state)
             assert_string_equal(answer_value(&answer, cases[i].header), cases[i].value);
         if (!strstr(answer.body.data, cases[i].part))
             fail_msg("%s lacks %s", answer.body.data, cases[i].part);
+        api_answer_free(&answer);
+    }
+}
+
+static void test_a_target_has_a_longest_length(void **state)
+{
+    struct fixture *fixture = *state;
+    static const int statuses[] = {404, 414};
+    for (size_t i = 0; i < 2; i++) {
+        char target[8194] = "/";
+        memset(target + 1, 'a', 8191 + i);
+        struct exchange exchange = {.method = "GET", .target = target};
+        struct api_answer answer;
+        exchange_run(fixture->bare, &exchange, &answer);
+        assert_int_equal(answer.status, statuses[i]);
         api_answer_free(&answer);
     }
 }
@@ -497,6 +512,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_request_gets_its_status),
+        cmocka_unit_test(test_a_target_has_a_longest_length),
         cmocka_unit_test(test_problems_are_whole),
         cmocka_unit_test(test_gzip_is_read_whole_or_refused),
         cmocka_unit_test(test_nothing_may_follow_gzip),

@@ -85,6 +85,47 @@ static void the_same_rows_are_the_same_data_set(void **state)
     json_decref(second);
 }
 
+// Each request comes with the key "k" unless it says otherwise, in this order, to one service.
+static const struct {
+    const char *comment, *key, *target, *type, *body;
+    int status;
+} repeats[] = {
+    {"the first", "k", "/v1/datasets?name=pets", "text/csv", CSV, 201},
+    {"the same again: made, as the first time", "k", "/v1/datasets?name=pets", "text/csv", CSV, 201},
+    {"another body", "k", "/v1/datasets?name=pets", "text/csv", "a,b\n1,x\n2,y\n", 422},
+    {"a body that cannot be read", "k", "/v1/datasets?name=pets", "text/csv", "a,b\n1\n", 422},
+    {"another query", "k", "/v1/datasets?name=animals", "text/csv", CSV, 422},
+    {"no query", "k", "/v1/datasets", "text/csv", CSV, 422},
+    {"another media type", "k", "/v1/datasets?name=pets", "application/json", ROWS, 422},
+    {"the same rows without a key: they are there", NULL, "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"another key for the same rows", "l", "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"which is answered as it was", "l", "/v1/datasets?name=pets", "text/csv", CSV, 200},
+    {"an empty key", "", "/v1/datasets?name=pets", "text/csv", CSV, 400},
+    {"a refused request", "m", "/v1/datasets", "text/csv", "a,b\n1,x\nq,y\n", 422},
+    {"does not spend its key", "m", "/v1/datasets", "text/csv", "a,b\n1,x\n2,y\n", 201},
+};
+
+static void a_key_repeats_its_request_alone(void **state)
+{
+    char first[1024] = "";
+    for (size_t i = 0; i < sizeof repeats / sizeof *repeats; i++) {
+        const char *name = repeats[i].key ? "Idempotency-Key" : NULL;
+        const struct request request = {
+            .method = "POST",
+            .target = repeats[i].target,
+            .body = repeats[i].body,
+            .headers = {{"Content-Type", repeats[i].type}, {name, repeats[i].key}}};
+        struct api_answer answer = service_send(*state, &request);
+        answer_expect(&answer, repeats[i].status, repeats[i].comment);
+        if (i == 0)
+            snprintf(first, sizeof first, "%s", answer.body.data);
+        if (i == 1)
+            assert_string_equal(answer.body.data, first);
+        assert_int_equal(answer_value(&answer, "Location") != NULL, repeats[i].status == 201);
+        api_answer_free(&answer);
+    }
+}
+
 static void a_generator_makes_a_data_set(void **state)
 {
     json_t *made = service_json(*state, "POST", "/v1/datasets?name=b",
@@ -247,6 +288,39 @@ static void a_needed_data_set_stays(void **state)
     json_decref(made);
 }
 
+// With the folder of data sets gone, whatever touches it fails inside.
+static void what_fails_inside_goes_to_the_log_alone(void **state)
+{
+    struct service *service = *state;
+    json_t *made = service_json(service, "POST", "/v1/datasets", ROWS, 201);
+    const char *data = text_of("/v1/datasets/%s/data", json_text(made, "id"));
+    const struct {
+        const char *comment;
+        struct request request;
+    } cases[] = {
+        {"as CSV", {.method = "GET", .target = data, .headers = {{"Accept", "text/csv"}}}},
+        {"as it is kept", {.method = "GET", .target = data}},
+        {"a new one", {.method = "POST", .target = "/v1/datasets", .body = "{\"generator\":\"moons\"}"}},
+        {"a job that needs it",
+         {.method = "POST",
+          .target = "/v1/jobs",
+          .body = text_of("{\"dataset\":\"%s\",\"model\":{}}", json_text(made, "id"))}},
+    };
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/datasets", service->folder);
+    assert_int_equal(nftw(folder, service_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        service->failure[0] = '\0';
+        struct api_answer answer = service_send(service, &cases[i].request);
+        answer_expect(&answer, 500, cases[i].comment);
+        if (strstr(answer.body.data, service->folder) || !strstr(service->failure, "No such file"))
+            fail_msg("%s: %s\nlog: %s", cases[i].comment, answer.body.data, service->failure);
+        assert_int_equal(strncmp(service->failure, cases[i].request.method, 3), 0);
+        api_answer_free(&answer);
+    }
+    json_decref(made);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -254,12 +328,14 @@ int main(void)
         TEST(a_csv_file_is_described),
         TEST(rows_in_a_document_are_described_alike),
         TEST(the_same_rows_are_the_same_data_set),
+        TEST(a_key_repeats_its_request_alone),
         TEST(a_generator_makes_a_data_set),
         cmocka_unit_test(a_bad_upload_is_refused_with_its_place),
         TEST(a_list_leaves_out_what_grows),
         TEST(its_rows_come_back_as_they_were),
         TEST(its_own_file_is_the_same_data_set),
         TEST(a_needed_data_set_stays),
+        TEST(what_fails_inside_goes_to_the_log_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,8 +144,30 @@ static void the_same_key_and_body_make_one_job(void **state)
     answer = service_send(service, &request);
     answer_expect(&answer, 422, "another body");
     api_answer_free(&answer);
+    request.body = "{";
+    answer = service_send(service, &request);
+    answer_expect(&answer, 422, "a body that cannot be read");
+    api_answer_free(&answer);
     json_decref(first);
     json_decref(second);
+}
+
+// What would refuse a new job does not touch one that is there: the first answer may have been lost.
+static void a_repeated_job_is_answered_where_a_new_one_is_refused(void **state)
+{
+    (void)state;
+    struct api_limits limits = api_limits_defaults();
+    limits.queued_jobs = 1;
+    struct service *service = service_open_limited(&limits);
+    const struct request request = {
+        .method = "POST", .target = "/v1/jobs", .body = JOB, .headers = {{"Idempotency-Key", "k1"}}};
+    for (int i = 0; i < 2; i++) {
+        struct api_answer answer = service_send(service, &request);
+        answer_expect(&answer, 202, i ? "the repeated job" : "the first job");
+        api_answer_free(&answer);
+    }
+    service_expect(service, "POST", "/v1/jobs", JOB, 503);
+    service_close(service);
 }
 
 static void a_list_goes_on_by_its_cursor(void **state)
@@ -433,6 +455,7 @@ int main(void)
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),
         cmocka_unit_test(a_full_queue_asks_to_come_back),
         TEST(the_same_key_and_body_make_one_job),
+        cmocka_unit_test(a_repeated_job_is_answered_where_a_new_one_is_refused),
         TEST(a_list_goes_on_by_its_cursor),
         TEST(an_unchanged_job_is_304),
         TEST(waiting_ends_with_the_next_revision),

@@ -72,6 +72,21 @@ static void a_failure_changes_nothing_and_sticks(void **state)
     buffer_free(&buffer);
 }
 
+static void formatting_fills_the_room_or_changes_nothing(void **state)
+{
+    (void)state;
+    for (int width = 0; width < 600; width += 7) {
+        struct buffer buffer = buffer_new(500);
+        assert_true(buffer_text(&buffer, "begin"));
+        bool fits = 5 + width <= 500;
+        assert_int_equal(buffer_format(&buffer, "%*s", width, ""), fits);
+        assert_int_equal(buffer.size, fits ? 5 + width : 5);
+        assert_int_equal(strlen(buffer.data), buffer.size);
+        assert_int_equal(buffer.failed, fits ? NABLA_OK : NABLA_LIMIT);
+        buffer_free(&buffer);
+    }
+}
+
 static void sizes_that_overflow_are_refused(void **state)
 {
     (void)state;
@@ -144,6 +159,7 @@ int main(void)
         cmocka_unit_test(reserving_terminates_what_is_there),
         cmocka_unit_test(growth_stops_at_the_limit),
         cmocka_unit_test(a_failure_changes_nothing_and_sticks),
+        cmocka_unit_test(formatting_fills_the_room_or_changes_nothing),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(stealing_leaves_an_empty_buffer),
         cmocka_unit_test(json_strings_are_escaped),

@@ -87,6 +87,10 @@ static void values_are_read_by_type(void **state)
         {"a sign", "--max-body=-1", NABLA_INVALID},
         {"nothing", "--max-body=", NABLA_INVALID},
         {"no workers", "--workers=0", NABLA_INVALID},
+        {"a number", "--max-dataset-rows=1024", NABLA_OK},
+        {"a number with the suffix of sizes", "--max-dataset-rows=1k", NABLA_INVALID},
+        {"a wide number", "--max-work=1000000000000000000", NABLA_OK},
+        {"a wide number with a suffix", "--max-work=1G", NABLA_INVALID},
         {"a choice", "--log-level=debug", NABLA_OK},
         {"no choice", "--log-level=loud", NABLA_INVALID},
         {"a flag alone", "--allow-remote", NABLA_OK},
@@ -106,6 +110,29 @@ static void values_are_read_by_type(void **state)
             fail_msg("%s (%s): %s", cases[i].comment, cases[i].flag, err.text);
         if (code)
             assert_true(err.text[0]);
+    }
+}
+
+// "--allow-remote true", as the help spells every option, and "--allow-remote" with another flag behind it.
+static void a_yes_or_no_flag_may_have_its_value_beside_it(void **state)
+{
+    (void)state;
+    static const struct {
+        char *flags[4];
+        enum nabla_code code;
+        bool is_allowed;
+    } cases[] = {
+        {{"--allow-remote", "true"}, NABLA_OK, true},
+        {{"--allow-remote", "false"}, NABLA_OK, false},
+        {{"--allow-remote", "--workers", "2"}, NABLA_OK, true},
+        {{"--allow-remote", "maybe"}, NABLA_INVALID, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct config config;
+        enum config_wish wish;
+        assert_int_equal(load(cases[i].flags, &config, &wish, NULL), cases[i].code);
+        if (!cases[i].code)
+            assert_int_equal(config.allow_remote, cases[i].is_allowed);
     }
 }
 
@@ -130,6 +157,26 @@ static void a_file_that_is_missing_is_an_error(void **state)
     enum config_wish wish;
     char *const flags[] = {"--config=/nonexistent/nabla.conf", NULL};
     assert_int_equal(load(flags, &config, &wish, NULL), NABLA_NOT_FOUND);
+}
+
+static void sizes_are_printed_with_suffixes_and_numbers_without(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"max_body = 3M\n", "max_dataset_rows = 2048\n",
+                                        "max_work = 1000000000000000000\n", "max_streams = 1024\n"};
+    struct config config;
+    enum config_wish wish;
+    char *const flags[] = {"--max-body=3145728", "--max-dataset-rows=2048", "--max-streams=1024", NULL};
+    assert_int_equal(load(flags, &config, &wish, NULL), NABLA_OK);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    config_print(&config, out);
+    fclose(out);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(text, lines[i]))
+            fail_msg("no %s in %s", lines[i], text);
+    free(text);
 }
 
 static void what_is_printed_reads_back_to_the_same(void **state)
@@ -162,8 +209,10 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(a_flag_beats_the_environment_which_beats_the_file),
         cmocka_unit_test(values_are_read_by_type),
+        cmocka_unit_test(a_yes_or_no_flag_may_have_its_value_beside_it),
         cmocka_unit_test(a_wrong_line_of_the_file_is_named),
         cmocka_unit_test(a_file_that_is_missing_is_an_error),
+        cmocka_unit_test(sizes_are_printed_with_suffixes_and_numbers_without),
         cmocka_unit_test(what_is_printed_reads_back_to_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,9 +21,10 @@ static struct dataset_row row_of(const char *content)
 static bool create(struct store *store, const char *content, char ret_id[TOKEN_ID_SIZE])
 {
     struct dataset_row row = row_of(content);
-    bool existed;
-    assert_ok(store_dataset_create(store, &row, content, strlen(content), ret_id, &existed, &err));
-    return existed;
+    struct creation made;
+    assert_ok(store_dataset_create(store, &row, content, strlen(content), NULL, &made, &err));
+    memcpy(ret_id, made.id, sizeof made.id);
+    return made.existed;
 }
 
 static bool has_file(struct store *store, const char *content)
@@ -73,6 +74,54 @@ static void test_the_same_content_is_the_same_data_set(void **state)
     assert_string_not_equal(first, other);
 }
 
+static struct creation create_keyed(struct store *store, const char *content, const struct creation_key *key)
+{
+    struct dataset_row row = row_of(content);
+    struct creation made;
+    assert_ok(store_dataset_create(store, &row, content, strlen(content), key, &made, &err));
+    return made;
+}
+
+static void test_a_key_repeats_what_it_made_first(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct creation_key key = {"k", "request 1"}, other = {"k", "request 2"}, found = {"f", ""};
+    struct creation first = create_keyed(fixture->store, "a", &key);
+    assert_false(first.existed);
+    struct creation second = create_keyed(fixture->store, "a", &found); // known content, a new key
+    assert_string_equal(second.id, first.id);
+    assert_true(second.existed);
+
+    fixture_reopen(fixture);
+    struct creation again = create_keyed(fixture->store, "a", &key);
+    assert_string_equal(again.id, first.id);
+    assert_false(again.existed); // as the first time
+    assert_true(create_keyed(fixture->store, "a", &found).existed);
+    assert_true(create_keyed(fixture->store, "a", NULL).existed);
+
+    struct dataset_row row = row_of("b");
+    assert_fails(NABLA_INVALID, store_dataset_create(fixture->store, &row, "b", 1, &other, &again, &err));
+    assert_false(has_file(fixture->store, "b"));
+
+    assert_ok(store_dataset_delete(fixture->store, first.id, &err)); // frees both keys
+    assert_int_equal(store_key_find(fixture->store, KEY_DATASETS, &found, &again, NULL), NABLA_NOT_FOUND);
+    assert_false(create_keyed(fixture->store, "b", &other).existed);
+}
+
+static void test_keys_of_jobs_and_data_sets_are_apart(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    const struct creation_key key = {"k", "request"};
+    const struct job_new job = {.name = "", .spec = "{}", .key = &key};
+    char id[TOKEN_ID_SIZE];
+    bool repeated;
+    struct creation made = create_keyed(store, "a", &key);
+    assert_ok(store_job_create(store, &job, id, &repeated, &err));
+    assert_false(repeated);
+    assert_ok(store_key_find(store, KEY_JOBS, &key, &made, &err));
+    assert_string_equal(made.id, id);
+}
+
 static void test_only_hashes_name_files(void **state)
 {
     struct store *store = ((struct fixture *)*state)->store;
@@ -81,9 +130,8 @@ static void test_only_hashes_name_files(void **state)
     for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
         struct dataset_row row = row_of("x");
         snprintf(row.sha256, sizeof row.sha256, "%s", hashes[i]);
-        char id[TOKEN_ID_SIZE];
-        bool existed;
-        assert_fails(NABLA_INVALID, store_dataset_create(store, &row, "x", 1, id, &existed, &err));
+        struct creation made;
+        assert_fails(NABLA_INVALID, store_dataset_create(store, &row, "x", 1, NULL, &made, &err));
     }
 }
 
@@ -178,11 +226,10 @@ static void *churn(void *context)
     struct churner *churner = context;
     struct dataset_row row = row_of("shared");
     for (int i = 0; i < ROUNDS; i++) {
-        char id[TOKEN_ID_SIZE];
-        bool existed;
-        if (store_dataset_create(churner->store, &row, "shared", 6, id, &existed, NULL) != NABLA_OK)
+        struct creation made = {.id = ""};
+        if (store_dataset_create(churner->store, &row, "shared", 6, NULL, &made, NULL) != NABLA_OK)
             churner->failures++;
-        enum nabla_code code = store_dataset_delete(churner->store, id, NULL);
+        enum nabla_code code = store_dataset_delete(churner->store, made.id, NULL);
         churner->failures += code != NABLA_OK && code != NABLA_NOT_FOUND; // another one was faster
     }
     return NULL;
@@ -214,6 +261,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_store(test_a_data_set_comes_back_as_it_was_made),
         with_store(test_the_same_content_is_the_same_data_set),
+        with_store(test_a_key_repeats_what_it_made_first),
+        with_store(test_keys_of_jobs_and_data_sets_are_apart),
         with_store(test_only_hashes_name_files),
         with_store(test_pages_give_every_data_set_once),
         with_store(test_unfinished_jobs_keep_their_data_set),

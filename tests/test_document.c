@@ -59,6 +59,7 @@ static const struct {
     {"the same name elsewhere", "{\"x\":[1],\"a\":{\"a\":{\"x\":[1]}}}", BULK_ABSENT,
      "{\"a\":{\"a\":{\"x\":[1]}},\"x\":[1]}"},
     {"no object on the way", "{\"a\":[{\"x\":[1]}]}", BULK_ABSENT, "{\"a\":[{\"x\":[1]}]}"},
+    {"an integer beyond 64 bits", "{\"y\":99999999999999999999}", BULK_ABSENT, "{\"y\":1e20}"},
     {"null is absent", "{\"a\":{\"x\":null}}", BULK_ABSENT, "{\"a\":{\"x\":null}}"},
     {"a text stays", "{\"a\":{\"x\":\"balanced\"}}", BULK_OTHER, "{\"a\":{\"x\":\"balanced\"}}"},
     {"an empty text stays", "{\"a\":{\"x\":\"\"}}", BULK_OTHER, "{\"a\":{\"x\":\"\"}}"},
@@ -92,6 +93,8 @@ static void test_the_rest_stays_a_document(void **state)
     }
 }
 
+#define NINES "999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999"
+
 static const struct {
     const char *comment, *text;
     enum nabla_code code;
@@ -108,7 +111,8 @@ static const struct {
     {"too large a number", "{\"x\":[1,1e400]}", NABLA_INVALID, "/x/1", "entry 1"},
     {"too large a scalar", "{\"x\":1e400}", NABLA_INVALID, "/x", "too large"},
     {"too large elsewhere", "{\"y\":1e400}", NABLA_INVALID, "", "cannot be taken"},
-    {"an integer beyond 64 bits", "{\"y\":99999999999999999999}", NABLA_INVALID, "", "cannot be taken"},
+    {"an integer beyond a double", "{\"y\":1" NINES NINES NINES NINES "}", NABLA_INVALID, "",
+     "cannot be taken"},
     {"a bare NaN", "{\"x\":[1, NaN]}", NABLA_MALFORMED, "", "write it as a string: \"NaN\""},
     {"its place", "{\"x\":[1,\n NaN]}", NABLA_MALFORMED, "", "line 2, column 2"},
     {"a bare NaN as the value", "{\"y\":NaN}", NABLA_MALFORMED, "", "write it as a string: \"NaN\""},

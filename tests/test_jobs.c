@@ -108,7 +108,8 @@ static void test_a_job_needs_its_data_set(void **state)
 static void test_idempotency_keys_repeat_or_refuse(void **state)
 {
     struct fixture *fixture = *state;
-    struct job_new job = {.name = "", .spec = "{}", .idempotency_key = "k1", .body_sha256 = "aa"};
+    struct creation_key key = {"k1", "aa"};
+    const struct job_new job = {.name = "", .spec = "{}", .key = &key};
     char first[TOKEN_ID_SIZE], second[TOKEN_ID_SIZE] = "";
     bool repeated = true;
     assert_ok(store_job_create(fixture->store, &job, first, &repeated, &err));
@@ -118,9 +119,9 @@ static void test_idempotency_keys_repeat_or_refuse(void **state)
     assert_true(repeated);
     assert_string_equal(first, second);
 
-    job.body_sha256 = "bb"; // the same key with another body
+    key = (struct creation_key){"k1", "bb"}; // the same key for another request
     assert_fails(NABLA_INVALID, store_job_create(fixture->store, &job, second, &repeated, &err));
-    job.idempotency_key = "k2";
+    key.text = "k2";
     assert_ok(store_job_create(fixture->store, &job, second, &repeated, &err));
     assert_false(repeated);
     assert_string_not_equal(first, second);
@@ -130,7 +131,7 @@ static void test_idempotency_keys_repeat_or_refuse(void **state)
 
     fixture_apply(fixture->store, first, JOB_EVENT_CANCEL); // a deleted job's key is free again
     assert_ok(store_job_delete(fixture->store, first, &err));
-    job = (struct job_new){.name = "", .spec = "{}", .idempotency_key = "k1", .body_sha256 = "cc"};
+    key = (struct creation_key){"k1", "cc"};
     assert_ok(store_job_create(fixture->store, &job, second, &repeated, &err));
     assert_false(repeated);
 }

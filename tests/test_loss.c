@@ -1,4 +1,4 @@
-// Known values, reductions, conventions, bad input and warnings of nabla_loss_compute.
+// Known values, reductions, conventions and warnings of nabla_loss_compute.
 #include "math/loss.h"
 
 #include <math.h>
@@ -9,13 +9,13 @@
 
 #include <cmocka.h>
 
-#define NEAR(actual, expected, tolerance)                                                                    \
-    do {                                                                                                     \
-        double near_a = (actual), near_e = (expected);                                                       \
-        if (!(fabs(near_a - near_e) <= (tolerance)) && !(isnan(near_a) && isnan(near_e)) &&                  \
-            near_a != near_e)                                                                                \
-            fail_msg("%.17g is not %.17g", near_a, near_e);                                                  \
-    } while (0)
+// Within the tolerance, or equal where there is no distance (infinities, NaN).
+static void assert_near(double actual, double expected, double tolerance)
+{
+    bool alike = (isnan(actual) && isnan(expected)) || actual == expected;
+    if (!alike && !(fabs(actual - expected) <= tolerance))
+        fail_msg("%.17g is not %.17g", actual, expected);
+}
 
 enum { MOST = 24 };
 
@@ -153,11 +153,11 @@ static void cross_entropy_gives_the_known_values(void **state)
         struct trial trial;
         print_message("%s\n", known[i].comment);
         assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-        NEAR(trial.result.loss, known[i].loss, known[i].tolerance);
-        NEAR(trial.per_sample[0], known[i].loss, known[i].tolerance);
+        assert_near(trial.result.loss, known[i].loss, known[i].tolerance);
+        assert_near(trial.per_sample[0], known[i].loss, known[i].tolerance);
         const double *gradient = loss.input == NABLA_LOGITS ? trial.gradient : trial.gradient_logits;
         for (size_t j = 0; j < known[i].classes; j++)
-            NEAR(gradient[j], known[i].gradient[j], known[i].tolerance);
+            assert_near(gradient[j], known[i].gradient[j], known[i].tolerance);
     }
 }
 
@@ -220,13 +220,13 @@ static void mean_divides_by_the_conventions_number(void **state)
         struct trial trial;
         print_message("%s\n", means[i].comment);
         assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-        NEAR(trial.result.denominator, means[i].denominator, 0);
+        assert_near(trial.result.denominator, means[i].denominator, 0);
         double sum = trial.per_sample[0] + trial.per_sample[1] + trial.per_sample[2];
-        NEAR(trial.result.loss, sum / means[i].denominator, 1e-15);
+        assert_near(trial.result.loss, sum / means[i].denominator, 1e-15);
         double squares = 0;
         for (size_t j = 0; j < 9; j++)
             squares += trial.gradient[j] * trial.gradient[j];
-        NEAR(trial.result.gradient_norm, sqrt(squares), 1e-15);
+        assert_near(trial.result.gradient_norm, sqrt(squares), 1e-15);
         assert_true(trial.result.gradient_norm > 0.1);
     }
 }
@@ -246,7 +246,7 @@ static void a_batch_of_ignored_rows_is_zero_but_nan_for_torch(void **state)
         assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
         assert_int_equal(trial.result.rows_counted, 0);
         assert_true(isnan(trial.result.accuracy));
-        NEAR(trial.result.loss, c == NABLA_TORCH ? NAN : 0, 0);
+        assert_near(trial.result.loss, c == NABLA_TORCH ? NAN : 0, 0);
         for (size_t j = 0; j < 4; j++)
             assert_true(trial.gradient[j] == 0);
         assert_int_equal(trial.warnings[NABLA_WARN_ALL_ROWS_IGNORED].count, 2);
@@ -262,7 +262,7 @@ static void a_tie_counts_as_wrong(void **state)
     struct nabla_loss_batch batch = {NABLA_FLOAT64, 4, 2, scores, ids, NULL, NULL};
     struct trial trial;
     assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-    NEAR(trial.result.accuracy, 0.5, 0);
+    assert_near(trial.result.accuracy, 0.5, 0);
     assert_true(isnan(trial.result.loss));
     assert_true(trial.gradient[4] > 0 && isnan(trial.gradient[6])); // the NaN stays in its row
 }
@@ -276,9 +276,9 @@ static void a_gradient_may_overwrite_its_scores(void **state)
     struct nabla_loss_batch batch = {NABLA_FLOAT32, 1, 4, scores, ids, NULL, NULL};
     struct nabla_loss_result result = {.gradient = scores};
     assert_int_equal(nabla_loss_compute(&loss, &batch, &result, NULL), NABLA_OK);
-    NEAR((double)scores[1], -0.3619336, 1e-7);
-    NEAR(result.loss, 0.4493130, 1e-7);
-    NEAR(result.accuracy, 1, 0);
+    assert_near((double)scores[1], -0.3619336, 1e-7);
+    assert_near(result.loss, 0.4493130, 1e-7);
+    assert_near(result.accuracy, 1, 0);
 }
 
 static void sums_of_extreme_gradients_neither_overflow_nor_vanish(void **state)
@@ -290,128 +290,14 @@ static void sums_of_extreme_gradients_neither_overflow_nor_vanish(void **state)
     struct nabla_loss_batch batch = {NABLA_FLOAT64, 1, 1, scores, NULL, targets, NULL};
     struct trial trial;
     assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-    NEAR(trial.result.gradient_norm, 2e200, 1e186);
+    assert_near(trial.result.gradient_norm, 2e200, 1e186);
     batch.scores = scores + 1;
     assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-    NEAR(trial.result.gradient_norm, 2e-200, 1e-214);
+    assert_near(trial.result.gradient_norm, 2e-200, 1e-214);
     batch.scores = scores;
     batch.rows = 2;
     assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
-    NEAR(trial.result.gradient_norm, 2e200, 1e186);
-}
-
-// Everything that a caller can get wrong, one thing each, on a good 2×2 batch.
-struct request {
-    struct nabla_loss loss;
-    struct nabla_loss_batch batch;
-};
-
-static const double minus_weights[] = {1, -1}, nan_weights[] = {NAN, 1}, infinite_weights[] = {1, INFINITY};
-static const double half_hot[] = {1, 0, 0.5, 0.5}, two_hot[] = {1, 0, 1, 1}, minus_hot[] = {1, 0, -1, 2};
-static const double nan_hot[] = {1, 0, NAN, 1}, wild[] = {0.5, 0.5, 1.5, 0.5}, minus_p[] = {-0.5, 1, 0, 1};
-static const int64_t high_ids[] = {0, 2}, low_ids[] = {-1, 0};
-
-static void with_targets(struct request *r, const double *targets)
-{
-    r->batch.ids = NULL;
-    r->batch.targets = targets;
-}
-
-#define BAD(name, statement)                                                                                 \
-    static void name(struct request *r)                                                                      \
-    {                                                                                                        \
-        statement;                                                                                           \
-    }
-BAD(label_high, r->batch.ids = high_ids)
-BAD(label_low, r->batch.ids = low_ids)
-BAD(no_rows, r->batch.rows = 0)
-BAD(no_classes, r->batch.classes = 0)
-BAD(too_many, (r->batch.rows = SIZE_MAX / 2))
-BAD(no_labels, r->batch.ids = NULL)
-BAD(both_labels, r->batch.targets = half_hot)
-BAD(minus_class_weight, r->loss.class_weights = minus_weights)
-BAD(nan_class_weight, r->loss.class_weights = nan_weights)
-BAD(infinite_sample_weight, r->batch.sample_weights = infinite_weights)
-BAD(smoothing_one, r->loss.label_smoothing = 1)
-BAD(smoothing_nan, r->loss.label_smoothing = NAN)
-BAD(temperature_zero, r->loss.temperature = 0)
-BAD(gamma_not_here, r->loss.gamma = 3)
-BAD(alpha_not_here, r->loss.alpha = 0.25)
-BAD(pos_weight_not_here, r->loss.pos_weight = half_hot)
-BAD(q_two, (r->loss.type = NABLA_GENERALIZED_CROSS_ENTROPY, r->loss.q = 2))
-BAD(delta_zero, (r->loss.type = NABLA_HUBER, r->loss.delta = 0))
-BAD(hinge_probabilities, (r->loss.type = NABLA_HINGE, r->loss.input = NABLA_PROBABILITIES))
-BAD(focal_torch, (r->loss.type = NABLA_FOCAL, r->loss.convention = NABLA_TORCH))
-BAD(sparse_targets, (with_targets(r, half_hot), r->loss.convention = NABLA_KERAS_TF_SPARSE))
-BAD(ignore_targets, (with_targets(r, half_hot), r->loss.has_ignore_index = true))
-BAD(hinge_half, (with_targets(r, half_hot), r->loss.type = NABLA_HINGE))
-BAD(hinge_two, (with_targets(r, two_hot), r->loss.type = NABLA_HINGE))
-BAD(minus_target, with_targets(r, minus_hot))
-BAD(nan_target, with_targets(r, nan_hot))
-BAD(binary_above, (with_targets(r, wild), r->loss.type = NABLA_BINARY_CROSS_ENTROPY))
-BAD(p_above, (r->batch.scores = wild, r->loss.input = NABLA_PROBABILITIES))
-BAD(p_below, (r->batch.scores = minus_p, r->loss.input = NABLA_PROBABILITIES))
-BAD(z_probabilities, (r->loss.z_loss = 1, r->loss.input = NABLA_PROBABILITIES))
-BAD(regression_ids, (r->loss.type = NABLA_MEAN_SQUARED_ERROR, r->batch.classes = 1))
-BAD(type_number, r->loss.type = NABLA_LOSS_TYPE_COUNT)
-BAD(convention_number, r->loss.convention = NABLA_CONVENTION_COUNT)
-
-static const struct {
-    void (*spoil)(struct request *request);
-    const char *pointer, *word; // a word that the text must have
-} bad[] = {
-    {label_high, "/labels/1", "label 2"},
-    {label_low, "/labels/0", "label -1"},
-    {no_rows, "/logits", "0 rows"},
-    {no_classes, "/logits", "at least 1"},
-    {too_many, "/logits", "memory"},
-    {no_labels, "/labels", "exactly one"},
-    {both_labels, "/labels", "exactly one"},
-    {minus_class_weight, "/loss/class_weights/1", "-1"},
-    {nan_class_weight, "/loss/class_weights/0", "nan"},
-    {infinite_sample_weight, "/sample_weights/1", "inf"},
-    {smoothing_one, "/loss/label_smoothing", "[0, 1)"},
-    {smoothing_nan, "/loss/label_smoothing", "nan"},
-    {temperature_zero, "/loss/temperature", "(0"},
-    {gamma_not_here, "/loss/gamma", "no option gamma"},
-    {alpha_not_here, "/loss/alpha", "no option alpha"},
-    {pos_weight_not_here, "/loss/pos_weight", "pos_weight"},
-    {q_two, "/loss/q", "(0, 1]"},
-    {delta_zero, "/loss/delta", "(0"},
-    {hinge_probabilities, "/probabilities", "logits only"},
-    {focal_torch, "/convention", "exact, keras"},
-    {sparse_targets, "/labels", "class ids"},
-    {ignore_targets, "/loss/ignore_index", "class ids"},
-    {hinge_half, "/labels/1/0", "one-hot"},
-    {hinge_two, "/labels/1", "exactly one"},
-    {minus_target, "/labels/1/0", "negative"},
-    {nan_target, "/labels/1/0", "not finite"},
-    {binary_above, "/labels/1/0", "above 1"},
-    {p_above, "/probabilities/1/0", "no probability"},
-    {p_below, "/probabilities/0/0", "no probability"},
-    {z_probabilities, "/loss/z_loss", "probabilities"},
-    {regression_ids, "/labels", "targets"},
-    {type_number, "/loss/type", "no loss"},
-    {convention_number, "/convention", "no convention"},
-};
-
-static void bad_input_is_refused_with_its_place(void **state)
-{
-    (void)state;
-    static const double scores[] = {0.25, 0.75, 0.5, 0.5};
-    static const int64_t ids[] = {0, 1};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct request request = {nabla_loss_defaults(NABLA_CROSS_ENTROPY),
-                                  {NABLA_FLOAT64, 2, 2, scores, ids, NULL, NULL}};
-        bad[i].spoil(&request);
-        struct trial trial;
-        enum nabla_code code = try_loss(&trial, &request.loss, &request.batch);
-        print_message("%s: %s\n", bad[i].pointer, trial.error.text);
-        assert_true(code == NABLA_INVALID || code == NABLA_LIMIT);
-        assert_string_equal(trial.error.pointer, bad[i].pointer);
-        assert_non_null(strstr(trial.error.text, bad[i].word));
-        assert_true(trial.result.denominator == 0);
-    }
+    assert_near(trial.result.gradient_norm, 2e200, 1e186);
 }
 
 // A batch of one row for each warning; `count` of how many.
@@ -555,7 +441,6 @@ int main(void)
         cmocka_unit_test(a_tie_counts_as_wrong),
         cmocka_unit_test(a_gradient_may_overwrite_its_scores),
         cmocka_unit_test(sums_of_extreme_gradients_neither_overflow_nor_vanish),
-        cmocka_unit_test(bad_input_is_refused_with_its_place),
         cmocka_unit_test(warnings_name_their_rows),
         cmocka_unit_test(warnings_of_targets_and_classes),
         cmocka_unit_test(warnings_count_beyond_the_rows_that_they_list),

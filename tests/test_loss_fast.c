@@ -102,6 +102,42 @@ static void vector_kernels_agree_with_the_portable_one(void **state)
     each_kernel(check_lengths);
 }
 
+// In float64 two rows at a time: one of any scores, one with -Infinity where i says so, and the label
+// anywhere.
+static void check_lengths64(const struct loss_fast_kernel *kernel)
+{
+    static double scores[2 * LONGEST], fast[2 * LONGEST + 1], slow[2 * LONGEST + 1], p[2 * LONGEST];
+    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+    for (size_t classes = 1; classes <= LONGEST; classes += classes < 100 ? 1 : 17) {
+        int64_t ids[2] = {(int64_t)(uniform() * (double)classes), (int64_t)(uniform() * (double)classes)};
+        for (size_t i = 0; i < 2 * classes; i++)
+            scores[i] = i % 7 == 3 ? -INFINITY : uniform() * 600 - 300;
+        struct nabla_loss_batch batch = {NABLA_FLOAT64, 2, classes, scores, ids, NULL, NULL};
+        struct nabla_loss_result a = {.gradient = fast, .probabilities = p}, b = {.gradient = slow};
+        fast[2 * classes] = 7;
+        assert_int_equal(loss_compute_with(kernel, &loss, &batch, &a, NULL), NABLA_OK);
+        assert_int_equal(loss_compute_with(portable(), &loss, &batch, &b, NULL), NABLA_OK);
+        for (size_t i = 0; i < 2 * classes; i++) {
+            assert_true(isnan(slow[i]) ? isnan(fast[i])
+                                       : fabs(fast[i] - slow[i]) <= 1e-15 * fabs(slow[i]) + 1e-323);
+            assert_true(isnan(slow[i]) || (int64_t)(i % classes) == ids[i / classes] ||
+                        fabs(p[i] - 2 * slow[i]) <= 2e-15 * p[i] + 1e-322);
+        }
+        assert_true(a.loss == b.loss || (isnan(a.loss) && isnan(b.loss)) ||
+                    fabs(a.loss - b.loss) <= 1e-15 * b.loss);
+        assert_true(isnan(b.gradient_norm) ||
+                    fabs(a.gradient_norm - b.gradient_norm) <= 1e-14 * b.gradient_norm);
+        assert_true(isnan(b.loss) || a.accuracy == b.accuracy);
+        assert_true(fast[2 * classes] == 7);
+    }
+}
+
+static void float64_kernels_agree_with_the_portable_one(void **state)
+{
+    (void)state;
+    each_kernel(check_lengths64);
+}
+
 static const struct {
     const char *comment;
     float scores[20];
@@ -188,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vector_kernels_agree_with_the_portable_one),
+        cmocka_unit_test(float64_kernels_agree_with_the_portable_one),
         cmocka_unit_test(edges_agree),
         cmocka_unit_test(batches_agree),
     };

@@ -1,6 +1,7 @@
 // What PyTorch, Keras on TensorFlow, and optax say, case by case, in float64. scripts/golden/loss_golden.py
 // writes the file and describes its lines.
 #include "math/loss.h"
+#include "math/loss_certify.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -12,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { MOST = 32 };
+enum { MOST = 32, CERTIFIED_ULPS = 16 };
 
 struct golden {
     char name[200]; // the words before the numbers
@@ -140,6 +141,13 @@ static size_t check_case(const struct golden *golden)
     struct nabla_loss_result result = {.gradient = gradient};
     if (nabla_loss_compute(&golden->loss, &golden->batch, &result, &error) != NABLA_OK) {
         print_message("%s: %s\n", golden->name, error.text);
+        return 1;
+    }
+    struct nabla_loss_certificate certificate;
+    assert_int_equal(nabla_loss_certify(&golden->loss, &golden->batch, gradient, &certificate, NULL),
+                     NABLA_OK);
+    if (certificate.largest_deviation_ulp > CERTIFIED_ULPS) {
+        print_message("%s: certified to %g ulp\n", golden->name, certificate.largest_deviation_ulp);
         return 1;
     }
     if (!near(result.loss, golden->expected_loss, tolerance)) {

@@ -280,6 +280,7 @@ static const struct {
      "/training/validation_split"},
     {"an unknown split", "{" MODEL ",\"training\":{\"split\":\"first\"}}", "/training/split"},
     {"a seed beyond 2^53", "{" MODEL ",\"training\":{\"seed\":9007199254740992}}", "/training/seed"},
+    {"a seed beyond 64 bits", "{" MODEL ",\"training\":{\"seed\":18446744073709551616}}", "/training/seed"},
     {"a text for a truth value", "{" MODEL ",\"training\":{\"shuffle\":\"yes\"}}", "/training/shuffle"},
     {"telemetry's unknown field", "{" MODEL ",\"telemetry\":{\"each\":1}}", "/telemetry/each"},
     {"an unknown generator", "{\"dataset\":{\"generator\":\"sheep\"},\"model\":{}}", "/dataset/generator"},

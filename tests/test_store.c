@@ -102,12 +102,12 @@ static void test_a_file_that_is_no_database_is_refused(void **state)
 static void test_leftovers_are_swept_and_the_rest_stays(void **state)
 {
     struct fixture *fixture = *state;
-    char job[TOKEN_ID_SIZE], dataset[TOKEN_ID_SIZE], kept_job[64], kept_file[128], path[256];
+    char job[TOKEN_ID_SIZE], kept_job[64], kept_file[128], path[256];
     fixture_job(fixture->store, JOB_LOCAL, job);
     struct dataset_row row = {.name = "", .description = ""};
     token_sha256(row.sha256, "x", 1);
-    bool existed;
-    assert_ok(store_dataset_create(fixture->store, &row, "x", 1, dataset, &existed, &err));
+    struct creation made;
+    assert_ok(store_dataset_create(fixture->store, &row, "x", 1, NULL, &made, &err));
     snprintf(kept_file, sizeof kept_file, "datasets/%s.safetensors", row.sha256);
     snprintf(kept_job, sizeof kept_job, "jobs/%s", job);
     static const char *const folders[] = {"jobs/job_gone", "jobs/job_gone/deep", "tmp/folder"};

@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -33,6 +35,8 @@ struct stage {
     struct fixture *fixture;
     struct supervisor *supervisor;
     char dataset[TOKEN_ID_SIZE];
+    FILE *log;      // what the supervisor wrote, and
+    int log_before; // where standard error went before
 };
 
 static enum nabla_code play_start(void *context, const struct launch *launch, struct launched *ret,
@@ -159,10 +163,10 @@ static void queue_job(struct stage *stage, unsigned retries, char ret_id[TOKEN_I
 
 static void open_supervisor(struct stage *stage, unsigned slots)
 {
-    static const struct log quiet = {LOG_ERROR, LOG_TEXT};
+    static const struct log log = {LOG_INFO, LOG_TEXT};
     const struct supervisor_options options = {
         .store = stage->fixture->store,
-        .log = &quiet,
+        .log = &log,
         .launcher = {.context = stage, .start = play_start, .cancel = play_cancel, .is_alive = play_is_alive},
         .socket = "nowhere",
         .slots = slots};
@@ -179,10 +183,15 @@ static int stage_make(void **state)
     pthread_mutex_init(&stage->lock, NULL);
     pthread_cond_init(&stage->change, NULL);
     store_on_change(stage->fixture->store, on_change, stage);
-    bool existed;
+    stage->log = tmpfile();
+    assert_non_null(stage->log);
+    stage->log_before = dup(STDERR_FILENO);
+    dup2(fileno(stage->log), STDERR_FILENO);
+    struct creation made;
     const struct dataset_row row = {
         .sha256 = SHA256, .name = (char *)"", .description = (char *)"{}", .rows = 1, .bytes = 4};
-    assert_ok(store_dataset_create(stage->fixture->store, &row, "data", 4, stage->dataset, &existed, &err));
+    assert_ok(store_dataset_create(stage->fixture->store, &row, "data", 4, NULL, &made, &err));
+    memcpy(stage->dataset, made.id, sizeof made.id);
     *state = stage;
     return 0;
 }
@@ -193,6 +202,9 @@ static int stage_clear(void **state)
     void *fixture = stage->fixture;
     supervisor_stop(stage->supervisor);
     supervisor_free(stage->supervisor);
+    dup2(stage->log_before, STDERR_FILENO);
+    close(stage->log_before);
+    fclose(stage->log);
     pthread_cond_destroy(&stage->change);
     pthread_mutex_destroy(&stage->lock);
     free(stage);
@@ -307,6 +319,73 @@ static void a_stop_asks_the_workers_and_requeues_their_jobs(void **state)
     await_state(stage, id, JOB_QUEUED, 1);
 }
 
+// Stops the supervisor, so that it has written all.
+static void expect_logged(struct stage *stage, const char *job, const char *what)
+{
+    char text[4096], line[256];
+    supervisor_stop(stage->supervisor);
+    rewind(stage->log);
+    text[fread(text, 1, sizeof text - 1, stage->log)] = '\0';
+    snprintf(line, sizeof line, "%s, %s\n", job, what);
+    if (!strstr(text, line))
+        fail_msg("no \"%s\" in \"%s\"", line, text);
+}
+
+static void every_end_is_logged(void **state)
+{
+    static const struct {
+        const char *comment;
+        struct job_change reported; // by the worker, before it ends
+        unsigned retries;
+        enum job_state state;
+        const char *logged;
+    } cases[] = {
+        {"a success", {JOB_EVENT_SUCCEED, 1, "{}", NULL, NULL}, 0, JOB_SUCCEEDED, "attempt 1: succeeded"},
+        {"a failure",
+         {JOB_EVENT_FAIL, 1, NULL, "{\"code\":\"diverged\",\"detail\":\"loss is nan\"}", NULL},
+         0,
+         JOB_FAILED,
+         "attempt 1: failed: loss is nan"},
+        {"a cancel that was obeyed",
+         {JOB_EVENT_CANCELLED, 1, NULL, NULL, NULL},
+         0,
+         JOB_CANCELLED,
+         "attempt 1: cancelled"},
+        {"a cancel that was not",
+         {JOB_EVENT_CANCEL, 0, NULL, NULL, NULL},
+         0,
+         JOB_CANCELLED,
+         "attempt 1: cancelled: fell off the stage"},
+        {"a loss of the last attempt",
+         {JOB_EVENT_COUNT, 0, NULL, NULL, NULL},
+         0,
+         JOB_FAILED,
+         "attempt 1: failed: fell off the stage"},
+        {"a loss with retries left",
+         {JOB_EVENT_COUNT, 0, NULL, NULL, NULL},
+         1,
+         JOB_RUNNING,
+         "attempt 1: requeued: fell off the stage"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        void *made;
+        char id[TOKEN_ID_SIZE];
+        assert_int_equal(stage_make(&made), 0);
+        struct stage *stage = made;
+        stage->obeys = true;
+        queue_job(stage, cases[i].retries, id);
+        open_supervisor(stage, 1);
+        await_started(stage, 1);
+        if (cases[i].reported.event != JOB_EVENT_COUNT)
+            assert_ok(store_job_apply(stage->fixture->store, id, &cases[i].reported, &err));
+        end_worker(stage, 0);
+        await_state(stage, id, cases[i].state, 1 + cases[i].retries);
+        expect_logged(stage, id, cases[i].logged);
+        assert_int_equal(stage_clear(&made), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +402,7 @@ int main(void)
                                         stage_make, stage_clear),
         cmocka_unit_test_setup_teardown(a_stop_asks_the_workers_and_requeues_their_jobs, stage_make,
                                         stage_clear),
+        cmocka_unit_test(every_end_is_logged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

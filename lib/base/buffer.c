@@ -81,18 +81,22 @@ bool buffer_char(struct buffer *buffer, char c)
     return buffer_append(buffer, &c, 1);
 }
 
+// Formats into the room there is; what did not fit is formatted again once there is room for it.
 bool buffer_format(struct buffer *buffer, const char *format, ...)
 {
     va_list args, again;
+    size_t room = buffer->failed ? 0 : buffer->capacity - buffer->size;
     va_start(args, format);
     va_copy(again, args);
-    int wanted = vsnprintf(NULL, 0, format, args);
+    int wanted = vsnprintf(room ? buffer->data + buffer->size : NULL, room, format, args);
     va_end(args);
     char *end = wanted < 0 ? NULL : buffer_reserve(buffer, (size_t)wanted);
-    if (end) {
+    if (end && (size_t)wanted >= room)
         vsnprintf(end, (size_t)wanted + 1, format, again);
+    if (end)
         buffer->size += (size_t)wanted;
-    }
+    else if (room)
+        buffer->data[buffer->size] = '\0'; // as it was
     va_end(again);
     return end != NULL;
 }

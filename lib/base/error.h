@@ -8,6 +8,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #if defined(__GNUC__)
 #define NABLA_API __attribute__((visibility("default")))
 #else
@@ -58,5 +62,9 @@ NABLA_API enum nabla_code nabla_fail_memory(struct nabla_error *err, const char 
 // nabla_fail for a failed system call: reads errno (ENOSPC and EDQUOT become NABLA_DISK_FULL, ENOMEM
 // NABLA_NO_MEMORY, anything else NABLA_IO); "cannot <action> <path>: <reason>".
 NABLA_API enum nabla_code nabla_fail_errno(struct nabla_error *err, const char *action, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

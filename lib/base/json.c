@@ -2,8 +2,9 @@
 // the state on; the separators between tokens are consumed by the token that follows them.
 #include "base/json.h"
 
+#include "base/json_number.h"
+#include "base/json_string.h"
 #include "base/number.h"
-#include "base/utf8.h"
 
 #include <string.h>
 
@@ -86,44 +87,6 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static const char *skip_digits(const char *at, const char *end)
-{
-    while (at < end && is_digit(*at))
-        at++;
-    return at;
-}
-
-// The end of the number (RFC 8259, section 6) at the start of [at, end), or NULL with *ret_wrong at the
-// character that cannot stand there.
-static const char *number_end(const char *at, const char *end, const char **ret_wrong)
-{
-    if (at < end && *at == '-')
-        at++;
-    *ret_wrong = at;
-    if (at == end || !is_digit(*at))
-        return NULL;
-    at = *at == '0' ? at + 1 : skip_digits(at, end);
-    *ret_wrong = at;
-    if (at < end && is_digit(*at)) // a leading zero
-        return NULL;
-    if (at < end && *at == '.') {
-        *ret_wrong = ++at;
-        if (at == end || !is_digit(*at))
-            return NULL;
-        at = skip_digits(at, end);
-    }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        at++;
-        if (at < end && (*at == '+' || *at == '-'))
-            at++;
-        *ret_wrong = at;
-        if (at == end || !is_digit(*at))
-            return NULL;
-        at = skip_digits(at, end);
-    }
-    return at;
-}
-
 // Whether `word` stands at the reader, as a whole.
 static bool at_word(const struct json_reader *reader, const char *word)
 {
@@ -136,7 +99,7 @@ static enum nabla_code read_number(struct json_reader *reader, enum json_token *
     if (at_word(reader, "-Infinity"))
         return malformed(reader, err, "JSON has no -Infinity: write the string \"-Infinity\"");
     const char *wrong;
-    const char *end = number_end(reader->at, reader->end, &wrong);
+    const char *end = json_number_end(reader->at, reader->end, &wrong);
     if (!end) {
         reader->at = wrong;
         return malformed(reader, err, "this cannot stand in a number");
@@ -167,102 +130,17 @@ static enum nabla_code read_word(struct json_reader *reader, enum json_token *re
     return malformed(reader, err, "expected a value");
 }
 
-static int hex_value(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Four hexadecimal digits at the reader, or -1.
-static int32_t read_hex4(struct json_reader *reader)
-{
-    int32_t value = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = reader->at < reader->end ? hex_value(*reader->at) : -1;
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-        reader->at++;
-    }
-    return value;
-}
-
-// Behind "\u": one code point, which may take a second escape (RFC 8259, section 7).
-static enum nabla_code read_unicode(struct json_reader *reader, struct nabla_error *err)
-{
-    int32_t unit = read_hex4(reader);
-    if (unit < 0)
-        return malformed(reader, err, "expected four hexadecimal digits");
-    if (unit >= 0xDC00 && unit <= 0xDFFF)
-        return malformed(reader, err, "a low surrogate stands alone");
-    uint32_t code_point = (uint32_t)unit;
-    if (unit >= 0xD800 && unit <= 0xDBFF) {
-        if (!at_word(reader, "\\u"))
-            return malformed(reader, err, "a high surrogate stands alone");
-        reader->at += 2;
-        int32_t low = read_hex4(reader);
-        if (low < 0xDC00 || low > 0xDFFF)
-            return malformed(reader, err, "a high surrogate needs a low one behind it");
-        code_point = 0x10000 + ((code_point - 0xD800) << 10) + (uint32_t)(low - 0xDC00);
-    }
-    char bytes[4];
-    buffer_append(&reader->string, bytes, utf8_encode(bytes, code_point));
-    return NABLA_OK;
-}
-
-// At a backslash.
-static enum nabla_code read_escape(struct json_reader *reader, struct nabla_error *err)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    reader->at++;
-    if (reader->at < reader->end && *reader->at == 'u') {
-        reader->at++;
-        return read_unicode(reader, err);
-    }
-    const char *found = reader->at < reader->end ? memchr(from, *reader->at, sizeof from - 1) : NULL;
-    if (!found)
-        return malformed(reader, err, "there is no such escape");
-    buffer_char(&reader->string, to[found - from]);
-    reader->at++;
-    return NABLA_OK;
-}
-
-// The characters up to the next quote, backslash or fault are appended as they are.
-static enum nabla_code read_plain(struct json_reader *reader, struct nabla_error *err)
-{
-    const char *from = reader->at;
-    while (reader->at < reader->end && *reader->at != '"' && *reader->at != '\\') {
-        if ((unsigned char)*reader->at < 0x20)
-            return malformed(reader, err, "a control character in a string must be escaped");
-        size_t length = utf8_length(reader->at, reader->end);
-        if (length == 0)
-            return fail_at(reader, reader->at, NABLA_MALFORMED, err, "the text is not UTF-8");
-        reader->at += length;
-    }
-    buffer_append(&reader->string, from, (size_t)(reader->at - from));
-    return NABLA_OK;
-}
-
 // At the opening quote; afterwards behind the closing one.
 static enum nabla_code read_string(struct json_reader *reader, struct nabla_error *err)
 {
+    struct json_fault fault;
     reader->string.size = 0;
     buffer_append(&reader->string, "", 0);
-    reader->at++;
-    enum nabla_code code = NABLA_OK;
-    while (!code && !reader->string.failed && (reader->at == reader->end || *reader->at != '"')) {
-        if (reader->at == reader->end)
-            return malformed(reader, err, "");
-        code = *reader->at == '\\' ? read_escape(reader, err) : read_plain(reader, err);
-    }
-    if (code)
-        return code;
+    const char *behind = json_string_read(reader->at, reader->end, &reader->string, &fault);
     if (reader->string.failed)
         return buffer_status(&reader->string, "a JSON string", err);
-    reader->at++;
-    return NABLA_OK;
+    reader->at = behind ? behind : fault.at;
+    return behind ? NABLA_OK : malformed(reader, err, fault.what);
 }
 
 static enum nabla_code read_begin(struct json_reader *reader, enum json_token *ret, struct nabla_error *err)
@@ -416,23 +294,30 @@ static bool in_array(const struct json_reader *reader)
     return reader->depth > 0 && !in_object(reader);
 }
 
-// The fast path: steps over the comma and reads over the number behind it. False, with nothing changed, where
-// anything but a number stands.
-static bool pass_number(struct json_reader *reader)
+// Where the next element of the array stands, behind the comma that it needs; NULL where no comma stands.
+static const char *next_element(const struct json_reader *reader)
 {
-    const char *at = after_space(reader->at, reader->end), *wrong;
-    if (reader->expect == EXPECT_SEPARATOR) {
-        if (at == reader->end || *at != ',')
-            return false;
-        at = after_space(at + 1, reader->end);
-    }
-    const char *end = number_end(at, reader->end, &wrong);
-    if (!end)
-        return false;
-    reader->token = at;
+    const char *at = after_space(reader->at, reader->end);
+    if (reader->expect != EXPECT_SEPARATOR)
+        return at;
+    return at < reader->end && *at == ',' ? after_space(at + 1, reader->end) : NULL;
+}
+
+static void number_was_read(struct json_reader *reader, const char *begin, const char *end)
+{
+    reader->token = begin;
     reader->at = end;
     reader->expect = EXPECT_SEPARATOR;
-    return true;
+}
+
+// The fast path: reads over a number. False, with nothing changed, where anything else stands.
+static bool pass_number(struct json_reader *reader)
+{
+    const char *at = next_element(reader), *wrong;
+    const char *end = at ? json_number_end(at, reader->end, &wrong) : NULL;
+    if (end)
+        number_was_read(reader, at, end);
+    return end != NULL;
 }
 
 // The end of the array, a word for a number, or whatever is wrong.
@@ -451,21 +336,43 @@ static enum nabla_code read_no_number(struct json_reader *reader, double *ret, b
     return NABLA_OK;
 }
 
+enum nabla_code json_next_doubles(struct json_reader *reader, double *ret, size_t most, size_t *ret_count,
+                                  bool *ret_end, struct nabla_error *err)
+{
+    enum nabla_code code = NABLA_OK;
+    bool end = false;
+    size_t count = 0;
+    if (!in_array(reader))
+        return nabla_fail(err, NABLA_INTERNAL, NULL, "no JSON array is open");
+    while (count < most && !end && !code) {
+        bool overflow;
+        const char *wrong, *at = next_element(reader);
+        const char *stop = at ? json_number_read(at, reader->end, &ret[count], &overflow, &wrong) : NULL;
+        if (!stop) {
+            code = read_no_number(reader, &ret[count], &end, err);
+            count += !code && !end;
+            continue;
+        }
+        number_was_read(reader, at, stop);
+        if (overflow)
+            code = fail_at(reader, at, NABLA_INVALID, err, "the number is beyond a float64's range");
+        else
+            count++;
+    }
+    *ret_count = count;
+    *ret_end = end;
+    return code;
+}
+
 enum nabla_code json_next_double(struct json_reader *reader, double *ret, bool *ret_end,
                                  struct nabla_error *err)
 {
-    if (!in_array(reader))
-        return nabla_fail(err, NABLA_INTERNAL, NULL, "no JSON array is open");
-    if (!pass_number(reader))
-        return read_no_number(reader, ret, ret_end, err);
-    bool overflow;
+    size_t count;
     double value;
-    number_read_double(reader->token, reader->at, &value, &overflow);
-    if (overflow)
-        return fail_at(reader, reader->token, NABLA_INVALID, err, "the number is beyond a float64's range");
-    *ret = value;
-    *ret_end = false;
-    return NABLA_OK;
+    enum nabla_code code = json_next_doubles(reader, &value, 1, &count, ret_end, err);
+    if (!code && count > 0)
+        *ret = value;
+    return code;
 }
 
 enum nabla_code json_next_float(struct json_reader *reader, float *ret, bool *ret_end,

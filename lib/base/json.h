@@ -59,6 +59,11 @@ enum nabla_code json_next_double(struct json_reader *reader, double *ret, bool *
 enum nabla_code json_next_float(struct json_reader *reader, float *ret, bool *ret_end,
                                 struct nabla_error *err);
 
+// The same for up to `most` elements at once. *ret_count says how many were read, also on failure: the next
+// one is at fault.
+enum nabla_code json_next_doubles(struct json_reader *reader, double *ret, size_t most, size_t *ret_count,
+                                  bool *ret_end, struct nabla_error *err);
+
 // Line and column (from 1) of the newest token.
 void json_position(const struct json_reader *reader, size_t *ret_line, size_t *ret_column);
 

@@ -47,6 +47,12 @@ enum nabla_code safetensors_write(const struct tensor *tensors, size_t tensor_co
                                   const struct tensor_metadata *metadata, size_t metadata_count,
                                   struct buffer *ret, struct nabla_error *err);
 
+// Appends only what stands before the tensors' data, for tensors that are already where they belong: their
+// data pointers are not used. Padded to `least` bytes in all where it is shorter (a multiple of 8).
+enum nabla_code safetensors_write_header(const struct tensor *tensors, size_t tensor_count,
+                                         const struct tensor_metadata *metadata, size_t metadata_count,
+                                         size_t least, struct buffer *ret, struct nabla_error *err);
+
 // A data set as a safetensors file: features (F32 rows × columns), labels (I32 rows, or F32 rows × outputs);
 // names as JSON text in the metadata. Reading foreign files: features F32 or F64, labels I32, I64 (ids) or
 // F32, F64 of two dimensions (targets), every number finite in float32; names are made up where the file has

@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum nabla_dtype { NABLA_FLOAT32, NABLA_FLOAT64 };
 
 // What the scores are: unnormalised logits, or probabilities (then the gradient is taken with respect to
@@ -133,5 +137,9 @@ NABLA_API const char *nabla_warning_detail(enum nabla_warning_code code); // a s
 NABLA_API int nabla_loss_type_find(const char *name);
 NABLA_API int nabla_convention_find(const char *name);
 NABLA_API int nabla_reduction_find(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

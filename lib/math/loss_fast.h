@@ -1,4 +1,4 @@
-// The fast path: cross-entropy of a class id from float32 logits, a row at a time, in three passes over the
+// The fast path: cross-entropy of a class id from logits, a row at a time, in three passes over the
 // row while it lies in the cache (largest score, exponentials and their sum, scaling).
 //
 // The kernels are written once (loss_fast_row.h) over a dozen vector operations, and compiled for each
@@ -29,6 +29,18 @@ bool loss_fast_avx512(struct loss_fast_row *row);
 
 bool loss_fast_avx2(struct loss_fast_row *row);
 
+// The same in float64.
+struct loss_fast_row64 {
+    const double *scores;
+    size_t classes, label;
+    double *gradient, *probabilities;
+    double factor, loss, complement, squares;
+    bool correct;
+};
+
+bool loss_fast64_avx512(struct loss_fast_row64 *row);
+bool loss_fast64_avx2(struct loss_fast_row64 *row);
+
 enum { LOSS_GROUP_MOST = 16, LOSS_SHORT_CLASSES = 24 };
 
 // As many short rows as a vector has lanes, a row to a lane: where a row is shorter than a vector or two, its
@@ -56,6 +68,7 @@ struct loss_fast_kernel {
     const char *name;
     bool (*supported)(void);
     bool (*row)(struct loss_fast_row *row);
+    bool (*row64)(struct loss_fast_row64 *row);
     bool (*group)(struct loss_fast_group *group); // declines as `row` does, for all of its rows
     size_t group_rows;
 };

@@ -119,11 +119,17 @@ static inline double vec_total(vec v)
 
 #include "math/loss_fast_row.h"
 
+#include "math/loss_fast_double.h"
 #include "math/loss_fast_group.h"
 
 bool loss_fast_avx512(struct loss_fast_row *row)
 {
     return row_compute(row);
+}
+
+bool loss_fast64_avx512(struct loss_fast_row64 *row)
+{
+    return row64_compute(row);
 }
 
 bool loss_fast_group_avx512(struct loss_fast_group *group)

@@ -47,8 +47,7 @@ double loss_gradient_factor(const struct loss_plan *plan, double weight)
 bool loss_fast_applies(const struct loss_run *run)
 {
     const struct nabla_loss *loss = run->plan->loss;
-    return run->kernel->row && loss->type == NABLA_CROSS_ENTROPY &&
-           run->plan->batch->dtype == NABLA_FLOAT32 && run->plan->batch->ids &&
+    return run->kernel->row && loss->type == NABLA_CROSS_ENTROPY && run->plan->batch->ids &&
            run->plan->path == PATH_LOGITS && loss->label_smoothing == 0 && loss->z_loss == 0 &&
            loss->softcap == 0 && loss->temperature == 1;
 }
@@ -83,8 +82,10 @@ static void fast_note(struct loss_run *run, size_t index, const struct fast_numb
     loss_totals_add_loss(&run->totals, value);
     loss_totals_add_square(&run->totals, numbers->squares * numbers->factor * numbers->factor);
     run->totals.correct += numbers->correct;
-    if (run->ret->per_sample)
+    if (run->ret->per_sample && run->plan->batch->dtype == NABLA_FLOAT32)
         ((float *)run->ret->per_sample)[index] = (float)value;
+    else if (run->ret->per_sample)
+        ((double *)run->ret->per_sample)[index] = value;
     if (!run->ret->warnings)
         return;
     struct loss_row_facts facts = {.row = index,
@@ -111,6 +112,24 @@ static bool fast_row(struct loss_run *run, size_t index)
                                 .probabilities = output_at(run->ret->probabilities, offset),
                                 .factor = fast_factor(run, index)};
     if (isnan(row.factor) || !run->kernel->row(&row))
+        return false;
+    struct fast_numbers numbers = {row.loss, row.complement, row.squares, row.factor, row.correct};
+    fast_note(run, index, &numbers);
+    return true;
+}
+
+static bool fast_row64(struct loss_run *run, size_t index)
+{
+    const struct nabla_loss_batch *batch = run->plan->batch;
+    struct nabla_loss_result *ret = run->ret;
+    size_t offset = index * batch->classes;
+    struct loss_fast_row64 row = {.scores = (const double *)batch->scores + offset,
+                                  .classes = batch->classes,
+                                  .label = loss_row_label(batch, index),
+                                  .gradient = ret->gradient ? (double *)ret->gradient + offset : NULL,
+                                  .factor = fast_factor(run, index)};
+    row.probabilities = ret->probabilities ? (double *)ret->probabilities + offset : NULL;
+    if (isnan(row.factor) || !run->kernel->row64(&row))
         return false;
     struct fast_numbers numbers = {row.loss, row.complement, row.squares, row.factor, row.correct};
     fast_note(run, index, &numbers);
@@ -146,6 +165,8 @@ static bool fast_group(struct loss_run *run, size_t index)
 size_t loss_fast_rows(struct loss_run *run, size_t index)
 {
     const struct nabla_loss_batch *batch = run->plan->batch;
+    if (batch->dtype == NABLA_FLOAT64)
+        return fast_row64(run, index) ? 1 : 0;
     if (batch->classes <= LOSS_SHORT_CLASSES && index + run->kernel->group_rows <= batch->rows &&
         fast_group(run, index))
         return run->kernel->group_rows;

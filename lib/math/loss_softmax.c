@@ -91,14 +91,36 @@ void loss_softmax(struct loss_row *row, const double *logits)
     row->log_sum = max + log_total;
 }
 
+// Σ flow over all classes but one. Where flows have one sign only the largest, which may be nearly all of the
+// sum, must not be subtracted from it.
+struct flow_sum {
+    size_t top;
+    double largest, others;
+};
+
+static struct flow_sum sum_flows(size_t classes, const double *flow)
+{
+    struct flow_sum sum = {0};
+    for (size_t j = 1; j < classes; j++)
+        if (fabs(flow[j]) > fabs(flow[sum.top]))
+            sum.top = j;
+    for (size_t j = 0; j < classes; j++)
+        sum.others += j == sum.top ? 0 : flow[j];
+    sum.largest = flow[sum.top];
+    return sum;
+}
+
+static double flow_without(const struct flow_sum *sum, size_t class, double flow)
+{
+    return class == sum->top ? sum->others : sum->others + sum->largest - flow;
+}
+
 void loss_softmax_backward(size_t classes, const double *p, const double *complement, const double *flow,
                            double *gradient)
 {
-    double total = 0;
+    struct flow_sum sum = sum_flows(classes, flow);
     for (size_t j = 0; j < classes; j++)
-        total += flow[j];
-    for (size_t j = 0; j < classes; j++)
-        gradient[j] = flow[j] * complement[j] - p[j] * (total - flow[j]);
+        gradient[j] = flow[j] * complement[j] - p[j] * flow_without(&sum, j, flow[j]);
 }
 
 // a: targets, smoothed towards 1/C, times what does not depend on the scores.
@@ -229,11 +251,12 @@ static void clip_row(const struct loss_plan *plan, struct loss_row *row, const d
     }
 }
 
-static double row_total(const double *values, size_t count)
+// The sum of all values but one.
+static double row_total(const double *values, size_t count, size_t but)
 {
     struct sum total = {0};
     for (size_t j = 0; j < count; j++)
-        sum_add(&total, values[j]);
+        sum_add(&total, j == but ? 0 : values[j]);
     return total.value + total.error;
 }
 
@@ -253,20 +276,26 @@ static void clip_slopes(const struct loss_plan *plan, struct loss_row *row, cons
 // gradient.
 static void row_renormalise_clip(const struct loss_plan *plan, struct loss_row *row)
 {
-    size_t classes = row->classes;
-    double total = row_total(row->scores, classes);
+    size_t classes = row->classes, top = largest(row->scores, classes);
+    double total = row_total(row->scores, classes, LOSS_NO_LABEL);
+    double rest = row_total(row->scores, classes, top) / total; // 1 - r of the largest, without cancellation
     clip_row(plan, row, row->scores, total, plan->clip_high);
+    if (row->probabilities[top] == row->scores[top] / total) {
+        row->complements[top] = rest;
+        row->logs[top] = rest < 0.5 ? log1p(-rest) : row->logs[top];
+    }
     sum_terms(plan, row, row->gradient, NULL);
     clip_slopes(plan, row, row->scores, total, plan->clip_high);
-    double carried_sum = 0;
+    double *flow = row->carried;
     for (size_t j = 0; j < classes; j++)
-        carried_sum += row->gradient[j] * (row->scores[j] / total);
+        flow[j] = row->gradient[j] * (row->scores[j] / total);
+    struct flow_sum sum = sum_flows(classes, flow);
     for (size_t j = 0; j < classes; j++) {
-        double share = row->scores[j] / total;
-        double own = row->gradient[j];
-        row->gradient[j] = (own * (1 - share) - (carried_sum - own * share)) / total;
-        row->carried[j] = row->scores[j] * row->gradient[j];
+        double complement = j == top ? rest : 1 - row->scores[j] / total;
+        row->gradient[j] = (row->gradient[j] * complement - flow_without(&sum, j, flow[j])) / total;
     }
+    for (size_t j = 0; j < classes; j++)
+        row->carried[j] = row->scores[j] * row->gradient[j];
 }
 
 // The flow p·slope of what the clip lets through, in `carried`, carried on through softmax.
@@ -298,12 +327,13 @@ static void row_logits_clip(const struct loss_plan *plan, struct loss_row *row)
     for (size_t j = 0; j < row->classes; j++) {
         double p = row->probabilities[j];
         double kept = p < plan->clip_low ? plan->clip_low : p > plan->clip_high ? plan->clip_high : p;
-        struct loss_point point = {row->mass[j], kept, 1 - kept, log(kept)};
+        bool moved = kept < p || kept > p;
+        struct loss_point point = {row->mass[j], kept, moved ? 1 - kept : row->complements[j],
+                                   moved ? log(kept) : row->logs[j]};
         struct loss_term term = {0};
         if (row->mass[j] != 0 || isnan(p))
             plan->kernel->term(plan->loss, &point, &term);
         sum_add(&total, term.value);
-        bool moved = kept < p || kept > p;
         row->clipped |= moved && row->mass[j] != 0;
         flow[j] = moved ? 0 : term.flow;
     }

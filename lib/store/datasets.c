@@ -107,13 +107,9 @@ static enum nabla_code find_sha256(struct database *db, const char *sha256, char
     return code;
 }
 
-static enum nabla_code insert_dataset(struct store *store, const struct dataset_row *row, const char *id,
-                                      struct nabla_error *err)
+static enum nabla_code insert_row(struct database *db, const struct dataset_row *row, const char *id,
+                                  int64_t now_ms, struct nabla_error *err)
 {
-    struct database *db;
-    enum nabla_code code = access_begin(store, true, &db, err);
-    if (code)
-        return code;
     struct statement *insert = database_statement(db, SQL_DATASET_INSERT);
     statement_bind_text(insert, id);
     statement_bind_text(insert, row->sha256);
@@ -123,43 +119,62 @@ static enum nabla_code insert_dataset(struct store *store, const struct dataset_
     statement_bind_size(insert, row->classes);
     statement_bind_size(insert, row->bytes);
     statement_bind_text(insert, row->description ? row->description : "");
-    statement_bind_int(insert, clock_wall_ms());
-    return access_end(store, statement_run(insert, err), err);
+    statement_bind_int(insert, now_ms);
+    return statement_run(insert, err);
+}
+
+// The row, unless it exists, and the key, if there is one.
+static enum nabla_code insert_dataset(struct store *store, const struct dataset_row *row,
+                                      const struct creation_key *key, const struct creation *made,
+                                      struct nabla_error *err)
+{
+    struct database *db;
+    int64_t now_ms = clock_wall_ms();
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    if (!made->existed)
+        code = insert_row(db, row, made->id, now_ms, err);
+    if (code == NABLA_OK)
+        code = key_insert(db, KEY_DATASETS, key, made, now_ms, err);
+    return access_end(store, code, err);
 }
 
 // Under the dataset lock: nobody else makes or removes the same file and row meanwhile.
 static enum nabla_code create_locked(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, char id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     size_t file_size, const struct creation_key *key, struct creation *made,
                                      struct nabla_error *err)
 {
-    struct database *db = access_reader(store);
-    enum nabla_code code = find_sha256(db, row->sha256, id, err);
-    access_release(store, db);
-    *ret_existed = code == NABLA_OK;
+    enum nabla_code code = store_key_find(store, KEY_DATASETS, key, made, err);
     if (code != NABLA_NOT_FOUND)
         return code;
-    token_make_id(id, "ds");
-    code = keep_file(store, row->sha256, file, file_size, err);
-    return code ? code : insert_dataset(store, row, id, err);
+    struct database *db = access_reader(store);
+    code = find_sha256(db, row->sha256, made->id, err);
+    access_release(store, db);
+    made->existed = code == NABLA_OK;
+    if (code == NABLA_NOT_FOUND) {
+        token_make_id(made->id, "ds");
+        code = keep_file(store, row->sha256, file, file_size, err);
+    }
+    if (code || (made->existed && (!key || !key->text)))
+        return code;
+    return insert_dataset(store, row, key, made, err);
 }
 
 enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, char ret_id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     size_t file_size, const struct creation_key *key, struct creation *ret,
                                      struct nabla_error *err)
 {
-    char id[TOKEN_ID_SIZE];
-    bool existed;
+    struct creation made = {0};
     enum nabla_code code = check_sha256(row->sha256, err);
     if (code)
         return code;
     pthread_mutex_lock(&store->dataset_lock);
-    code = create_locked(store, row, file, file_size, id, &existed, err);
+    code = create_locked(store, row, file, file_size, key, &made, err);
     pthread_mutex_unlock(&store->dataset_lock);
-    if (code)
-        return code;
-    memcpy(ret_id, id, sizeof id);
-    *ret_existed = existed;
-    return NABLA_OK;
+    if (code == NABLA_OK)
+        *ret = made;
+    return code;
 }
 
 static enum nabla_code get_dataset(struct database *db, const char *id, struct dataset_row **ret,
@@ -265,6 +280,14 @@ static enum nabla_code check_unneeded(struct database *db, const char *id, struc
     return code;
 }
 
+static enum nabla_code delete_by_id(struct database *db, enum sql_id sql, const char *id,
+                                    struct nabla_error *err)
+{
+    struct statement *deletion = database_statement(db, sql);
+    statement_bind_text(deletion, id);
+    return statement_run(deletion, err);
+}
+
 static enum nabla_code delete_row(struct store *store, const char *id, char ret_sha256[TOKEN_SHA256_SIZE],
                                   struct nabla_error *err)
 {
@@ -278,10 +301,10 @@ static enum nabla_code delete_row(struct store *store, const char *id, char ret_
         code = check_unneeded(db, id, err);
     if (code == NABLA_OK) {
         memcpy(ret_sha256, row->sha256, TOKEN_SHA256_SIZE);
-        struct statement *deletion = database_statement(db, SQL_DATASET_DELETE);
-        statement_bind_text(deletion, id);
-        code = statement_run(deletion, err);
+        code = delete_by_id(db, SQL_DATASET_DELETE_KEYS, id, err);
     }
+    if (code == NABLA_OK)
+        code = delete_by_id(db, SQL_DATASET_DELETE, id, err);
     dataset_row_free(row);
     return access_end(store, code, err);
 }

@@ -3,6 +3,7 @@
 #define NABLA_STORE_DATASETS_H
 
 #include "base/token.h"
+#include "store/keys.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -19,10 +20,10 @@ struct dataset_row {
 void dataset_row_free(struct dataset_row *row);
 
 // Keeps a data set: writes the file durably unless it is there, then inserts the row. `row` gives everything
-// but id and created_ms. When a row with this sha256 exists already, *ret_id is its id and *ret_existed is
-// true.
+// but id and created_ms. When a row with this sha256 exists already, *ret gives its id and says so. A known
+// key gives what it gave first; NABLA_INVALID when that was for another request.
 enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, char ret_id[TOKEN_ID_SIZE], bool *ret_existed,
+                                     size_t file_size, const struct creation_key *key, struct creation *ret,
                                      struct nabla_error *err);
 enum nabla_code store_dataset_get(struct store *store, const char *id, struct dataset_row **ret,
                                   struct nabla_error *err);

@@ -9,44 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// NABLA_NOT_FOUND: the key is new. NABLA_OK: *ret_id is what it made before.
-static enum nabla_code find_key(struct database *db, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
-                                struct nabla_error *err)
-{
-    if (!job->idempotency_key)
-        return NABLA_NOT_FOUND;
-    struct statement *row = database_statement(db, SQL_KEY_FIND);
-    statement_bind_text(row, "jobs");
-    statement_bind_text(row, job->idempotency_key);
-    enum nabla_code code = statement_row(row, err);
-    if (code == NABLA_OK) {
-        const char *body = statement_text(row, 0), *id = statement_text(row, 1);
-        if (!body || !id)
-            code = nabla_fail_memory(err, "an idempotency key");
-        else if (strcmp(body, job->body_sha256 ? job->body_sha256 : "") != 0)
-            code = nabla_fail(err, NABLA_INVALID, NULL,
-                              "this idempotency key was used before, with another body");
-        else
-            snprintf(ret_id, TOKEN_ID_SIZE, "%s", id);
-    }
-    statement_reset(row);
-    return code;
-}
-
-static enum nabla_code insert_key(struct database *db, const struct job_new *job, const char *id,
-                                  int64_t now_ms, struct nabla_error *err)
-{
-    if (!job->idempotency_key)
-        return NABLA_OK;
-    struct statement *insert = database_statement(db, SQL_KEY_INSERT);
-    statement_bind_text(insert, "jobs");
-    statement_bind_text(insert, job->idempotency_key);
-    statement_bind_text(insert, job->body_sha256 ? job->body_sha256 : "");
-    statement_bind_text(insert, id);
-    statement_bind_int(insert, now_ms);
-    return statement_run(insert, err);
-}
-
 static enum nabla_code require_dataset(struct database *db, const char *dataset, struct nabla_error *err)
 {
     if (!dataset || !*dataset)
@@ -99,39 +61,39 @@ static enum nabla_code insert_beside(struct database *db, const struct job_new *
 }
 
 static enum nabla_code create_job(const struct store *store, struct database *db, const struct job_new *job,
-                                  char id[TOKEN_ID_SIZE], bool *ret_repeated, struct nabla_error *err)
+                                  struct creation *made, bool *ret_repeated, struct nabla_error *err)
 {
-    enum nabla_code code = find_key(db, job, id, err);
+    enum nabla_code code = key_find(db, KEY_JOBS, job->key, made, err);
     *ret_repeated = code == NABLA_OK;
     if (code != NABLA_NOT_FOUND)
         return code;
     int64_t now_ms = clock_wall_ms(), number;
-    token_make_id(id, "job");
+    token_make_id(made->id, "job");
     code = require_dataset(db, job->dataset, err);
     if (code == NABLA_OK)
-        code = insert_job(store, db, job, id, now_ms, &number, err);
+        code = insert_job(store, db, job, made->id, now_ms, &number, err);
     if (code == NABLA_OK)
         code = insert_beside(db, job, number, now_ms, err);
-    return code ? code : insert_key(db, job, id, now_ms, err);
+    return code ? code : key_insert(db, KEY_JOBS, job->key, made, now_ms, err);
 }
 
 enum nabla_code store_job_create(struct store *store, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
                                  bool *ret_repeated, struct nabla_error *err)
 {
     struct database *db;
-    char id[TOKEN_ID_SIZE];
+    struct creation made = {0};
     bool repeated = false;
     enum nabla_code code = access_begin(store, true, &db, err);
     if (code)
         return code;
-    code = create_job(store, db, job, id, &repeated, err);
+    code = create_job(store, db, job, &made, &repeated, err);
     code = access_end(store, code, err);
     if (code)
         return code;
-    memcpy(ret_id, id, sizeof id);
+    memcpy(ret_id, made.id, sizeof made.id);
     *ret_repeated = repeated;
     if (!repeated)
-        access_notify(store, id, 1);
+        access_notify(store, made.id, 1);
     return NABLA_OK;
 }
 

@@ -6,6 +6,7 @@
 #define NABLA_STORE_JOBS_H
 
 #include "base/token.h"
+#include "store/keys.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -69,8 +70,7 @@ struct job {
 };
 void job_free(struct job *job); // the texts and the struct
 
-// What a new job is made of. `idempotency_key` may be NULL; with it, `body_sha256` is what the same key must
-// repeat.
+// What a new job is made of.
 struct job_new {
     const char *name, *dataset, *spec;
     enum job_executor executor; // client: starts running, attempt 1
@@ -78,11 +78,11 @@ struct job_new {
     uint64_t steps, epochs;
     uint32_t network_stats, layer_stats;
     const char *token_sha256; // executor client: of its token; else NULL (set at each claim)
-    const char *idempotency_key, *body_sha256;
+    const struct creation_key *key;
 };
 
 // Inserts durably (synchronous=FULL). *ret_id gets the id; *ret_repeated is true when the key was known with
-// the same body: then nothing was inserted. Known with another body: NABLA_INVALID. Data set gone:
+// the same request: then nothing was inserted. Known with another: NABLA_INVALID. Data set gone:
 // NABLA_NOT_FOUND.
 enum nabla_code store_job_create(struct store *store, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
                                  bool *ret_repeated, struct nabla_error *err);

@@ -84,7 +84,11 @@ static const char version_1[] = "CREATE TABLE jobs (\n"
                                 "    created_ms INTEGER NOT NULL\n"
                                 ");\n";
 
-const char *const schema_steps[] = {version_1};
+// A repeated creation is answered as the first one was, also where that found the resource there already.
+static const char version_2[] =
+    "ALTER TABLE idempotency_keys ADD COLUMN existed INTEGER NOT NULL DEFAULT 0;\n";
+
+const char *const schema_steps[] = {version_1, version_2};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

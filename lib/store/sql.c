@@ -56,9 +56,10 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
                          " WHERE job = ? AND revision > ? ORDER BY revision",
-    [SQL_KEY_FIND] = "SELECT body_sha256, resource FROM idempotency_keys WHERE scope = ? AND key = ?",
-    [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, created_ms)"
-                       " VALUES (?, ?, ?, ?, ?)",
+    [SQL_KEY_FIND] = "SELECT body_sha256, resource, existed FROM idempotency_keys"
+                     " WHERE scope = ? AND key = ?",
+    [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, existed, created_ms)"
+                       " VALUES (?, ?, ?, ?, ?, ?)",
 
     [SQL_DELETE_GRADIENTS] = "DELETE FROM gradient_rows WHERE job = ?",
     [SQL_DELETE_METRICS] = "DELETE FROM metric_rows WHERE job = ?",
@@ -82,4 +83,5 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_DATASET_NEEDED] = "SELECT id FROM jobs WHERE dataset = ?1 AND dataset <> ''"
                            " AND state IN (?2, ?3, ?4) LIMIT 1",
     [SQL_DATASET_DELETE] = "DELETE FROM datasets WHERE id = ?",
+    [SQL_DATASET_DELETE_KEYS] = "DELETE FROM idempotency_keys WHERE resource = ?",
 };

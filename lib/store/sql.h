@@ -43,6 +43,7 @@ enum sql_id {
     SQL_DATASETS_BEFORE,
     SQL_DATASET_NEEDED,
     SQL_DATASET_DELETE,
+    SQL_DATASET_DELETE_KEYS,
 
     SQL_METRIC_UPSERT, // from here on: made at opening
     SQL_METRICS_BY_STEP,

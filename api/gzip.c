@@ -1,9 +1,9 @@
-#include "api/inflate.h"
+#include "api/gzip.h"
 
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { PIECE = 32768, GZIP_ONLY = 16 + MAX_WBITS };
+enum { PIECE = 32768, GZIP_ONLY = 16 + MAX_WBITS, MEMORY_LEVEL = 8 };
 static const size_t input_most = (size_t)1 << 30; // zlib counts its input in an unsigned int
 
 struct inflater {
@@ -75,4 +75,30 @@ enum nabla_code inflater_feed(struct inflater *inflater, const void *bytes, size
         size -= part;
     }
     return NABLA_OK;
+}
+
+bool gzip_pack(struct buffer *content)
+{
+    z_stream stream = {.next_in = (unsigned char *)content->data, .avail_in = (unsigned)content->size};
+    struct buffer packed = buffer_new(content->limit);
+    bool done = false;
+    if (content->size > input_most ||
+        deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_ONLY, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+        return false;
+    size_t bound = deflateBound(&stream, content->size);
+    stream.next_out = (unsigned char *)buffer_reserve(&packed, bound);
+    stream.avail_out = (unsigned)bound;
+    if (stream.next_out && deflate(&stream, Z_FINISH) == Z_STREAM_END) {
+        packed.size = bound - stream.avail_out;
+        packed.data[packed.size] = '\0';
+        done = true;
+    }
+    deflateEnd(&stream);
+    if (done) {
+        buffer_free(content);
+        *content = packed;
+    } else {
+        buffer_free(&packed);
+    }
+    return done;
 }

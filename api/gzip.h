@@ -1,8 +1,10 @@
-// Gzip bodies, decompressed piece by piece into a sink that holds the limit: a bomb stops where an honest
-// body of its size would. One or more members, nothing behind them. The only user of zlib.
-#ifndef NABLA_API_INFLATE_H
-#define NABLA_API_INFLATE_H
+// Gzip, both ways. Bodies are decompressed piece by piece into a sink that holds the limit: a bomb stops
+// where an honest body of its size would. One or more members, nothing behind them. Answers are compressed at
+// once. The only user of zlib.
+#ifndef NABLA_API_GZIP_H
+#define NABLA_API_GZIP_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -21,5 +23,8 @@ enum nabla_code inflater_feed(struct inflater *inflater, const void *bytes, size
 
 // True when the bytes so far are whole members.
 bool inflater_is_whole(const struct inflater *inflater);
+
+// The content compressed, fast rather than small. False, with nothing changed, where memory cannot be had.
+bool gzip_pack(struct buffer *content);
 
 #endif
