@@ -153,7 +153,7 @@ static void truth_try(struct truth *truth, enum nabla_dtype dtype, double *x, si
 {
     enum {
         COPIES = 16,
-        SHORT = 24,
+        SHORT = 64,
         ROOM = COPIES * SHORT > TRUTH_MOST_CLASSES ? COPIES * SHORT : TRUTH_MOST_CLASSES
     };
     float narrow[ROOM], narrow_gradient[ROOM], narrow_loss[COPIES];

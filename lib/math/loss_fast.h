@@ -41,7 +41,7 @@ struct loss_fast_row64 {
 bool loss_fast64_avx512(struct loss_fast_row64 *row);
 bool loss_fast64_avx2(struct loss_fast_row64 *row);
 
-enum { LOSS_GROUP_MOST = 16, LOSS_SHORT_CLASSES = 24 };
+enum { LOSS_GROUP_MOST = 16, LOSS_SHORT_CLASSES = 64 };
 
 // As many short rows as a vector has lanes, a row to a lane: where a row is shorter than a vector or two, its
 // own sums and logarithm would cost more than its exponentials.
@@ -54,9 +54,6 @@ struct loss_fast_group {
     // Out, as in struct loss_fast_row.
     double loss[LOSS_GROUP_MOST], complement[LOSS_GROUP_MOST], squares[LOSS_GROUP_MOST];
     _Alignas(64) float correct[LOSS_GROUP_MOST]; // 0 or 1
-    // The kernel's own, kept from group to group: where each entry stands among the columns.
-    size_t ordered_classes;
-    _Alignas(64) int32_t order[LOSS_SHORT_CLASSES * LOSS_GROUP_MOST];
 };
 
 bool loss_fast_group_avx512(struct loss_fast_group *group);

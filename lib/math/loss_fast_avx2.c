@@ -6,6 +6,10 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+// The build zeroes automatic variables; these arrays are written before they are read, and their zeroing
+// would cost as much as a sixth of the work.
+#define BARE __attribute__((uninitialized))
+
 enum { LANES = 8 };
 #define vec __m256
 
@@ -24,6 +28,13 @@ static inline vec vec_all(float value)
 static inline vec vec_load(const float *from)
 {
     return _mm256_loadu_ps(from);
+}
+
+// The same, in a register: the compiler would load it once for each use.
+static inline vec vec_hold(vec v)
+{
+    __asm__("" : "+x"(v));
+    return v;
 }
 
 static inline vec vec_load_first(const float *from, size_t count, float fill)
@@ -59,9 +70,28 @@ static inline bool vec_any_nan(vec v)
     return _mm256_movemask_ps(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)) != 0;
 }
 
-static inline vec vec_gather(const float *from, const int32_t *index)
+// Rows to columns: pairs of floats, pairs of pairs, then halves of the vectors.
+__attribute__((always_inline)) static inline void vec_transpose(vec v[LANES])
 {
-    return _mm256_i32gather_ps(from, _mm256_loadu_si256((const __m256i *)index), 4);
+    BARE vec t[LANES];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < LANES; i += 2) {
+        t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (size_t i = 0; i < LANES; i += 4) {
+        v[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        v[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        v[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        v[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        vec low = v[i], high = v[i + 4];
+        v[i] = _mm256_permute2f128_ps(low, high, 0x20);
+        v[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
 }
 
 // `yes` in the lanes whose label is `label`.

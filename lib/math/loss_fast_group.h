@@ -4,9 +4,8 @@
 // turns into vectors.
 #include <string.h>
 
-// The build zeroes automatic variables; these arrays are written before they are read, and their zeroing
-// would cost as much as a sixth of the work.
-#define BARE __attribute__((uninitialized))
+// Whole tiles of LANES columns.
+enum { GROUP_COLUMNS = (LOSS_SHORT_CLASSES + LANES - 1) / LANES * LANES };
 
 struct group_lanes {
     _Alignas(64) double own[LANES], others[LANES],
@@ -32,19 +31,20 @@ static inline double double_of(uint64_t bits)
 // exp(x) for -700 < x < 700, to 2^-40.
 static inline double lane_exp(double x)
 {
-    double shifted = x * 0x1.71547652b82fep+0 + 0x1.8p52;
+    double shifted = __builtin_fma(x, 0x1.71547652b82fep+0, 0x1.8p52);
     double n = shifted - 0x1.8p52;
-    double r = (x - n * 0x1.62e42fefap-1) - n * 0x1.cf79abc9e3b39p-40;
+    double r = __builtin_fma(n, -0x1.cf79abc9e3b39p-40, __builtin_fma(n, -0x1.62e42fefap-1, x));
     double q = 1.0 / 3628800;
-    q = q * r + 1.0 / 362880;
-    q = q * r + 1.0 / 40320;
-    q = q * r + 1.0 / 5040;
-    q = q * r + 1.0 / 720;
-    q = q * r + 1.0 / 120;
-    q = q * r + 1.0 / 24;
-    q = q * r + 1.0 / 6;
-    q = q * r + 0.5;
-    return double_of(bits_of(1 + r * (1 + r * q)) + (bits_of(shifted) << 52));
+    q = __builtin_fma(q, r, 1.0 / 362880);
+    q = __builtin_fma(q, r, 1.0 / 40320);
+    q = __builtin_fma(q, r, 1.0 / 5040);
+    q = __builtin_fma(q, r, 1.0 / 720);
+    q = __builtin_fma(q, r, 1.0 / 120);
+    q = __builtin_fma(q, r, 1.0 / 24);
+    q = __builtin_fma(q, r, 1.0 / 6);
+    q = __builtin_fma(q, r, 0.5);
+    q = __builtin_fma(q, r, 1);
+    return double_of(bits_of(__builtin_fma(q, r, 1)) + (bits_of(shifted) << 52));
 }
 
 // ln(1 + z) for z >= 0, to a relative 2^-38: ln(1 + z) of the rounded 1 + z, and what the rounding lost.
@@ -56,31 +56,46 @@ static inline double lane_log1p(double z)
     double f = double_of(bits_of(w) - (k << 52)) - 1;
     double s = f / (2 + f), t = s * s;
     double q = 2.0 / 15;
-    q = q * t + 2.0 / 13;
-    q = q * t + 2.0 / 11;
-    q = q * t + 2.0 / 9;
-    q = q * t + 2.0 / 7;
-    q = q * t + 2.0 / 5;
-    q = q * t + 2.0 / 3;
+    q = __builtin_fma(q, t, 2.0 / 13);
+    q = __builtin_fma(q, t, 2.0 / 11);
+    q = __builtin_fma(q, t, 2.0 / 9);
+    q = __builtin_fma(q, t, 2.0 / 7);
+    q = __builtin_fma(q, t, 2.0 / 5);
+    q = __builtin_fma(q, t, 2.0 / 3);
     double exponent = double_of(k | UINT64_C(0x4330000000000000)) - 0x1p52;
     return exponent * M_LN2 + (2 * s + s * t * q) + lost;
 }
 
-// Entry i of the rows, in memory's order, stands in column i % classes, lane i / classes.
-static void group_order(struct loss_fast_group *group)
+// Columns of LANES rows each to the rows at `to`.
+static inline void group_write(const float *columns, float *to, size_t classes)
 {
-    if (group->ordered_classes == group->classes)
-        return;
-    group->ordered_classes = group->classes;
-    for (size_t i = 0; i < group->classes * LANES; i++)
-        group->order[i] = (int32_t)(i % group->classes * LANES + i / group->classes);
+    for (size_t first = 0; first < classes; first += LANES) {
+        size_t part = classes - first < LANES ? classes - first : LANES;
+        BARE vec tile[LANES];
+#pragma GCC unroll 16
+        for (size_t j = 0; j < LANES; j++)
+            tile[j] = vec_load(columns + (first + j) * LANES);
+        vec_transpose(tile);
+#pragma GCC unroll 16
+        for (size_t k = 0; k < LANES; k++)
+            vec_store_first(to + k * classes + first, tile[k], part);
+    }
 }
 
-// The columns, in memory's order, to the rows at `to`.
-static inline void group_write(const struct loss_fast_group *group, const float *columns, float *to)
+// Rows to columns.
+static inline void group_load(const float *rows, float *columns, size_t classes)
 {
-    for (size_t j = 0; j < group->classes; j++)
-        vec_store(to + j * LANES, vec_gather(columns, group->order + j * LANES));
+    for (size_t first = 0; first < classes; first += LANES) {
+        size_t part = classes - first < LANES ? classes - first : LANES;
+        BARE vec tile[LANES];
+#pragma GCC unroll 16
+        for (size_t k = 0; k < LANES; k++)
+            tile[k] = vec_load_first(rows + k * classes + first, part, 0);
+        vec_transpose(tile);
+#pragma GCC unroll 16
+        for (size_t j = 0; j < LANES; j++)
+            vec_store(columns + (first + j) * LANES, tile[j]);
+    }
 }
 
 // Losses and the like from the sums; the factors on the exponentials, and the label's own entries.
@@ -114,14 +129,11 @@ struct group_top {
 // The columns of scores, gathered; false when a row is for the careful path.
 static inline bool group_read(struct loss_fast_group *group, float *columns, struct group_top *ret)
 {
-    int32_t starts[LANES];
-    for (size_t k = 0; k < LANES; k++)
-        starts[k] = (int32_t)(k * group->classes);
     vec labels = vec_load(group->labels), none = vec_all(-INFINITY);
     vec own = none, others = none, check = vec_all(0);
+    group_load(group->scores, columns, group->classes);
     for (size_t j = 0; j < group->classes; j++) {
-        vec x = vec_gather(group->scores + j, starts);
-        vec_store(columns + j * LANES, x);
+        vec x = vec_load(columns + j * LANES);
         own = vec_pick(labels, (float)j, x, own);
         others = vec_max(others, vec_pick(labels, (float)j, none, x));
         check = vec_add(check, x);
@@ -174,25 +186,24 @@ static inline void group_exp(const struct loss_fast_group *group, float *columns
 static inline void group_scale(const struct loss_fast_group *group, const float *columns, const float *scale,
                                const float *own, float *to)
 {
-    BARE _Alignas(64) float scaled[LOSS_SHORT_CLASSES * LANES];
+    BARE _Alignas(64) float scaled[GROUP_COLUMNS * LANES];
     vec labels = vec_load(group->labels), by = vec_load(scale), mine = vec_load(own);
     if (!to)
         return;
     for (size_t j = 0; j < group->classes; j++)
         vec_store(scaled + j * LANES,
                   vec_pick(labels, (float)j, mine, vec_mul(vec_load(columns + j * LANES), by)));
-    group_write(group, scaled, to);
+    group_write(scaled, to, group->classes);
 }
 
 static bool group_compute(struct loss_fast_group *group)
 {
-    BARE _Alignas(64) float columns[LOSS_SHORT_CLASSES * LANES];
+    BARE _Alignas(64) float columns[GROUP_COLUMNS * LANES];
     _Alignas(64) float scale[LANES], own[LANES], share[LANES], own_share[LANES];
     BARE struct group_lanes lanes;
     struct group_top top;
     if (!group_read(group, columns, &top))
         return false;
-    group_order(group);
     group_exp(group, columns, &top, &lanes);
     group_finish(group, &lanes, scale, own, share, own_share);
     for (size_t k = 0; k < LANES; k++)

@@ -24,7 +24,7 @@ static inline struct range_top range_max(const float *x, size_t count, struct ra
     for (; i + 4 * LANES <= count; i += 4 * LANES)
 #pragma GCC unroll 4
         for (size_t k = 0; k < 4; k++) {
-            vec value = vec_load(x + i + k * LANES);
+            vec value = vec_hold(vec_load(x + i + k * LANES));
             best[k] = vec_max(best[k], value);
             check[k % 2] = vec_add(check[k % 2], value);
         }
@@ -51,8 +51,8 @@ static inline vec vec_exp(vec x, vec floor, vec shift)
     q = vec_fma(q, r, vec_all(0x1.55592cp-5f));
     q = vec_fma(q, r, vec_all(0x1.555484p-3f));
     q = vec_fma(q, r, vec_all(0x1.fffffcp-2f));
-    vec e = vec_add(vec_all(1), vec_fma(vec_mul(r, r), q, r));
-    return vec_scale_bits(e, shifted);
+    q = vec_fma(q, r, vec_all(1));
+    return vec_scale_bits(vec_fma(q, r, vec_all(1)), shifted);
 }
 
 struct kahan {
@@ -69,12 +69,13 @@ static inline void kahan_add(struct kahan *total, vec term)
 
 // What the rows' loops gather; of the label nothing enters it.
 struct row_sums {
-    struct kahan sum[4];
-    double squares;
+    struct kahan sum[2];
+    double squares; // of exponentials that were not kept; else range_scale sums them
 };
 
-// The exponentials of four vectors at x, into `e` unless NULL. `label` is relative to x.
-static inline void block_exp(struct row_sums *sums, vec squares[4], const float *x, float *e, size_t label,
+// The exponentials of four vectors at x, to `e` unless NULL. `label` is relative to x. Two at a time go to
+// a sum: one rounding more, and three additions less.
+static inline void block_exp(struct row_sums *sums, vec squares[2], const float *x, float *e, size_t label,
                              vec floor, vec shift)
 {
     vec value[4];
@@ -88,10 +89,11 @@ static inline void block_exp(struct row_sums *sums, vec squares[4], const float 
 #pragma GCC unroll 4
         for (size_t k = 0; k < 4; k++)
             value[k] = vec_drop(value[k], (int)label - (int)(k * LANES));
-#pragma GCC unroll 4
-    for (size_t k = 0; k < 4; k++) {
-        squares[k] = vec_fma(value[k], value[k], squares[k]);
-        kahan_add(&sums->sum[k], value[k]);
+#pragma GCC unroll 2
+    for (size_t k = 0; k < 2; k++) {
+        if (!e)
+            squares[k] = vec_fma(value[k], value[k], vec_fma(value[k + 2], value[k + 2], squares[k]));
+        kahan_add(&sums->sum[k], vec_add(value[k], value[k + 2]));
     }
 }
 
@@ -110,56 +112,61 @@ static inline void tail_exp(struct row_sums *sums, const float *x, float *e, siz
         kahan_add(&sums->sum[0], value);
         squares = vec_fma(value, value, squares);
     }
-    sums->squares += vec_total(squares);
+    if (!e)
+        sums->squares += vec_total(squares);
 }
 
-// Exponentials of the row, into `e` unless NULL. Squares go to double each 64 vectors: floats would drift.
-static inline struct row_sums row_exp(const float *x, float *e, size_t count, size_t label, vec floor,
-                                      vec shift)
+// Exponentials of the row, to `e` unless NULL: a constant at each call, so that each has a loop of its own.
+// Squares go to double each 64 vectors: floats would drift.
+__attribute__((always_inline)) static inline struct row_sums row_exp(const float *x, float *e, size_t count,
+                                                                     size_t label, vec floor, vec shift)
 {
     struct row_sums sums = {0};
     size_t i = 0;
     while (i + 4 * LANES <= count) {
-        vec squares[4] = {0};
+        vec squares[2] = {0};
         size_t left = (count - i) / (4 * LANES);
         for (size_t block = left < 16 ? left : 16; block > 0; block--, i += 4 * LANES)
             block_exp(&sums, squares, x + i, e ? e + i : NULL, label - i, floor, shift);
-        sums.squares += vec_total(vec_add(vec_add(squares[0], squares[1]), vec_add(squares[2], squares[3])));
+        if (!e)
+            sums.squares += vec_total(vec_add(squares[0], squares[1]));
     }
     tail_exp(&sums, x + i, e ? e + i : NULL, count - i, label - i, floor, shift);
     return sums;
 }
 
-static inline double kahan_total(const struct kahan total[4])
+static inline double kahan_total(struct kahan total[2])
 {
-    double sum = 0;
-#pragma GCC unroll 4
-    for (size_t k = 0; k < 4; k++)
-        sum += vec_total(total[k].sum) - vec_total(total[k].error);
-    return sum;
+    kahan_add(&total[0], total[1].sum);
+    return vec_total(total[0].sum) - vec_total(vec_add(total[0].error, total[1].error));
 }
 
-static inline void range_scale(const float *e, float *to, size_t count, float factor)
+// e times factor, and Σ e².
+static inline double range_scale(const float *e, float *to, size_t count, float factor)
 {
     vec by = vec_all(factor);
+    double sum = 0;
     size_t i = 0;
-    for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        vec_store(to + i, vec_mul(vec_load(e + i), by));
-        vec_store(to + i + LANES, vec_mul(vec_load(e + i + LANES), by));
+    while (i + 4 * LANES <= count) {
+        vec squares[2] = {0};
+        size_t left = (count - i) / (4 * LANES);
+        for (size_t block = left < 16 ? left : 16; block > 0; block--, i += 4 * LANES)
+#pragma GCC unroll 4
+            for (size_t k = 0; k < 4; k++) {
+                vec value = vec_load(e + i + k * LANES);
+                vec_store(to + i + k * LANES, vec_mul(value, by));
+                squares[k % 2] = vec_fma(value, value, squares[k % 2]);
+            }
+        sum += vec_total(vec_add(squares[0], squares[1]));
     }
+    vec squares = vec_all(0);
     for (; i < count; i += LANES) {
         size_t part = count - i < LANES ? count - i : LANES;
-        vec_store_first(to + i, vec_mul(vec_load_first(e + i, part, 0), by), part);
+        vec value = vec_load_first(e + i, part, 0);
+        vec_store_first(to + i, vec_mul(value, by), part);
+        squares = vec_fma(value, value, squares);
     }
-}
-
-// e times factor, but for the label's own value.
-static void row_scale(const struct loss_fast_row *row, const float *e, float *to, double factor, double own)
-{
-    if (!to)
-        return;
-    range_scale(e, to, row->classes, (float)factor);
-    to[row->label] = (float)own;
+    return sum + vec_total(squares);
 }
 
 // The largest score but the label's, given that the label's is as large as any.
@@ -169,6 +176,12 @@ static float largest_other(const struct loss_fast_row *row)
     size_t label = row->label;
     top = range_max(row->scores + label + 1, row->classes - label - 1, range_max(row->scores, label, top));
     return vec_largest(top.best);
+}
+
+// ln(1 + z) to float's precision and beyond; log takes half of log1p's time.
+static double log_above_one(double z)
+{
+    return z > 0x1p-20 ? log(1 + z) : log1p(z);
 }
 
 static bool row_compute(struct loss_fast_row *row)
@@ -183,7 +196,8 @@ static bool row_compute(struct loss_fast_row *row)
     float lead = rintf(max * 0x1.715476p+0f);
     vec shift = vec_all(0x1.8p23f - (lead - LEAD)), floor = vec_all(max - 120);
     float *e = row->gradient ? row->gradient : row->probabilities;
-    struct row_sums sums = row_exp(x, e, row->classes, row->label, floor, shift);
+    struct row_sums sums = e ? row_exp(x, e, row->classes, row->label, floor, shift)
+                             : row_exp(x, NULL, row->classes, row->label, floor, shift);
 
     double gap = (double)lead * M_LN2 - (double)own;
     double rest = kahan_total(sums.sum) * 0x1p-50;
@@ -193,9 +207,17 @@ static bool row_compute(struct loss_fast_row *row)
     double mine = exp(-gap), total = rest + mine;
     row->correct = own > others;
     row->complement = rest / total;
-    row->loss = gap > 30 ? gap + log(total) : log1p(rest / mine);
+    row->loss = gap > 30 ? gap + log(total) : log_above_one(rest / mine);
+    if (e)
+        e[row->label] = 0;
+    if (row->probabilities) {
+        sums.squares = range_scale(e, row->probabilities, row->classes, (float)(0x1p-50 / total));
+        row->probabilities[row->label] = (float)(mine / total);
+    }
+    if (row->gradient) {
+        sums.squares = range_scale(e, row->gradient, row->classes, (float)(row->factor * 0x1p-50 / total));
+        row->gradient[row->label] = (float)(-row->complement * row->factor);
+    }
     row->squares = sums.squares * 0x1p-100 / (total * total) + row->complement * row->complement;
-    row_scale(row, e, row->probabilities, 0x1p-50 / total, mine / total);
-    row_scale(row, e, row->gradient, row->factor * 0x1p-50 / total, -row->complement * row->factor);
     return true;
 }

@@ -34,7 +34,9 @@ void loss_totals_add_square(struct loss_totals *totals, double squares)
 {
     if (totals->squares == 0)
         totals->squares_scale = 1;
-    totals->squares += squares / totals->squares_scale / totals->squares_scale;
+    if (totals->squares_scale != 1)
+        squares = squares / totals->squares_scale / totals->squares_scale;
+    totals->squares += squares;
 }
 
 double loss_gradient_factor(const struct loss_plan *plan, double weight)
@@ -58,7 +60,7 @@ struct fast_numbers {
     bool correct;
 };
 
-static double class_weight(const struct loss_run *run, size_t index)
+static inline double class_weight(const struct loss_run *run, size_t index)
 {
     const double *weights = run->plan->loss->class_weights;
     return weights ? weights[loss_row_label(run->plan->batch, index)] : 1;
@@ -66,13 +68,24 @@ static double class_weight(const struct loss_run *run, size_t index)
 
 // The row's weights are one factor. NaN for an ignored row, and for a factor that would leave float32's
 // normal range on its way into the kernel.
-static double fast_factor(const struct loss_run *run, size_t index)
+static inline double fast_factor(const struct loss_run *run, size_t index)
 {
     if (loss_row_ignored(run->plan, index))
         return NAN;
     double weight = loss_sample_weight(run->plan->batch, index) * class_weight(run, index);
     double factor = loss_gradient_factor(run->plan, weight);
     return factor > 1e-20 && factor < 1e10 ? factor : NAN;
+}
+
+static void fast_warn(struct loss_run *run, size_t index, const struct fast_numbers *numbers)
+{
+    double weight = class_weight(run, index);
+    struct loss_row_facts facts = {.row = index,
+                                   .loss = numbers->loss * weight,
+                                   .gradient_max = numbers->complement * weight,
+                                   .logit_max = numbers->complement * weight,
+                                   .correct = numbers->correct};
+    loss_warn_row(run->ret->warnings, &facts);
 }
 
 static void fast_note(struct loss_run *run, size_t index, const struct fast_numbers *numbers)
@@ -86,14 +99,8 @@ static void fast_note(struct loss_run *run, size_t index, const struct fast_numb
         ((float *)run->ret->per_sample)[index] = (float)value;
     else if (run->ret->per_sample)
         ((double *)run->ret->per_sample)[index] = value;
-    if (!run->ret->warnings)
-        return;
-    struct loss_row_facts facts = {.row = index,
-                                   .loss = numbers->loss * weight,
-                                   .gradient_max = numbers->complement * weight,
-                                   .logit_max = numbers->complement * weight,
-                                   .correct = numbers->correct};
-    loss_warn_row(run->ret->warnings, &facts);
+    if (run->ret->warnings)
+        fast_warn(run, index, numbers);
 }
 
 static float *output_at(void *matrix, size_t offset)
@@ -136,6 +143,32 @@ static bool fast_row64(struct loss_run *run, size_t index)
     return true;
 }
 
+// A group's rows are summed before they join the totals: sixteen numbers of one sign, in double.
+static void group_note(struct loss_run *run, size_t index, size_t count)
+{
+    const struct loss_fast_group *group = &run->group;
+    float *per_sample = output_at(run->ret->per_sample, index);
+    double loss = 0, squares = 0;
+    size_t correct = 0;
+    for (size_t k = 0; k < count; k++) {
+        double weight = class_weight(run, index + k) * loss_sample_weight(run->plan->batch, index + k);
+        double value = group->loss[k] * weight;
+        loss += value;
+        squares += group->squares[k] * group->factors[k] * group->factors[k];
+        correct += group->correct[k] != 0;
+        if (per_sample)
+            per_sample[k] = (float)value;
+    }
+    loss_totals_add_loss(&run->totals, loss);
+    loss_totals_add_square(&run->totals, squares);
+    run->totals.correct += correct;
+    for (size_t k = 0; k < count && run->ret->warnings; k++) {
+        struct fast_numbers numbers = {group->loss[k], group->complement[k], group->squares[k],
+                                       group->factors[k], group->correct[k] != 0};
+        fast_warn(run, index + k, &numbers);
+    }
+}
+
 // As many short rows as the kernel has lanes; false, with nothing done, when one of them is not for it.
 static bool fast_group(struct loss_run *run, size_t index)
 {
@@ -154,11 +187,7 @@ static bool fast_group(struct loss_run *run, size_t index)
     group->probabilities = output_at(run->ret->probabilities, offset);
     if (!run->kernel->group(group))
         return false;
-    for (size_t k = 0; k < count; k++) {
-        struct fast_numbers numbers = {group->loss[k], group->complement[k], group->squares[k],
-                                       group->factors[k], group->correct[k] != 0};
-        fast_note(run, index + k, &numbers);
-    }
+    group_note(run, index, count);
     return true;
 }
 
