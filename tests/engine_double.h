@@ -9,6 +9,7 @@
 #include "lib/math/summary.c"
 #include "lib/train/activation.c"
 #include "lib/train/batch_norm.c"
+#include "lib/train/clip.c"
 #include "lib/train/dense.c"
 #include "lib/train/dropout.c"
 #include "lib/train/initializer.c"

@@ -220,6 +220,10 @@ static void weight_decay(struct train_spec *spec)
 {
     spec->optimizer.weight_decay = INFINITY;
 }
+static void two_clips(struct train_spec *spec)
+{
+    spec->optimizer.clip_value = spec->optimizer.global_clip_norm = 1;
+}
 static void placement(struct train_spec *spec)
 {
     spec->optimizer.epsilon_placement = EPSILON_PLACEMENT_COUNT;
@@ -329,6 +333,7 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {adam_epsilon, "/optimizer/epsilon"},
         {rho, "/optimizer/rho"},
         {weight_decay, "/optimizer/weight_decay"},
+        {two_clips, "/optimizer"},
         {placement, "/optimizer/epsilon_placement"},
         {unknown_optimizer, "/optimizer/type"},
         {unknown_schedule, "/optimizer/learning_rate/schedule"},

@@ -125,16 +125,19 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"loss\":{\"class_weights\":[1,0.5,0.1]}}",
      "\"class_weights\":[1,0.5,0.1]"},
     {"the optimiser by its name", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"sgd\"}",
-     "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"weight_decay\":0,\"nesterov\":"
+     "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"weight_decay\":0,\"clip_"
+     "value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"nesterov\":"
      "false}"},
     {"Adam is the default, epsilon spelled out", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"optimizer\":{\"type\":\"adam\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.999,\"epsilon\":"
      "1e-07,"
-     "\"weight_decay\":0,\"epsilon_placement\":\"uncorrected\"}"},
+     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"epsilon_placement\":"
+     "\"uncorrected\"}"},
     {"AdamW decays, and keeps what is given",
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"adamw\",\"beta_2\":0.99}}",
      "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"epsilon\":"
-     "1e-07,\"weight_decay\":0.004,\"epsilon_placement\":\"uncorrected\"}"},
+     "1e-07,\"weight_decay\":0.004,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"epsilon_"
+     "placement\":\"uncorrected\"}"},
     {"a schedule over the whole job, spelled out",
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":{\"schedule\":"
      "\"cosine\","
@@ -162,11 +165,13 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"rmsprop\",\"centered\":true}}",
      "\"optimizer\":{\"type\":\"rmsprop\",\"learning_rate\":0.001,\"momentum\":0,\"rho\":0.9,\"epsilon\":1e-"
      "07,"
-     "\"weight_decay\":0,\"centered\":true}"},
+     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"centered\":true}"},
     {"Adagrad's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"adagrad\"}",
-     "\"initial_accumulator_value\":0.1,\"epsilon\":1e-07,\"weight_decay\":0}"},
+     "\"initial_accumulator_value\":0.1,\"epsilon\":1e-07,\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":"
+     "0,\"global_clip_norm\":0}"},
     {"Lion's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"lion\"}",
-     "\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"weight_decay\":0}"},
+     "\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"weight_decay\":0,\"clip_value\":0,\"clip_"
+     "norm\":0,\"global_clip_norm\":0}"},
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
@@ -252,6 +257,7 @@ static const struct {
     {"class weights of another word", "{" MODEL ",\"loss\":{\"class_weights\":\"even\"}}",
      "/loss/class_weights"},
     {"an unknown optimiser", "{" MODEL ",\"optimizer\":\"lbfgs\"}", "/optimizer"},
+    {"a negative clip", "{" MODEL ",\"optimizer\":{\"clip_norm\":-1}}", "/optimizer/clip_norm"},
     {"a negative decay", "{" MODEL ",\"optimizer\":{\"weight_decay\":-1}}", "/optimizer/weight_decay"},
     {"an epsilon of 0", "{" MODEL ",\"optimizer\":{\"epsilon\":0}}", "/optimizer/epsilon"},
     {"Nadam has one place for its epsilon",
@@ -337,6 +343,8 @@ static const struct {
      "/model/layers/1/units"},
     {"two class weights for three classes", "{" MODEL ",\"loss\":{\"class_weights\":[1,2]}}",
      "/loss/class_weights"},
+    {"two ways to clip at once", "{" MODEL ",\"optimizer\":{\"clip_norm\":1,\"clip_value\":1}}",
+     "/optimizer"},
     {"jobs train from logits", "{" MODEL ",\"loss\":{\"input\":\"probabilities\"}}", "/loss/input"},
 };
 

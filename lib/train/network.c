@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 #include "math/matrix.h"
+#include "train/clip.h"
 #include "train/layer.h"
 
 #include <math.h>
@@ -199,21 +200,80 @@ static struct optimizer_range layer_range(const struct layer *layer, size_t firs
     return range;
 }
 
+static double gradient_square(const struct layer *layer, size_t first, size_t count)
+{
+    struct summary sum = {0};
+    summary_weights(&sum, layer->gradient + first, count);
+    return sum.sum_square;
+}
+
+// How a layer's gradient is clipped: its two tensors, weight and bias or gamma and beta, by scales of their
+// own.
+struct layer_clip {
+    bool active;
+    size_t second; // where the second tensor starts
+    real scales[2], limit;
+};
+
+static struct layer_clip layer_clip_new(const struct layer *layer, const struct optimizer_step *step,
+                                        double global_scale)
+{
+    const size_t count = layer->size.parameters, inputs = layer->size.inputs;
+    const bool dense = layer->spec->type == LAYER_TYPE_DENSE;
+    struct layer_clip clip = {
+        .active = step->clip_value > 0 || step->clip_norm > 0 || step->global_clip_norm > 0,
+        .second = dense ? inputs * layer->size.outputs : inputs,
+        .scales = {(real)global_scale, (real)global_scale},
+        .limit = step->clip_value > 0 ? (real)step->clip_value : (real)INFINITY,
+    };
+    if (step->clip_norm > 0) {
+        clip.scales[0] = (real)clip_scale(gradient_square(layer, 0, clip.second), step->clip_norm);
+        clip.scales[1] =
+            (real)clip_scale(gradient_square(layer, clip.second, count - clip.second), step->clip_norm);
+    }
+    return clip;
+}
+
+// A block of the layer's gradient from `first` on, which may reach into the second tensor.
+static const real *clip_block(struct network *network, const struct layer *layer,
+                              const struct layer_clip *clip, size_t first, size_t count)
+{
+    const real *gradient = layer->gradient + first;
+    const size_t left = clip->second > first ? clip->second - first : 0, before = left < count ? left : count;
+    clip_apply(network->clipped, gradient, clip->scales[0], clip->limit, before);
+    clip_apply(network->clipped + before, gradient + before, clip->scales[1], clip->limit, count - before);
+    return network->clipped;
+}
+
+static double global_clip_scale(const struct network *network, const struct optimizer_step *step)
+{
+    if (step->global_clip_norm <= 0)
+        return 1;
+    double square = 0;
+    for (size_t i = 0; i < network->trained_count; i++) {
+        const struct layer *layer = &network->layers[network->trained[i]];
+        square += gradient_square(layer, 0, layer->size.parameters);
+    }
+    return clip_scale_global(square, step->global_clip_norm);
+}
+
 // Each block of parameters is updated and summed up while it is in the cache.
 static void update_layer(struct network *network, struct layer *layer, const struct optimizer_step *step,
-                         struct update_summary *summary)
+                         const struct layer_clip *clip, struct update_summary *summary)
 {
     struct summary before = {0};
     const bool unknown = summary && isnan(summary->square_before);
     for (size_t i = 0; i < layer->size.parameters; i += UPDATE_BLOCK) {
         size_t left = layer->size.parameters - i, count = left < UPDATE_BLOCK ? left : UPDATE_BLOCK;
         struct optimizer_range range = layer_range(layer, i, count, network->change);
+        if (clip->active)
+            range.gradient = clip_block(network, layer, clip, i, count);
         if (unknown)
             summary_weights(&before, range.parameters, count);
         optimizer_apply(step, &range);
         if (!summary)
             continue;
-        summary_gradient(&summary->gradient, range.gradient, count);
+        summary_gradient(&summary->gradient, layer->gradient + i, count);
         summary_weights(&summary->weights, range.parameters, count);
         summary_change(&summary->change, range.change, count);
     }
@@ -224,9 +284,12 @@ static void update_layer(struct network *network, struct layer *layer, const str
 ENGINE void network_update(struct network *network, const struct optimizer_step *step,
                            struct update_summary *summaries)
 {
+    const double global_scale = global_clip_scale(network, step);
     for (size_t i = 0; i < network->trained_count; i++) {
+        struct layer *layer = &network->layers[network->trained[i]];
+        const struct layer_clip clip = layer_clip_new(layer, step, global_scale);
         if (summaries)
             summaries[i] = (struct update_summary){.square_before = summaries[i].square_before};
-        update_layer(network, &network->layers[network->trained[i]], step, summaries ? &summaries[i] : NULL);
+        update_layer(network, layer, step, &clip, summaries ? &summaries[i] : NULL);
     }
 }

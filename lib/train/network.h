@@ -49,7 +49,7 @@ struct network {
     real *input;          // rows × inputs: the caller writes the batch here
     real *gradients[2];   // in turn: that of a layer's output and that of its input
     struct random random; // the dropout's stream
-    real change[UPDATE_BLOCK];
+    real change[UPDATE_BLOCK], clipped[UPDATE_BLOCK];
 };
 
 // What an update saw of a trained layer.
@@ -73,7 +73,8 @@ ENGINE const real *network_forward(struct network *network, size_t rows, enum ne
 ENGINE real *network_loss_gradient(struct network *network);
 // Fills every trained layer's gradient, from what the newest forward in NETWORK_TRAIN left.
 ENGINE void network_backward(struct network *network, size_t rows);
-// One step of the optimiser. `summaries`, one for each trained layer, are filled unless NULL; their
+// One step of the optimiser, on clipped gradients where the step says so; the layers keep theirs as they
+// were, and summaries are of those. `summaries`, one for each trained layer, are filled unless NULL; their
 // square_before is computed where it is NaN and trusted where it is not.
 ENGINE void network_update(struct network *network, const struct optimizer_step *step,
                            struct update_summary *summaries);

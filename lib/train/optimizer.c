@@ -300,6 +300,9 @@ ENGINE struct optimizer_step optimizer_step_new(const struct optimizer_spec *spe
 {
     struct optimizer_step made = optimizers[spec->type].step(spec, learning_rate, step);
     made.type = spec->type;
+    made.clip_value = spec->clip_value;
+    made.clip_norm = spec->clip_norm;
+    made.global_clip_norm = spec->global_clip_norm;
     made.keep = (real)(1 - learning_rate * spec->weight_decay);
     return made;
 }

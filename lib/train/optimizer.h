@@ -38,6 +38,7 @@ struct optimizer_step {
     real complement_1, complement_2; // 1 − β
     real rho, complement_rho;        // adamax: rho is β₂
     real epsilon;
+    double clip_value, clip_norm, global_clip_norm; // the spec's; network_update clips
 };
 
 ENGINE struct optimizer_step optimizer_step_new(const struct optimizer_spec *spec, double learning_rate,

@@ -121,6 +121,7 @@ struct optimizer_spec {
     struct schedule_spec schedule;
     double momentum, rho, beta_1, beta_2, epsilon, initial_accumulator_value;
     double weight_decay; // decoupled: each step takes learning_rate · weight_decay of every parameter first
+    double clip_value, clip_norm, global_clip_norm; // of gradients; 0: not. At most one of them
     bool nesterov, centered;
     enum epsilon_placement epsilon_placement;
 };

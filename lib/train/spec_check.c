@@ -207,6 +207,9 @@ static enum nabla_code check_optimizer(const struct optimizer_spec *optimizer, s
     const struct spec_option *wrong = spec_options_wrong(&optimizer_options, optimizer->type, optimizer);
     if (wrong)
         return refuse_option(err, "/optimizer", wrong);
+    if ((optimizer->clip_value > 0) + (optimizer->clip_norm > 0) + (optimizer->global_clip_norm > 0) > 1)
+        return nabla_fail(err, NABLA_INVALID, "/optimizer",
+                          "only one of clip_value, clip_norm and global_clip_norm may be above 0");
     if ((unsigned)optimizer->epsilon_placement >= EPSILON_PLACEMENT_COUNT)
         return nabla_fail(err, NABLA_INVALID, "/optimizer/epsilon_placement", "there is no such placement");
     return NABLA_OK;

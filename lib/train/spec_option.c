@@ -18,6 +18,9 @@ static const struct spec_option optimizer_numbers[] = {
      OPTION_AMOUNT},
     {"epsilon", offsetof(struct optimizer_spec, epsilon), ALL & ~(BIT(SGD) | BIT(LION)), OPTION_POSITIVE},
     {"weight_decay", offsetof(struct optimizer_spec, weight_decay), ALL, OPTION_AMOUNT},
+    {"clip_value", offsetof(struct optimizer_spec, clip_value), ALL, OPTION_AMOUNT},
+    {"clip_norm", offsetof(struct optimizer_spec, clip_norm), ALL, OPTION_AMOUNT},
+    {"global_clip_norm", offsetof(struct optimizer_spec, global_clip_norm), ALL, OPTION_AMOUNT},
 };
 
 static const struct spec_flag optimizer_flags[] = {
