@@ -165,8 +165,8 @@ static void certify_row(const struct loss_plan *plan, struct loss_oracle_row *ro
     row_load(plan, index, (_Float128 *)row->scores, (_Float128 *)row->targets);
     row->lean = 1;
     struct deviation worst = row_compare(plan, row, index, divisor, gradient);
-    if (has_edges(plan)) {
-        row->lean = -1;
+    while (has_edges(plan) && worst.ulps > 0 && row->lean > -1) {
+        row->lean--;
         struct deviation other = row_compare(plan, row, index, divisor, gradient);
         worst = other.ulps < worst.ulps ? other : worst;
     }

@@ -3,8 +3,9 @@
 //   torch  the same, divided by the number of classes     (MultiMarginLoss)
 //   keras  max(0, max_j(x_j, 0) - x_y + margin)           (CategoricalHinge: the right class counts as 0)
 //   optax  max(0, max_j z_j)                              (multiclass_hinge_loss; Crammer and Singer, 2001)
-// p is 1, or 2 for the squared hinge; a class weight multiplies the row. Where max_j ties, the first takes
-// the gradient.
+// p is 1, or 2 for the squared hinge; a class weight multiplies the row. Where max_j ties, the ties share the
+// gradient, as TensorFlow's and JAX's maxima have it. In the corner, at a loss of 0, sums have no gradient;
+// Keras' has all of it, and optax' is a tie with the right class.
 #include "math/loss_row.h"
 
 #include <math.h>
@@ -26,25 +27,38 @@ static void hinge_sum(const struct loss_plan *plan, struct loss_row *row, size_t
     row->loss = weight * total;
 }
 
-// Only the largest wrong score counts; `floor` is what it must exceed (-Infinity for nothing).
-static void hinge_largest(const struct loss_plan *plan, struct loss_row *row, size_t label, double floor,
-                          double weight)
+// The largest wrong score, or for Keras the 0 that it makes of the right one; how many have it, that 0
+// included.
+static double largest_wrong(const struct loss_row *row, size_t label, bool keras, size_t *ret_ties)
 {
-    size_t worst = LOSS_NO_LABEL;
-    double largest = floor;
-    for (size_t j = 0; j < row->classes; j++)
-        if (j != label && row->scores[j] > largest) {
-            worst = j;
-            largest = row->scores[j];
-        }
+    double largest = keras ? 0 : -INFINITY;
+    size_t ties = keras;
+    for (size_t j = 0; j < row->classes; j++) {
+        if (j == label || row->scores[j] < largest)
+            continue;
+        ties = row->scores[j] > largest ? 1 : ties + 1;
+        largest = row->scores[j];
+    }
+    *ret_ties = ties;
+    return largest;
+}
+
+static void hinge_largest(const struct loss_plan *plan, struct loss_row *row, size_t label, double weight)
+{
+    bool keras = plan->loss->convention == NABLA_KERAS;
+    size_t ties;
+    double largest = largest_wrong(row, label, keras, &ties);
     double z = plan->loss->margin - (row->scores[label] - largest);
     row->loss = 0;
-    if (z <= 0)
+    if (z < 0)
         return;
+    bool corner = z <= 0 && !keras; // the right class is one of the ties
+    double share = weight / (double)(ties + corner);
     row->loss = weight * z;
-    row->gradient[label] = -weight;
-    if (worst != LOSS_NO_LABEL)
-        row->gradient[worst] = weight;
+    row->gradient[label] = -weight + (corner ? share : 0);
+    for (size_t j = 0; j < row->classes; j++)
+        if (j != label && row->scores[j] >= largest)
+            row->gradient[j] = share;
 }
 
 static size_t hot_class(const struct loss_row *row)
@@ -66,10 +80,8 @@ void loss_row_hinge(const struct loss_plan *plan, struct loss_row *row)
         row->loss = NAN;
         for (size_t j = 0; j < row->classes; j++)
             row->gradient[j] = NAN;
-    } else if (loss->convention == NABLA_KERAS) {
-        hinge_largest(plan, row, label, 0, weight);
-    } else if (loss->convention == NABLA_OPTAX) {
-        hinge_largest(plan, row, label, -INFINITY, weight);
+    } else if (loss->convention == NABLA_KERAS || loss->convention == NABLA_OPTAX) {
+        hinge_largest(plan, row, label, weight);
     } else {
         double share = loss->convention == NABLA_TORCH ? 1 / (double)row->classes : 1;
         hinge_sum(plan, row, label, weight * share);

@@ -15,7 +15,7 @@ struct loss_oracle_row {
     size_t classes;
     const _Float128 *scores, *targets;
     // 1 or -1: a score on the edge of a clip or hinge, which rounding may have put on either side of it, lies
-    // beyond the clip and has no hinge (1), or the other way round (-1).
+    // beyond the clip and has no hinge (1), or the other way round (-1), or where it lies (0).
     int lean;
     _Float128 *gradient;       // out: with respect to the scores, before sample weight and reduction
     _Float128 *largest;        // out: magnitude of the largest term that the entry is a sum of

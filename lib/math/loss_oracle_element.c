@@ -135,22 +135,35 @@ static void hinge_sum(const struct loss_plan *plan, struct loss_oracle_row *row,
     row->largest[label] = pull_largest;
 }
 
-// Keras and optax: only the largest wrong score counts, for Keras if it is above 0.
+// Whether rounding may have put a hinge on its corner; leaning neither way, it lies there.
+static bool hinge_corner(const struct loss_oracle_row *row, _Float128 z, _Float128 edge)
+{
+    return row->lean == 0 && magnitude(z) <= edge;
+}
+
+// Keras and optax: only the largest wrong score counts, for Keras if it is at least 0. Ties share the
+// gradient: Keras has one with the 0 that stands for the right class, optax one with the right class on the
+// corner.
 static void hinge_largest(const struct loss_plan *plan, struct loss_oracle_row *row, size_t label,
                           _Float128 weight)
 {
-    _Float128 worst = plan->loss->convention == NABLA_KERAS ? 0 : -INFINITY, largest;
-    size_t where = label;
+    bool keras = plan->loss->convention == NABLA_KERAS;
+    _Float128 worst = keras ? 0 : -INFINITY, right = row->scores[label], ties = 0;
     for (size_t j = 0; j < row->classes; j++)
-        if (j != label && row->scores[j] > worst) {
-            worst = row->scores[j];
-            where = j;
-        }
-    if (hinge(plan, row, row->scores[label], worst, &largest) == 0)
+        if (j != label)
+            worst = oracle_larger(row->scores[j], worst);
+    for (size_t j = 0; j < row->classes; j++)
+        ties += j == label ? keras && worst == 0 : row->scores[j] == worst;
+    _Float128 z = plan->loss->margin - (right - worst);
+    _Float128 largest = oracle_larger(plan->loss->margin, oracle_larger(magnitude(right), magnitude(worst)));
+    _Float128 edge = isinf(largest) ? 0 : EDGE * largest;
+    bool corner = !keras && hinge_corner(row, z, edge);
+    if (z < row->lean * edge && !corner)
         return;
-    if (where != label)
-        row->gradient[where] = weight;
-    row->gradient[label] = -weight;
+    ties += corner;
+    for (size_t j = 0; j < row->classes; j++)
+        row->gradient[j] = j != label && row->scores[j] == worst ? weight / ties : 0;
+    row->gradient[label] = -weight + (corner ? weight / ties : 0);
 }
 
 void loss_oracle_hinge(const struct loss_plan *plan, struct loss_oracle_row *row)
