@@ -300,6 +300,43 @@ static void sums_of_extreme_gradients_neither_overflow_nor_vanish(void **state)
     assert_near(trial.result.gradient_norm, 2e200, 1e186);
 }
 
+// A row that has next to nothing to learn, before one that has: their norm is the second one's.
+static void a_vanishing_row_leaves_the_norm_of_the_others(void **state)
+{
+    (void)state;
+    static const double wide[] = {0, 500, 0, 1};
+    static const float narrow[] = {0, 500, 0, 1};
+    static const int64_t ids[] = {1, 0};
+    const void *scores[] = {[NABLA_FLOAT32] = narrow, [NABLA_FLOAT64] = wide};
+    for (int dtype = NABLA_FLOAT32; dtype <= NABLA_FLOAT64; dtype++) {
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        loss.reduction = NABLA_SUM;
+        struct nabla_loss_batch batch = {(enum nabla_dtype)dtype, 2, 2, scores[dtype], ids, NULL, NULL};
+        struct nabla_loss_result result = {0};
+        assert_int_equal(nabla_loss_compute(&loss, &batch, &result, NULL), NABLA_OK);
+        assert_near(result.gradient_norm, sqrt(2) / (1 + exp(-1)), 1e-7);
+    }
+}
+
+// A weight of 0 under exact silences a row whose loss is infinite; PyTorch, Keras and optax multiply.
+static void a_weight_of_0_silences_an_infinite_loss_but_for_the_frameworks(void **state)
+{
+    (void)state;
+    static const double scores[] = {-INFINITY, 1, 0, 0}, weights[] = {0, 1};
+    static const int64_t ids[] = {0, 1};
+    for (int convention = NABLA_EXACT; convention <= NABLA_OPTAX; convention++) {
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        loss.convention = (enum nabla_convention)convention;
+        loss.reduction = NABLA_SUM;
+        struct nabla_loss_batch batch = {NABLA_FLOAT64, 2, 2, scores, ids, NULL, weights};
+        struct trial trial;
+        assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
+        assert_near(trial.result.loss, convention == NABLA_EXACT ? log(2) : NAN, 1e-15);
+        assert_near(trial.gradient[0], 0, 0);
+        assert_near(trial.gradient[3], -0.5, 1e-15);
+    }
+}
+
 // A batch of one row for each warning; `count` of how many.
 static const struct {
     enum nabla_warning_code code;
@@ -380,6 +417,21 @@ static void warnings_name_their_rows(void **state)
     }
 }
 
+// PyTorch's clamp of the logarithms leaves the gradient alone.
+static void what_torch_clamps_is_not_clipped(void **state)
+{
+    (void)state;
+    static const double scores[] = {0, 1}, targets[] = {0, 1};
+    struct nabla_loss loss = nabla_loss_defaults(NABLA_BINARY_CROSS_ENTROPY);
+    loss.convention = NABLA_TORCH;
+    loss.input = NABLA_PROBABILITIES;
+    struct nabla_loss_batch batch = {NABLA_FLOAT64, 1, 2, scores, NULL, targets, NULL};
+    struct trial trial;
+    assert_int_equal(try_loss(&trial, &loss, &batch), NABLA_OK);
+    assert_int_equal(trial.warnings[NABLA_WARN_GRADIENT_CLIPPED].count, 0);
+    assert_int_equal(trial.warnings[NABLA_WARN_SATURATED_CORRECT].count, 1);
+}
+
 static void warnings_of_targets_and_classes(void **state)
 {
     (void)state;
@@ -441,7 +493,10 @@ int main(void)
         cmocka_unit_test(a_tie_counts_as_wrong),
         cmocka_unit_test(a_gradient_may_overwrite_its_scores),
         cmocka_unit_test(sums_of_extreme_gradients_neither_overflow_nor_vanish),
+        cmocka_unit_test(a_vanishing_row_leaves_the_norm_of_the_others),
+        cmocka_unit_test(a_weight_of_0_silences_an_infinite_loss_but_for_the_frameworks),
         cmocka_unit_test(warnings_name_their_rows),
+        cmocka_unit_test(what_torch_clamps_is_not_clipped),
         cmocka_unit_test(warnings_of_targets_and_classes),
         cmocka_unit_test(warnings_count_beyond_the_rows_that_they_list),
         cmocka_unit_test(names_and_values_agree),

@@ -135,18 +135,21 @@ static void row_clear(struct loss_row *row)
     row->loss = 0;
 }
 
-// A weight of 0 silences even an infinite gradient; a NaN stays.
-static void gradient_silence(struct loss_row *row)
+// A weight of 0 silences even an infinite gradient; a NaN stays. Frameworks multiply: 0·∞ is NaN.
+static void gradient_silence(const struct loss_plan *plan, struct loss_row *row)
 {
+    if (plan->loss->convention != NABLA_EXACT)
+        return;
     for (size_t j = 0; j < row->classes; j++) {
         row->gradient[j] = isnan(row->gradient[j]) ? NAN : 0;
         row->carried[j] = isnan(row->carried[j]) ? NAN : 0;
     }
 }
 
-static double zero_weighted(double weight, double value)
+static double weighted(const struct loss_plan *plan, double weight, double value)
 {
-    return weight == 0 && !isnan(value) ? 0 : weight * value;
+    bool silenced = weight == 0 && plan->loss->convention == NABLA_EXACT && !isnan(value);
+    return silenced ? 0 : weight * value;
 }
 
 static void row_compute(const struct loss_plan *plan, size_t index, struct loss_row *row,
@@ -169,9 +172,9 @@ static void row_compute(const struct loss_plan *plan, size_t index, struct loss_
         if (ret->warnings && weight > 0)
             row_warn(plan, row, index, correct, ret->warnings);
         if (factor == 0)
-            gradient_silence(row);
+            gradient_silence(plan, row);
     }
-    double value = zero_weighted(weight, row->loss);
+    double value = weighted(plan, weight, row->loss);
     loss_totals_add_loss(totals, value);
     loss_totals_add_squares(totals, row->gradient, row->classes, factor,
                             largest_magnitude(row->gradient, row->classes) * fabs(factor));

@@ -129,10 +129,11 @@ static void entry_compare(double actual, _Float128 exact, _Float128 largest, enu
     }
 }
 
-// A weight of 0 silences even an infinite gradient; a NaN stays.
-static _Float128 scaled(_Float128 value, _Float128 factor)
+// A weight of 0 silences even an infinite gradient; a NaN stays. Frameworks multiply: 0·∞ is NaN.
+static _Float128 scaled(const struct loss_plan *plan, _Float128 value, _Float128 factor)
 {
-    return factor == 0 && !isnan(value) ? 0 : value * factor;
+    bool silenced = factor == 0 && plan->loss->convention == NABLA_EXACT && !isnan(value);
+    return silenced ? 0 : value * factor;
 }
 
 static struct deviation row_compare(const struct loss_plan *plan, struct loss_oracle_row *row, size_t index,
@@ -145,8 +146,8 @@ static struct deviation row_compare(const struct loss_plan *plan, struct loss_or
     if (!ignored)
         oracles[plan->loss->type](plan, row);
     for (size_t j = 0; j < row->classes; j++) {
-        _Float128 exact = ignored ? 0 : scaled(row->gradient[j], factor);
-        _Float128 largest = ignored ? 0 : fabsf128(scaled(row->largest[j], factor));
+        _Float128 exact = ignored ? 0 : scaled(plan, row->gradient[j], factor);
+        _Float128 largest = ignored ? 0 : fabsf128(scaled(plan, row->largest[j], factor));
         entry_compare(loss_entry(dtype, gradient, index * row->classes + j), exact, largest, dtype, &worst,
                       j);
     }

@@ -153,7 +153,7 @@ void loss_row_binary(const struct loss_plan *plan, struct loss_row *row)
         row->carried[j] = share_of(weight, term.flow) / outputs;
         row->probabilities[j] =
             loss->input == NABLA_LOGITS ? binary_of_logit(row->scores[j]).p : row->scores[j];
-        row->clipped |= term.slope == 0 && plan->path != PATH_LOGITS && plan->path != PATH_PROBABILITIES &&
+        row->clipped |= term.slope == 0 && (plan->path == PATH_CLIP || plan->path == PATH_LOGITS_CLIP) &&
                         binary_clip(plan, binary_read(plan, row->scores[j])).clipped;
     }
     row->loss = total / outputs;

@@ -137,12 +137,16 @@ static _Float128 row_flow(const struct loss_plan *plan, const struct loss_oracle
     return flow_of(plan->loss, row->mass[j], row->p[j], row->rest[j], row->log[j]);
 }
 
-// torch's logarithm has the slope 0/p where there is no share.
+// torch's logarithm, and that of optax' divergence from targets, have the slope 0/p where there is no share.
 static _Float128 row_slope(const struct loss_plan *plan, const struct loss_oracle_row *row, size_t j)
 {
+    const struct nabla_loss *loss = plan->loss;
+    bool divides =
+        loss->convention == NABLA_TORCH ||
+        (loss->convention == NABLA_OPTAX && plan->batch->targets && loss->type == NABLA_KL_DIVERGENCE);
     if (!has_share(row, j))
-        return plan->loss->convention == NABLA_TORCH && row->p[j] == 0 ? NAN : 0;
-    return slope_of(plan->loss, row->mass[j], row->p[j], row->rest[j], row->log[j]);
+        return divides && row->p[j] == 0 ? NAN : 0;
+    return slope_of(loss, row->mass[j], row->p[j], row->rest[j], row->log[j]);
 }
 
 // Whether a clip of p to [low, high] stands in the way. `lean` 0 is for a p that no rounding has moved.

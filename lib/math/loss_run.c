@@ -32,9 +32,13 @@ void loss_totals_add_squares(struct loss_totals *totals, const double *gradient,
 
 void loss_totals_add_square(struct loss_totals *totals, double squares)
 {
+    if (totals->squares_scale < 1) { // so far there were only vanishing rows
+        totals->squares *= totals->squares_scale * totals->squares_scale;
+        totals->squares_scale = 1;
+    }
     if (totals->squares == 0)
         totals->squares_scale = 1;
-    if (totals->squares_scale != 1)
+    if (totals->squares_scale > 1)
         squares = squares / totals->squares_scale / totals->squares_scale;
     totals->squares += squares;
 }

@@ -160,16 +160,34 @@ static const double *shaped_logits(const struct nabla_loss *loss, struct loss_ro
     return row->carried;
 }
 
-// A class without a share counts nothing, whatever its probability. PyTorch, and Keras from logits, multiply
-// all the same where the labels are targets: 0·ln 0 is NaN; and torch's logarithm has the slope 0/0.
+// Whether the framework multiplies a class's logarithm with its share even where that is 0. Keras does from
+// logits and optax in its divergence; PyTorch does with targets, and for the classes that a weight of 0
+// silences.
+static bool multiplies_nothing(const struct loss_plan *plan, const struct loss_row *row, size_t class)
+{
+    const struct nabla_loss *loss = plan->loss;
+    bool targets = plan->batch->targets;
+    switch (loss->convention) {
+    case NABLA_TORCH:
+        return targets || row->targets[class] != 0 || loss->label_smoothing > 0;
+    case NABLA_KERAS:
+        return targets && plan->path == PATH_LOGITS;
+    case NABLA_OPTAX:
+        return targets && loss->type == NABLA_KL_DIVERGENCE;
+    default:
+        return false;
+    }
+}
+
+// A class without a share counts nothing, whatever its probability. Where a framework multiplies all the
+// same, 0·ln 0 is NaN; and the logarithms of torch and optax have the slope 0/0.
 static struct loss_term shareless_term(const struct loss_plan *plan, const struct loss_row *row, size_t class)
 {
-    bool torch = plan->loss->convention == NABLA_TORCH;
-    bool keras = plan->loss->convention == NABLA_KERAS && plan->path == PATH_LOGITS;
+    bool multiplies = multiplies_nothing(plan, row, class);
     struct loss_term term = {0};
-    if ((torch || keras) && plan->batch->targets)
+    if (multiplies)
         term.value = 0 * row->logs[class];
-    if (torch)
+    if (plan->loss->convention == NABLA_TORCH || (multiplies && plan->loss->convention == NABLA_OPTAX))
         term.slope = 0 / row->probabilities[class];
     return term;
 }

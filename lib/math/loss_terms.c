@@ -23,11 +23,14 @@ void loss_term_focal(const struct nabla_loss *loss, const struct loss_point *poi
     *ret = (struct loss_term){-point->mass * factor * point->log, flow / point->p, flow};
 }
 
-// a (-ln p + ε (1-p)) (Leng et al., PolyLoss, 2022: poly-1)
+// a (-ln p + ε (1-p)) (Leng et al., PolyLoss, 2022: poly-1). 1 + ε p is (1 + ε) - ε (1-p), which does not
+// cancel where ε is negative.
 void loss_term_poly(const struct nabla_loss *loss, const struct loss_point *point, struct loss_term *ret)
 {
-    double flow = -point->mass * (1 + loss->epsilon * point->p);
-    double value = point->mass * (-point->log + loss->epsilon * point->complement);
+    double epsilon = loss->epsilon;
+    double pull = epsilon < 0 ? (1 + epsilon) - epsilon * point->complement : 1 + epsilon * point->p;
+    double flow = -point->mass * pull;
+    double value = point->mass * (-point->log + epsilon * point->complement);
     *ret = (struct loss_term){value, flow / point->p, flow};
 }
 

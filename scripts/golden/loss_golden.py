@@ -8,7 +8,8 @@ file. One case a line:
     convention loss input reduction labels rows classes options | scores | labels | loss | gradient
 
 `labels` is ids or targets; options are name=number or name=a:b:c, joined by commas, or "-". Edges: probabilities
-of 0, 1, 1e-8, 1e-30 and 1e-45; logits of 1e4, 1e38 and -Infinity, NaN, shifts by 1e8; weights of 0; all rows ignored.
+of 0, 1, 1e-8, 1e-30 and 1e-45; logits of 1e4, 1e38 and -Infinity, NaN, shifts by 1e8; weights of 0, also of rows
+with an infinite loss; ties; all rows ignored.
 """
 
 import os
@@ -53,8 +54,10 @@ def logits(kind, rows, classes):
         x[where] = rng.choice([1e4, -1e4, 1e38, -1e38])
     elif kind == "shift":
         x = np.round(x * 8) / 8 + 1e8
-    elif kind == "minus_inf":
+    elif kind in ("minus_inf", "silenced"):
         x[where] = -np.inf
+    elif kind == "ties":
+        x = rng.integers(-1, 2, size=(rows, classes)).astype(float)
     elif kind == "nan":
         x[where] = np.nan
     return x
@@ -241,6 +244,20 @@ PLAN = [
     ("optax", "mean_squared_error", "logits", ["numbers"], [{}]),
     ("optax", "huber", "logits", ["numbers"], [{}, {"delta": 0.4}]),
 ]
+# Kinds of scores of their own, behind the others so that these stay as they were
+MORE = [
+    ("torch", "cross_entropy", "logits", ["ids", "hot"], [{W: 1}, {W: 1, "label_smoothing": 0.3}], "silenced"),
+    ("torch", "hinge", "logits", ["ids"], [{}, {W: 1, "margin": 2.0}], "ties"),
+    ("torch", "squared_hinge", "logits", ["ids"], [{"margin": 2.0}], "ties"),
+    ("torch", "kl_divergence", "probabilities", ["hot"], [{}], "edge"),
+    ("keras", "cross_entropy", "logits", ["ids", "hot"], [{W: 1}], "silenced"),
+    ("keras", "hinge", "logits", ["ids", "hot"], [{}, {W: 1}], "ties"),
+    ("keras", "focal", "logits", ["hot", "soft"], [{"gamma": 0.0}, {"gamma": 3.3, "alpha": 0.7, "label_smoothing": 0.2}], "ties"),
+    ("keras", "focal", "probabilities", ["hot", "soft"], [{"gamma": 0.0}, {"gamma": 0.5}, {"label_smoothing": 0.2, W: 1}], "edge"),
+    ("optax", "hinge", "logits", ["ids"], [{}], "ties"),
+    ("optax", "poly", "logits", ["hot", "soft"], [{"epsilon": 0.0}, {"epsilon": -1.0}], "plain"),
+    ("optax", "kl_divergence", "probabilities", ["hot"], [{}], "edge"),
+]
 REGRESSION = ("mean_squared_error", "huber")
 
 
@@ -269,7 +286,7 @@ def make_case(convention, loss, inputs, label_kind, options, score_kind):
     for name, value in options.items():
         if name in (W, P):
             value = short(rng.uniform(0.1, 3, size=classes))
-            if rng.integers(4) == 0:
+            if rng.integers(4) == 0 or score_kind == "silenced":
                 value[rng.integers(classes)] = 0
         c[name] = value
     return c
@@ -294,3 +311,9 @@ for convention, loss, inputs, label_kinds, option_sets in PLAN:
                 case = make_case(convention, loss, inputs, label_kind, options, score_kind)
                 write(case, *FRAMEWORKS[convention](case))
     print(convention, loss, inputs, file=sys.stderr)
+for convention, loss, inputs, label_kinds, option_sets, score_kind in MORE:
+    for label_kind in label_kinds:
+        for options in option_sets:
+            for _ in range(10):
+                case = make_case(convention, loss, inputs, label_kind, options, score_kind)
+                write(case, *FRAMEWORKS[convention](case))
