@@ -43,7 +43,7 @@ static void work_once(const struct work *work)
     }
     struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
     struct nabla_loss_result result = {.gradient = work->gradient};
-    if (loss_compute_with(work->kernel, &loss, &work->batch, &result, NULL) != NABLA_OK)
+    if (loss_compute_with(work->kernel, 1, &loss, &work->batch, &result, NULL) != NABLA_OK)
         abort();
 }
 

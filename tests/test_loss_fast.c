@@ -39,7 +39,7 @@ static void compute(const struct loss_fast_kernel *kernel, const float *scores, 
     ret->result.probabilities = ret->probabilities + offset;
     ret->result.per_sample = &ret->per_sample;
     ret->result.warnings = ret->warnings;
-    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &ret->result, NULL), NABLA_OK);
+    assert_int_equal(loss_compute_with(kernel, 1, &loss, &batch, &ret->result, NULL), NABLA_OK);
 }
 
 // Equal but for a few roundings of float32; NaN and infinities exactly.
@@ -115,8 +115,8 @@ static void check_lengths64(const struct loss_fast_kernel *kernel)
         struct nabla_loss_batch batch = {NABLA_FLOAT64, 2, classes, scores, ids, NULL, NULL};
         struct nabla_loss_result a = {.gradient = fast, .probabilities = p}, b = {.gradient = slow};
         fast[2 * classes] = 7;
-        assert_int_equal(loss_compute_with(kernel, &loss, &batch, &a, NULL), NABLA_OK);
-        assert_int_equal(loss_compute_with(portable(), &loss, &batch, &b, NULL), NABLA_OK);
+        assert_int_equal(loss_compute_with(kernel, 1, &loss, &batch, &a, NULL), NABLA_OK);
+        assert_int_equal(loss_compute_with(portable(), 1, &loss, &batch, &b, NULL), NABLA_OK);
         for (size_t i = 0; i < 2 * classes; i++) {
             assert_true(isnan(slow[i]) ? isnan(fast[i])
                                        : fabs(fast[i] - slow[i]) <= 1e-15 * fabs(slow[i]) + 1e-323);
@@ -202,11 +202,11 @@ static void check_batches(const struct loss_fast_kernel *kernel)
     loss.ignore_index = -1;
     struct nabla_loss_batch batch = {NABLA_FLOAT32, ROWS, CLASSES, scores, ids, NULL, samples};
     struct nabla_loss_result slow = {.gradient = expected}, none = {0}, fast = {.gradient = gradient};
-    assert_int_equal(loss_compute_with(portable(), &loss, &batch, &slow, NULL), NABLA_OK);
-    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &none, NULL), NABLA_OK);
+    assert_int_equal(loss_compute_with(portable(), 1, &loss, &batch, &slow, NULL), NABLA_OK);
+    assert_int_equal(loss_compute_with(kernel, 1, &loss, &batch, &none, NULL), NABLA_OK);
     memcpy(gradient, scores, sizeof gradient);
     batch.scores = gradient; // in place
-    assert_int_equal(loss_compute_with(kernel, &loss, &batch, &fast, NULL), NABLA_OK);
+    assert_int_equal(loss_compute_with(kernel, 1, &loss, &batch, &fast, NULL), NABLA_OK);
     for (size_t i = 0; i < ROWS * CLASSES; i++)
         assert_true(alike((double)gradient[i], (double)expected[i]));
     assert_true(alike(fast.loss, slow.loss) && alike(none.loss, slow.loss));
@@ -241,8 +241,8 @@ static void check_groups(const struct loss_fast_kernel *kernel)
             .gradient = expected, .probabilities = probabilities[0], .per_sample = per_sample[0]};
         struct nabla_loss_result fast = {
             .gradient = scores, .probabilities = probabilities[1], .per_sample = per_sample[1]};
-        assert_int_equal(loss_compute_with(portable(), &loss, &batch, &slow, NULL), NABLA_OK);
-        assert_int_equal(loss_compute_with(kernel, &loss, &batch, &fast, NULL), NABLA_OK);
+        assert_int_equal(loss_compute_with(portable(), 1, &loss, &batch, &slow, NULL), NABLA_OK);
+        assert_int_equal(loss_compute_with(kernel, 1, &loss, &batch, &fast, NULL), NABLA_OK);
         for (size_t i = 0; i < ROWS * classes; i++) {
             assert_true(alike((double)scores[i], (double)expected[i]));
             assert_true(alike((double)probabilities[1][i], (double)probabilities[0][i]));
@@ -260,6 +260,47 @@ static void groups_of_short_rows_agree(void **state)
     each_kernel(check_groups);
 }
 
+// The careful path and the fast one, with weights, ignored rows and warnings beyond the list's length: any
+// number of threads gives the bits of one.
+static void the_number_of_threads_changes_no_bit(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 1 << 18, WIDTHS = 3 };
+    static const size_t widths[WIDTHS] = {10, 100, 3000};
+    static float scores[ENTRIES], gradient[2][ENTRIES], per_sample[2][ENTRIES];
+    static double weights[ENTRIES];
+    static int64_t ids[ENTRIES];
+    static struct nabla_warning warnings[2][NABLA_WARNING_COUNT];
+    for (size_t i = 0; i < ENTRIES; i++) {
+        scores[i] = (float)(uniform() * 100 - 50);
+        weights[i] = uniform();
+    }
+    scores[5000] = 3e38f; // a row for the careful path, and a scale of its own
+    for (size_t run = 0; run < 2 * WIDTHS; run++) {
+        size_t classes = widths[run % WIDTHS], rows = ENTRIES / classes;
+        for (size_t i = 0; i < rows; i++)
+            ids[i] = i % 97 ? (int64_t)(uniform() * (double)classes) : -100;
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        loss.has_ignore_index = true;
+        loss.ignore_index = -100;
+        loss.z_loss = run < WIDTHS ? 0 : 1e-3;
+        struct nabla_loss_batch batch = {NABLA_FLOAT32, rows, classes, scores, ids, NULL, weights};
+        struct nabla_loss_result results[2] = {{0}, {0}};
+        for (size_t threads = 1; threads <= 4; threads++) {
+            size_t k = threads > 1;
+            results[k] = (struct nabla_loss_result){
+                .gradient = gradient[k], .per_sample = per_sample[k], .warnings = warnings[k]};
+            assert_int_equal(nabla_loss_compute_threads(&loss, &batch, threads, &results[k], NULL), NABLA_OK);
+            assert_memory_equal(gradient[0], gradient[k], rows * classes * sizeof(float));
+            assert_memory_equal(per_sample[0], per_sample[k], rows * sizeof(float));
+            assert_memory_equal(warnings[0], warnings[k], sizeof *warnings);
+            assert_memory_equal(&results[0].loss, &results[k].loss, 4 * sizeof(double));
+            assert_int_equal(results[0].rows_counted, results[k].rows_counted);
+        }
+        assert_true(results[0].gradient_norm > 0 && isfinite(results[0].loss));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +309,7 @@ int main(void)
         cmocka_unit_test(edges_agree),
         cmocka_unit_test(batches_agree),
         cmocka_unit_test(groups_of_short_rows_agree),
+        cmocka_unit_test(the_number_of_threads_changes_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -209,8 +209,10 @@ static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nab
     double *block = stack;
     if (run->row.classes)
         return NABLA_OK;
+    if (classes > LOSS_STACK_CLASSES && !run->block)
+        run->block = size_alloc(classes, LOSS_ARRAYS, sizeof *block);
     if (classes > LOSS_STACK_CLASSES)
-        block = run->block = size_alloc(classes, LOSS_ARRAYS, sizeof *block);
+        block = run->block;
     if (!block)
         return nabla_fail_memory(err, "a row's scratch space");
     run->row = (struct loss_row){.classes = classes,
@@ -225,11 +227,13 @@ static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nab
     return NABLA_OK;
 }
 
-static enum nabla_code run_rows(struct loss_run *run, struct nabla_error *err)
+enum nabla_code loss_run_rows(struct loss_run *run, size_t first, size_t end, struct nabla_error *err)
 {
     double stack[LOSS_ARRAYS * LOSS_STACK_CLASSES];
     bool fast = loss_fast_applies(run);
-    for (size_t i = 0; i < run->plan->batch->rows;) {
+    run->end = end;
+    run->row.classes = 0; // another call's stack
+    for (size_t i = first; i < end;) {
         size_t done = fast ? loss_fast_rows(run, i) : 0;
         i += done;
         if (done)
@@ -241,9 +245,15 @@ static enum nabla_code run_rows(struct loss_run *run, struct nabla_error *err)
     return NABLA_OK;
 }
 
-enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, const struct nabla_loss *loss,
-                                  const struct nabla_loss_batch *batch, struct nabla_loss_result *ret,
-                                  struct nabla_error *err)
+void loss_run_free(struct loss_run *run)
+{
+    free(run->block);
+    run->block = NULL;
+}
+
+enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, size_t threads,
+                                  const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
+                                  struct nabla_loss_result *ret, struct nabla_error *err)
 {
     struct loss_plan plan;
     enum nabla_code code = loss_plan_make(loss, batch, &plan, err);
@@ -251,9 +261,9 @@ enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, const s
         return code;
     if (ret->warnings)
         memset(ret->warnings, 0, NABLA_WARNING_COUNT * sizeof *ret->warnings);
-    struct loss_run run = {.plan = &plan, .kernel = kernel, .ret = ret, .totals = {.squares_scale = 1}};
-    code = run_rows(&run, err);
-    free(run.block);
+    struct loss_run run = {.plan = &plan, .kernel = kernel, .ret = ret};
+    code = loss_run_all(&run, threads, err);
+    loss_run_free(&run);
     if (code != NABLA_OK)
         return code;
     if (ret->warnings)
@@ -265,7 +275,14 @@ enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, const s
 enum nabla_code nabla_loss_compute(const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
                                    struct nabla_loss_result *ret, struct nabla_error *err)
 {
-    return loss_compute_with(loss_fast_best(), loss, batch, ret, err);
+    return loss_compute_with(loss_fast_best(), 1, loss, batch, ret, err);
+}
+
+enum nabla_code nabla_loss_compute_threads(const struct nabla_loss *loss,
+                                           const struct nabla_loss_batch *batch, size_t threads,
+                                           struct nabla_loss_result *ret, struct nabla_error *err)
+{
+    return loss_compute_with(loss_fast_best(), threads, loss, batch, ret, err);
 }
 
 const char *nabla_loss_kernel_name(void)

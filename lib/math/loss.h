@@ -124,6 +124,12 @@ NABLA_API enum nabla_code nabla_loss_compute(const struct nabla_loss *loss,
                                              const struct nabla_loss_batch *batch,
                                              struct nabla_loss_result *ret, struct nabla_error *err);
 
+// The same, with the rows shared by up to `threads` threads that end with the call. Small batches take fewer;
+// the results have the same bits whatever the number.
+NABLA_API enum nabla_code nabla_loss_compute_threads(const struct nabla_loss *loss,
+                                                     const struct nabla_loss_batch *batch, size_t threads,
+                                                     struct nabla_loss_result *ret, struct nabla_error *err);
+
 // The kernels that this processor runs ("avx512", "avx2", "portable"): same name, same bits.
 NABLA_API const char *nabla_loss_kernel_name(void);
 

@@ -150,10 +150,11 @@ void loss_softmax_backward(size_t classes, const double *p, const double *comple
 
 struct loss_fast_kernel;
 
-// nabla_loss_compute with a kernel of one's choice, so that all of them can be held against each other.
-enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, const struct nabla_loss *loss,
-                                  const struct nabla_loss_batch *batch, struct nabla_loss_result *ret,
-                                  struct nabla_error *err);
+// nabla_loss_compute_threads with a kernel of one's choice, so that all of them can be held against each
+// other.
+enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, size_t threads,
+                                  const struct nabla_loss *loss, const struct nabla_loss_batch *batch,
+                                  struct nabla_loss_result *ret, struct nabla_error *err);
 
 // A row as the warnings see it, before its sample weight.
 struct loss_row_facts {

@@ -200,7 +200,7 @@ size_t loss_fast_rows(struct loss_run *run, size_t index)
     const struct nabla_loss_batch *batch = run->plan->batch;
     if (batch->dtype == NABLA_FLOAT64)
         return fast_row64(run, index) ? 1 : 0;
-    if (batch->classes <= LOSS_SHORT_CLASSES && index + run->kernel->group_rows <= batch->rows &&
+    if (batch->classes <= LOSS_SHORT_CLASSES && index + run->kernel->group_rows <= run->end &&
         fast_group(run, index))
         return run->kernel->group_rows;
     return fast_row(run, index) ? 1 : 0;

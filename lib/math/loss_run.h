@@ -16,10 +16,20 @@ struct loss_run {
     const struct loss_fast_kernel *kernel;
     struct nabla_loss_result *ret;
     struct loss_totals totals;
+    size_t end;                   // no row from here on is this run's
     struct loss_row row;          // the careful path's, carved when a row first needs it
     double *block;                // its memory, unless the stack's
     struct loss_fast_group group; // the short rows' scratch
 };
+
+// Computes rows first to end - 1 and adds to the run's totals.
+enum nabla_code loss_run_rows(struct loss_run *run, size_t first, size_t end, struct nabla_error *err);
+
+// Computes all rows, on up to `threads` threads.
+enum nabla_code loss_run_all(struct loss_run *run, size_t threads, struct nabla_error *err);
+
+// Frees what the run's rows have taken.
+void loss_run_free(struct loss_run *run);
 
 void loss_totals_add_loss(struct loss_totals *totals, double loss);
 
