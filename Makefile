@@ -86,6 +86,12 @@ tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory check BUILD=build/tsan CHECKS= HARDEN= OPTIMISE='-O1 -g -fno-omit-frame-pointer' \
 	    SANITIZE='-fsanitize=thread' TEST_RUNNER="$$(setarch -R true 2>/dev/null && echo setarch -R)"
 
+RESUME_CYCLES ?= 200
+
+.PHONY: torture-resume
+torture-resume: $(BUILD)/nabla $(BUILD)/tests/test_live_resume ## pause, kill and stop $(RESUME_CYCLES) jobs, workers and servers; the bits must be the same
+	@NABLA=$(BUILD)/nabla NABLA_RESUME_CYCLES=$(RESUME_CYCLES) $(BUILD)/tests/test_live_resume
+
 .PHONY: coverage
 coverage: ## which lines the tests reach, in build/coverage/index.html
 	@scripts/install-packages.sh coverage

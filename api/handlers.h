@@ -27,6 +27,8 @@ route_handler handle_jobs_list;      // GET    /v1/jobs
 route_handler handle_jobs_get;       // GET    /v1/jobs/{id}
 route_handler handle_jobs_delete;    // DELETE /v1/jobs/{id}
 route_handler handle_jobs_cancel;    // POST   /v1/jobs/{id}/cancel
+route_handler handle_jobs_pause;     // POST   /v1/jobs/{id}/pause
+route_handler handle_jobs_resume;    // POST   /v1/jobs/{id}/resume
 route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 
 // histories.c
@@ -34,8 +36,9 @@ route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
 
-// events.c
-route_handler handle_job_events; // GET /v1/jobs/{id}/events
+// events*.c
+route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
+route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
 
 // system.c
 route_handler handle_index;   // GET /

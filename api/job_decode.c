@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX_BYTES = 64 * 1024 };
+enum { RESULT_MAX_BYTES = 64 * 1024, DETAIL_MAX_BYTES = 500 };
 
 // What may be reported, and the event that it is.
 static const struct {
@@ -32,13 +32,14 @@ static int report_find(const char *state)
 
 struct report {
     struct job_change change;
-    char *result, *error; // owned: JSON texts that `change` points to
+    char *result, *error, *detail; // owned: texts that `change` points to
 };
 
 static void report_free(struct report *report)
 {
     free(report->result);
     free(report->error);
+    free(report->detail);
 }
 
 // An object as JSON text, or NULL.
@@ -67,6 +68,15 @@ static void check_error(struct fields *root)
     fields_end(&error);
 }
 
+// For the job's log; NULL for none.
+static char *detail_text(struct fields *fields)
+{
+    const char *detail = fields_text(fields, "detail", "");
+    if (strlen(detail) > DETAIL_MAX_BYTES)
+        fields_problem(fields, "detail", "is longer than %d bytes", DETAIL_MAX_BYTES);
+    return detail[0] ? strdup(detail) : NULL;
+}
+
 static void report_decode(const json_t *root, struct problems *problems, struct report *ret)
 {
     struct fields fields = fields_begin(root, "", problems);
@@ -79,6 +89,7 @@ static void report_decode(const json_t *root, struct problems *problems, struct 
     ret->change.event = reports[report].event;
     ret->change.result = ret->result = object_text(&fields, "result");
     ret->change.error = ret->error = object_text(&fields, "error");
+    ret->change.detail = ret->detail = detail_text(&fields);
     if (json_is_object(fields_value(&fields, "error")))
         check_error(&fields);
     fields_end(&fields);

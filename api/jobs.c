@@ -1,9 +1,11 @@
-// Jobs: one, all, cancel, delete. Creating one stands in jobs_create.c, the worker's word in job_decode.c.
+// Jobs: one, all, cancel, pause, resume, delete. Creating one stands in jobs_create.c, the worker's word in
+// job_decode.c.
 #include "api/handlers.h"
 #include "api/job_encode.h"
 #include "api/jobs_poll.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { LIST_DEFAULT = 20, LIST_MAX = 100, ANY_STATE = -1 };
 
@@ -121,20 +123,53 @@ void handle_jobs_delete(struct api_call *call, struct api_answer *ret)
         answer_begin(ret, 204, NULL);
 }
 
-void handle_jobs_cancel(struct api_call *call, struct api_answer *ret)
+// The job as a user's request has left it; `token` NULL for none to be told.
+static void answer_changed(const struct api_call *call, const char *token, struct api_answer *ret)
 {
     const struct api_options *options = &call->api->options;
-    const struct job_change change = {.event = JOB_EVENT_CANCEL, .detail = "asked for by a client"};
     struct nabla_error err = {0};
     struct job *job;
-    if (store_job_apply(options->store, call->params[0], &change, &err) ||
-        store_job_get(options->store, call->params[0], &job, &err)) {
+    if (store_job_get(options->store, call->params[0], &job, &err)) {
         answer_error(ret, call, &err);
         return;
     }
     if (options->wake)
         options->wake(options->context);
     answer_begin(ret, 202, "application/json");
-    job_encode(job, NULL, &ret->body);
+    answer_header(ret, "Cache-Control", "no-store"); // a token may stand in it
+    job_encode(job, job->executor == JOB_CLIENT ? token : NULL, &ret->body);
     job_free(job);
+}
+
+static void request_change(const struct api_call *call, enum job_event event, struct api_answer *ret)
+{
+    const struct job_change change = {.event = event, .detail = "asked for by a client"};
+    struct nabla_error err = {0};
+    if (store_job_apply(call->api->options.store, call->params[0], &change, &err))
+        answer_error(ret, call, &err);
+    else
+        answer_changed(call, NULL, ret);
+}
+
+void handle_jobs_cancel(struct api_call *call, struct api_answer *ret)
+{
+    request_change(call, JOB_EVENT_CANCEL, ret);
+}
+
+void handle_jobs_pause(struct api_call *call, struct api_answer *ret)
+{
+    request_change(call, JOB_EVENT_PAUSE, ret);
+}
+
+// A client that trains by itself gets the token of its new attempt, as with the job.
+void handle_jobs_resume(struct api_call *call, struct api_answer *ret)
+{
+    char token[TOKEN_SECRET_SIZE], sha256[TOKEN_SHA256_SIZE];
+    struct nabla_error err = {0};
+    token_make_secret(token);
+    token_sha256(sha256, token, strlen(token));
+    if (store_job_resume(call->api->options.store, call->params[0], sha256, &err))
+        answer_error(ret, call, &err);
+    else
+        answer_changed(call, token, ret);
 }

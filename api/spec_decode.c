@@ -89,6 +89,8 @@ static void training_decode(const json_t *value, struct problems *problems, stru
     ret->seed = fields_whole(&fields, "seed", ret->seed, 0, WHOLE_MAX);
     ret->shuffle = fields_bool(&fields, "shuffle", ret->shuffle);
     ret->standardize = fields_bool(&fields, "standardize", ret->standardize);
+    ret->checkpoint_every_seconds =
+        fields_number(&fields, "checkpoint_every_seconds", ret->checkpoint_every_seconds, 0, 1e6);
     fields_end(&fields);
 }
 

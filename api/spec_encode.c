@@ -154,9 +154,12 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
                   ",\"training\":{\"epochs\":%zu,\"batch_size\":%zu,\"validation_split\":", train->epochs,
                   train->batch_size);
     write_double(ret, train->validation_split, false);
-    buffer_format(ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s}",
+    buffer_format(ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s",
                   train->split == SPLIT_LAST ? "last" : "stratified", train->seed,
                   train->shuffle ? "true" : "false", train->standardize ? "true" : "false");
+    buffer_text(ret, ",\"checkpoint_every_seconds\":");
+    write_double(ret, train->checkpoint_every_seconds, false);
+    buffer_char(ret, '}');
 }
 
 enum nabla_code spec_to_json(const struct job_spec *spec, struct buffer *ret, struct nabla_error *err)

@@ -147,14 +147,25 @@ static void encode_layers(const struct queued_record *first, struct buffer *ret)
 
 void batch_encode(unsigned attempt, const struct queued_record *first, struct buffer *ret)
 {
+    batch_encode_attempt(attempt, ret);
+    batch_encode_rest(first, ret);
+}
+
+void batch_encode_attempt(unsigned attempt, struct buffer *ret)
+{
+    buffer_format(ret, "{\"attempt\":%u,", attempt);
+}
+
+void batch_encode_rest(const struct queued_record *first, struct buffer *ret)
+{
     const struct queued_record *last = first;
     while (last->next)
         last = last->next;
     const struct train_progress *progress = &last->progress;
     buffer_format(ret,
-                  "{\"attempt\":%u,\"progress\":{\"step\":%" PRIu64 ",\"steps\":%" PRIu64
+                  "\"progress\":{\"step\":%" PRIu64 ",\"steps\":%" PRIu64
                   ",\"epoch\":%zu,\"epochs\":%zu},\"metrics\":{",
-                  attempt, progress->step, progress->steps, progress->epoch, progress->epochs);
+                  progress->step, progress->steps, progress->epoch, progress->epochs);
     encode_table(first, NETWORK, network_stats, NETWORK_STAT_COUNT, ret);
     buffer_text(ret, "},\"layers\":[");
     encode_layers(first, ret);

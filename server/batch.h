@@ -23,6 +23,11 @@ size_t queued_record_numbers(const struct queued_record *record);
 // POST /v1/jobs/{id}/metrics takes them. What a step did not record is null.
 void batch_encode(unsigned attempt, const struct queued_record *first, struct buffer *ret);
 
+// The same in two pieces, for batches that outlive their attempt: the beginning with its comma, and the rest,
+// one line without it.
+void batch_encode_attempt(unsigned attempt, struct buffer *ret);
+void batch_encode_rest(const struct queued_record *first, struct buffer *ret);
+
 // Appends a number as JSON; NaN and infinities as the texts "NaN", "Infinity", "-Infinity".
 void encode_number(double value, struct buffer *ret);
 

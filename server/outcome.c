@@ -15,8 +15,10 @@ static void encode_field(const char *name, double value, bool is_known, struct b
         buffer_text(ret, "null");
 }
 
-void outcome_encode(const struct train_result *result, const struct train_spec *spec, struct buffer *ret)
+void outcome_encode(const struct train_result *result, const struct train_spec *spec, bool is_reproducible,
+                    struct buffer *ret)
 {
+    char platform[TRAINER_PLATFORM_SIZE];
     bool is_validated = spec->validation_split > 0;
     buffer_format(ret, "{\"steps\":%" PRIu64 ",\"epochs\":%zu", result->steps, result->epochs);
     encode_field("loss", result->loss, true, ret);
@@ -24,6 +26,10 @@ void outcome_encode(const struct train_result *result, const struct train_spec *
     encode_field("validation_loss", result->validation_loss, is_validated, ret);
     encode_field("validation_accuracy", result->validation_accuracy, is_validated, ret);
     encode_field("seconds", result->seconds, true, ret);
+    trainer_platform(platform);
+    buffer_text(ret, ",\"platform\":");
+    buffer_json_string(ret, platform);
+    buffer_format(ret, ",\"reproducible\":%s", is_reproducible ? "true" : "false");
     buffer_char(ret, '}');
 }
 

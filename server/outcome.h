@@ -5,9 +5,10 @@
 #include "base/buffer.h"
 #include "train/trainer.h"
 
-// {"steps", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"}; the
-// validation figures are null without a validation part.
-void outcome_encode(const struct train_result *result, const struct train_spec *spec, struct buffer *ret);
+// {"steps", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds",
+// "platform", "reproducible"}; the validation figures are null without a validation part.
+void outcome_encode(const struct train_result *result, const struct train_spec *spec, bool is_reproducible,
+                    struct buffer *ret);
 
 // The error as one text that begins with its place, where there is one.
 enum { OUTCOME_TEXT_SIZE = 700 };

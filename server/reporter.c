@@ -25,6 +25,12 @@ enum {
     PATH_SIZE = 96,
 };
 
+// Something for the job's log, on its way.
+struct queued_event {
+    struct queued_event *next;
+    char event[16], detail[256];
+};
+
 struct reporter {
     struct client *client;
     char job[64];
@@ -32,10 +38,12 @@ struct reporter {
     pthread_mutex_t lock;  // of all below
     pthread_cond_t change; // on the monotonic clock
     struct queued_record *first, *last;
-    size_t numbers;        // in the queue
-    bool is_stopped;       // reporter_stop
-    bool is_closing;       // nothing more will be queued
-    bool is_cancelled;     // the user asked
+    struct queued_record *sending; // taken off the queue, not acknowledged yet
+    size_t numbers;                // in the queue
+    struct queued_event *events;
+    bool is_stopped; // reporter_stop
+    bool is_closing; // nothing more will be queued
+    enum reporter_request requested;
     enum nabla_code ended; // why nothing more will be sent; NABLA_OK while it goes on
     char problem[256];     // and its text
     bool is_running;
@@ -78,6 +86,15 @@ static void records_free(struct queued_record *first)
     }
 }
 
+static void events_free(struct queued_event *first)
+{
+    while (first) {
+        struct queued_event *next = first->next;
+        free(first);
+        first = next;
+    }
+}
+
 // Lets the sender end: after what is queued, or at once when `drop`.
 static void sender_join(struct reporter *reporter, bool drop)
 {
@@ -98,7 +115,9 @@ void reporter_free(struct reporter *reporter)
     if (!reporter)
         return;
     sender_join(reporter, true);
+    records_free(reporter->sending);
     records_free(reporter->first);
+    events_free(reporter->events);
     client_free(reporter->client);
     pthread_cond_destroy(&reporter->change);
     pthread_mutex_destroy(&reporter->lock);
@@ -172,7 +191,10 @@ static void take_request(struct reporter *reporter, const struct client_answer *
     if (!message.text || !message_text(message, "requested", requested, sizeof requested))
         return; // null: nothing is asked
     pthread_mutex_lock(&reporter->lock);
-    reporter->is_cancelled = reporter->is_cancelled || strcmp(requested, "cancel") == 0;
+    if (strcmp(requested, "cancel") == 0)
+        reporter->requested = REPORTER_CANCEL;
+    else if (strcmp(requested, "pause") == 0 && reporter->requested == REPORTER_NOTHING)
+        reporter->requested = REPORTER_PAUSE;
     pthread_mutex_unlock(&reporter->lock);
 }
 
@@ -257,43 +279,88 @@ static enum nabla_code send_batch(struct reporter *reporter, const struct queued
     return code;
 }
 
-// Takes a batch off the queue: at least one record, then as many as fit. The lock is held.
-static struct queued_record *batch_take(struct reporter *reporter)
+// The records of a batch: at least one, then as many as fit. Returns the last.
+static struct queued_record *batch_end(struct queued_record *first)
 {
-    struct queued_record *first = reporter->first, *last = first;
-    size_t numbers = first ? queued_record_numbers(first) : 0;
-    if (!first)
-        return NULL;
+    struct queued_record *last = first;
+    size_t numbers = queued_record_numbers(first);
     while (last->next && numbers + queued_record_numbers(last->next) <= BATCH_NUMBERS) {
         last = last->next;
         numbers += queued_record_numbers(last);
     }
+    return last;
+}
+
+static size_t batch_numbers(const struct queued_record *first)
+{
+    size_t numbers = 0;
+    for (; first; first = first->next)
+        numbers += queued_record_numbers(first);
+    return numbers;
+}
+
+// Takes a batch off the queue, to be sent. The lock is held.
+static void batch_take(struct reporter *reporter)
+{
+    if (!reporter->first)
+        return;
+    struct queued_record *last = batch_end(reporter->first);
+    reporter->sending = reporter->first;
     reporter->first = last->next;
     if (!reporter->first)
         reporter->last = NULL;
     last->next = NULL;
-    reporter->numbers -= numbers;
+    reporter->numbers -= batch_numbers(reporter->sending);
     pthread_cond_broadcast(&reporter->change);
-    return first;
 }
 
-// Waits until something is to be sent (*ret_batch) or to be looked at (NULL). False: it is time to end.
-static bool await_work(struct reporter *reporter, int64_t sent_ms, struct queued_record **ret_batch)
+// What is to be done: a batch to be sent (reporter->sending), events (or NULL), without either a look at the
+// job. False: it is time to end.
+static bool await_work(struct reporter *reporter, int64_t sent_ms, struct queued_event **ret_events)
 {
     pthread_mutex_lock(&reporter->lock);
     for (;;) {
-        int64_t due = sent_ms + (reporter->first ? BATCH_MS : LOOK_MS);
+        bool is_waiting = reporter->first || reporter->events;
+        int64_t due = sent_ms + (is_waiting ? BATCH_MS : LOOK_MS);
         bool is_full = reporter->numbers >= BATCH_NUMBERS;
         bool is_now = is_full || reporter->is_closing || clock_monotonic_ms() >= due;
         if (reporter->is_stopped || is_now)
             break;
         wait_until(reporter, due);
     }
-    bool going = !reporter->is_stopped && (reporter->first || !reporter->is_closing);
-    if (going)
-        *ret_batch = batch_take(reporter);
+    bool going = !reporter->is_stopped && (reporter->first || reporter->events || !reporter->is_closing);
+    if (going) {
+        batch_take(reporter);
+        *ret_events = reporter->events;
+        reporter->events = NULL;
+    }
     pthread_mutex_unlock(&reporter->lock);
     return going;
+}
+
+static void batch_acknowledged(struct reporter *reporter)
+{
+    pthread_mutex_lock(&reporter->lock);
+    records_free(reporter->sending);
+    reporter->sending = NULL;
+    pthread_mutex_unlock(&reporter->lock);
+}
+
+static enum nabla_code send_events(struct reporter *reporter, const struct queued_event *first,
+                                   struct nabla_error *err)
+{
+    enum nabla_code code = NABLA_OK;
+    for (const struct queued_event *at = first; at && !code; at = at->next) {
+        struct buffer body = buffer_new(BATCH_LIMIT);
+        buffer_format(&body, "{\"attempt\":%u,\"event\":\"%s\",\"detail\":", reporter->attempt, at->event);
+        buffer_json_string(&body, at->detail);
+        buffer_char(&body, '}');
+        code = buffer_status(&body, "an event", err);
+        if (!code)
+            code = post(reporter, "events", &body, err);
+        buffer_free(&body);
+    }
+    return code;
 }
 
 static void sender_end(struct reporter *reporter, enum nabla_code code, const struct nabla_error *err)
@@ -309,13 +376,18 @@ static void *sender_main(void *context)
 {
     struct reporter *reporter = context;
     struct nabla_error err;
-    struct queued_record *batch = NULL;
+    struct queued_event *events = NULL;
     enum nabla_code code = NABLA_OK;
     int64_t sent_ms = clock_monotonic_ms();
-    while (!code && await_work(reporter, sent_ms, &batch)) {
+    while (!code && await_work(reporter, sent_ms, &events)) {
         sent_ms = clock_monotonic_ms();
-        code = batch ? send_batch(reporter, batch, &err) : look_at_job(reporter, &err);
-        records_free(batch);
+        if (reporter->sending)
+            code = send_batch(reporter, reporter->sending, &err);
+        if (!code)
+            batch_acknowledged(reporter);
+        if (!code)
+            code = events ? send_events(reporter, events, &err) : look_at_job(reporter, &err);
+        events_free(events);
     }
     if (code)
         sender_end(reporter, code, &err);
@@ -335,8 +407,9 @@ static enum nabla_code standing(const struct reporter *reporter, struct nabla_er
 {
     if (reporter->ended)
         return nabla_fail(err, reporter->ended, NULL, "%s", reporter->problem);
-    if (reporter->is_cancelled)
-        return nabla_fail(err, NABLA_CANCELLED, NULL, "the job is to be cancelled");
+    if (reporter->requested)
+        return nabla_fail(err, NABLA_CANCELLED, NULL, "the job is to be %s",
+                          reporter->requested == REPORTER_PAUSE ? "paused" : "cancelled");
     if (reporter->is_stopped)
         return nabla_fail(err, NABLA_CANCELLED, NULL, "the server is gone");
     return NABLA_OK;
@@ -350,12 +423,12 @@ enum nabla_code reporter_poll(struct reporter *reporter, struct nabla_error *err
     return code;
 }
 
-bool reporter_is_cancelled(struct reporter *reporter)
+enum reporter_request reporter_requested(struct reporter *reporter)
 {
     pthread_mutex_lock(&reporter->lock);
-    bool is_cancelled = reporter->is_cancelled;
+    enum reporter_request requested = reporter->requested;
     pthread_mutex_unlock(&reporter->lock);
-    return is_cancelled;
+    return requested;
 }
 
 enum nabla_code reporter_record(struct reporter *reporter, const struct step_record *record,
@@ -366,33 +439,103 @@ enum nabla_code reporter_record(struct reporter *reporter, const struct step_rec
     if (code)
         return code;
     pthread_mutex_lock(&reporter->lock);
-    while (!(code = standing(reporter, err)) && reporter->numbers >= QUEUE_NUMBERS)
+    while (!standing(reporter, NULL) && reporter->numbers >= QUEUE_NUMBERS)
         pthread_cond_wait(&reporter->change, &reporter->lock);
-    if (!code) {
-        *(reporter->last ? &reporter->last->next : &reporter->first) = queued;
-        reporter->last = queued;
-        reporter->numbers += queued_record_numbers(queued);
-        pthread_cond_broadcast(&reporter->change);
-        queued = NULL;
-    }
+    *(reporter->last ? &reporter->last->next : &reporter->first) = queued;
+    reporter->last = queued;
+    reporter->numbers += queued_record_numbers(queued);
+    pthread_cond_broadcast(&reporter->change);
     pthread_mutex_unlock(&reporter->lock);
-    free(queued);
+    return NABLA_OK;
+}
+
+static void encode_line(const struct queued_record *first, struct buffer *ret)
+{
+    batch_encode_rest(first, ret);
+    buffer_char(ret, '\n');
+}
+
+// The queue in pieces of a batch each; it is cut for the moment of writing.
+static void encode_queue(struct queued_record *first, struct buffer *ret)
+{
+    while (first) {
+        struct queued_record *last = batch_end(first), *next = last->next;
+        last->next = NULL;
+        encode_line(first, ret);
+        last->next = next;
+        first = next;
+    }
+}
+
+enum nabla_code reporter_unsent(struct reporter *reporter, struct buffer *ret, struct nabla_error *err)
+{
+    pthread_mutex_lock(&reporter->lock);
+    if (reporter->sending)
+        encode_line(reporter->sending, ret);
+    encode_queue(reporter->first, ret);
+    pthread_mutex_unlock(&reporter->lock);
+    return buffer_status(ret, "what was not sent yet", err);
+}
+
+enum nabla_code reporter_resend(struct reporter *reporter, const char *lines, size_t size,
+                                struct nabla_error *err)
+{
+    const char *at = lines, *end = lines + size;
+    enum nabla_code code = NABLA_OK;
+    while (!code && at < end) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t length = stop ? (size_t)(stop - at) : (size_t)(end - at);
+        struct buffer body = buffer_new(BATCH_LIMIT);
+        batch_encode_attempt(reporter->attempt, &body);
+        buffer_append(&body, at, length);
+        code = buffer_status(&body, "a batch of records", err);
+        if (!code)
+            code = post(reporter, "metrics", &body, err);
+        buffer_free(&body);
+        at += length + 1;
+    }
     return code;
 }
 
-enum nabla_code reporter_finish(struct reporter *reporter, const char *state, const char *result,
-                                const char *error, struct nabla_error *err)
+// Told late where memory is short: never, which costs a line of the log.
+void reporter_event(struct reporter *reporter, const char *event, const char *detail)
+{
+    struct queued_event *queued = calloc(1, sizeof *queued);
+    if (!queued)
+        return;
+    snprintf(queued->event, sizeof queued->event, "%s", event);
+    snprintf(queued->detail, sizeof queued->detail, "%s", detail);
+    pthread_mutex_lock(&reporter->lock);
+    struct queued_event **end = &reporter->events;
+    while (*end)
+        end = &(*end)->next;
+    *end = queued;
+    pthread_cond_broadcast(&reporter->change);
+    pthread_mutex_unlock(&reporter->lock);
+}
+
+static void encode_end(unsigned attempt, const struct reporter_end *end, struct buffer *ret)
+{
+    buffer_format(ret, "{\"attempt\":%u,\"state\":\"%s\"", attempt, end->state);
+    if (end->result)
+        buffer_format(ret, ",\"result\":%s", end->result);
+    if (end->error)
+        buffer_format(ret, ",\"error\":%s", end->error);
+    if (end->detail) {
+        buffer_text(ret, ",\"detail\":");
+        buffer_json_string(ret, end->detail);
+    }
+    buffer_char(ret, '}');
+}
+
+enum nabla_code reporter_finish(struct reporter *reporter, const struct reporter_end *end,
+                                struct nabla_error *err)
 {
     sender_join(reporter, false);
     if (reporter->ended)
         return nabla_fail(err, reporter->ended, NULL, "%s", reporter->problem);
     struct buffer body = buffer_new(BATCH_LIMIT);
-    buffer_format(&body, "{\"attempt\":%u,\"state\":\"%s\"", reporter->attempt, state);
-    if (result)
-        buffer_format(&body, ",\"result\":%s", result);
-    if (error)
-        buffer_format(&body, ",\"error\":%s", error);
-    buffer_char(&body, '}');
+    encode_end(reporter->attempt, end, &body);
     enum nabla_code code = buffer_status(&body, "the final state", err);
     if (!code)
         code = post(reporter, "state", &body, err);

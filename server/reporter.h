@@ -25,24 +25,42 @@ void reporter_free(struct reporter *reporter); // what was not sent is lost
 // any more.
 enum nabla_code reporter_spec(struct reporter *reporter, struct buffer *ret, struct nabla_error *err);
 
+// Sends batches that an earlier attempt of the job left unsent (reporter_unsent's), before reporter_start.
+enum nabla_code reporter_resend(struct reporter *reporter, const char *lines, size_t size,
+                                struct nabla_error *err);
+
 // Begins to send on a thread of its own.
 enum nabla_code reporter_start(struct reporter *reporter, struct nabla_error *err);
 
-// Queues a record; waits while the queue is full. Errors: those of reporter_poll.
+// Queues a record; waits while the queue is full and the run is wanted. Where it is not, that is
+// reporter_poll's to tell: the record is kept. NABLA_NO_MEMORY is the only error.
 enum nabla_code reporter_record(struct reporter *reporter, const struct step_record *record,
                                 const struct train_progress *progress, struct nabla_error *err);
 
-// NABLA_OK while the run is wanted. NABLA_CANCELLED: the user asked to cancel, or reporter_stop was called.
-// NABLA_CONFLICT: the server wants nothing of this attempt any more. NABLA_INVALID: it refused a report.
+// What was recorded and the server has not acknowledged, appended as batches, one a line: a checkpoint
+// carries them, so that no step is lost between what the server has and where the next attempt goes on.
+enum nabla_code reporter_unsent(struct reporter *reporter, struct buffer *ret, struct nabla_error *err);
+
+// Tells of something for the job's log: "checkpoint", "restored", "restarted", "note". One that cannot be
+// sent before the end is lost.
+void reporter_event(struct reporter *reporter, const char *event, const char *detail);
+
+// NABLA_OK while the run is wanted. NABLA_CANCELLED: the user asked to cancel or pause, or reporter_stop was
+// called. NABLA_CONFLICT: the server wants nothing of this attempt any more. NABLA_INVALID: it refused a
+// report.
 enum nabla_code reporter_poll(struct reporter *reporter, struct nabla_error *err);
 
-// True when the user asked to cancel the job.
-bool reporter_is_cancelled(struct reporter *reporter);
+// What the user asked of the job: REPORTER_CANCEL wins over REPORTER_PAUSE.
+enum reporter_request { REPORTER_NOTHING, REPORTER_PAUSE, REPORTER_CANCEL };
+enum reporter_request reporter_requested(struct reporter *reporter);
 
-// Sends what is queued, then the final state ("succeeded", "failed", "cancelled") with its result or error
-// (JSON texts, or NULL).
-enum nabla_code reporter_finish(struct reporter *reporter, const char *state, const char *result,
-                                const char *error, struct nabla_error *err);
+// Sends what is queued, then how the attempt ends: "succeeded", "failed", "cancelled" or "paused". `result`
+// and `error` are JSON texts, `detail` is for the job's log; each may be NULL.
+struct reporter_end {
+    const char *state, *result, *error, *detail;
+};
+enum nabla_code reporter_finish(struct reporter *reporter, const struct reporter_end *end,
+                                struct nabla_error *err);
 
 // The server is gone, or the process is to end: nothing is waited for any more.
 void reporter_stop(struct reporter *reporter);

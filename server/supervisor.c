@@ -26,6 +26,7 @@
 
 enum {
     CANCEL_GRACE_MS = 10000, // for a worker to obey a cancel
+    PAUSE_GRACE_MS = 60000,  // or a pause: it has a checkpoint to write
     STOP_GRACE_MS = 5000,    // for the workers to end when the server stops
     SETTLE_RETRY_MS = 1000,  // when the store could not be written
     LOOK_MS = 1000,          // between looks at workers whose end is not told, and for orphans
@@ -38,7 +39,8 @@ struct worker {
     struct launched launched;
     char job[TOKEN_ID_SIZE];
     unsigned attempt;
-    int64_t kill_ms; // when it is killed unless it has ended by then; INT64_MAX for never
+    enum job_request asked; // of its job, as last seen
+    int64_t kill_ms;        // when it is killed unless it has ended by then; INT64_MAX for never
     char evidence[EVIDENCE_SIZE];
 };
 
@@ -46,6 +48,7 @@ struct supervisor {
     struct supervisor_options options;
     int wake_fd;
     atomic_bool stopping;
+    bool is_recovering; // before the thread starts
     bool is_running;
     pthread_t thread;
     struct leases *leases;
@@ -98,8 +101,11 @@ static enum job_event verdict(const struct supervisor *supervisor, const struct 
 {
     if (job->requested == JOB_REQUEST_CANCEL)
         return JOB_EVENT_CANCELLED;
-    // A server that stops is no fault of the job.
-    if (atomic_load(&supervisor->stopping) || job->attempt <= job->retries)
+    // A pause is done: the next attempt goes on from the last checkpoint.
+    if (job->requested == JOB_REQUEST_PAUSE)
+        return JOB_EVENT_REQUEUE;
+    // A server that ends, or has ended, is no fault of the job.
+    if (supervisor->is_recovering || atomic_load(&supervisor->stopping) || job->attempt <= job->retries)
         return JOB_EVENT_REQUEUE;
     return JOB_EVENT_ABANDON;
 }
@@ -179,17 +185,22 @@ static void look_at_workers(struct supervisor *supervisor)
             look_at_worker(supervisor, &supervisor->workers[i]);
 }
 
-// Sets the clock for workers whose job is to be cancelled. They hear of it themselves with their next report.
-static void look_at_cancels(struct supervisor *supervisor)
+// Sets the clock for workers whose job is to be cancelled or paused. They hear of it themselves with their
+// next report.
+static void look_at_requests(struct supervisor *supervisor)
 {
+    static const int64_t grace[JOB_REQUEST_COUNT] = {
+        [JOB_REQUEST_CANCEL] = CANCEL_GRACE_MS, [JOB_REQUEST_PAUSE] = PAUSE_GRACE_MS};
     for (unsigned i = 0; i < supervisor->options.slots; i++) {
         struct worker *worker = &supervisor->workers[i];
         struct job *job = NULL;
-        if (!worker->is_used || worker->is_ended || worker->kill_ms != INT64_MAX)
+        if (!worker->is_used || worker->is_ended ||
+            store_job_get(supervisor->options.store, worker->job, &job, NULL))
             continue;
-        if (!store_job_get(supervisor->options.store, worker->job, &job, NULL) &&
-            job->requested == JOB_REQUEST_CANCEL)
-            worker->kill_ms = clock_monotonic_ms() + CANCEL_GRACE_MS;
+        int64_t grace_ms = grace[job->requested], kill_ms = clock_monotonic_ms() + grace_ms;
+        if (grace_ms > 0 && kill_ms < worker->kill_ms && worker->asked != job->requested)
+            worker->kill_ms = kill_ms;
+        worker->asked = job->requested;
         job_free(job);
     }
 }
@@ -352,7 +363,7 @@ static void *supervisor_main(void *context)
     struct supervisor *supervisor = context;
     while (!atomic_load(&supervisor->stopping)) {
         look_at_workers(supervisor);
-        look_at_cancels(supervisor);
+        look_at_requests(supervisor);
         take_jobs(supervisor);
         look_at_leases(supervisor);
         reap_strangers(supervisor);
@@ -362,8 +373,8 @@ static void *supervisor_main(void *context)
     return NULL;
 }
 
-// A server before this one may have been killed while its workers ran: they have seen it and end by
-// themselves, and whatever they still send comes too late.
+// A server before this one may have been killed while its workers ran: they have seen it, save where they
+// stand and end by themselves; whatever they still send comes too late.
 static enum nabla_code recover(struct supervisor *supervisor, struct nabla_error *err)
 {
     char cursor[TOKEN_ID_SIZE] = "", next[TOKEN_ID_SIZE];
@@ -388,7 +399,9 @@ static enum nabla_code recover(struct supervisor *supervisor, struct nabla_error
 
 enum nabla_code supervisor_start(struct supervisor *supervisor, struct nabla_error *err)
 {
+    supervisor->is_recovering = true;
     enum nabla_code code = recover(supervisor, err);
+    supervisor->is_recovering = false;
     if (code)
         return code;
     if (pthread_create(&supervisor->thread, NULL, supervisor_main, supervisor))

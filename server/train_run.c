@@ -187,7 +187,7 @@ static enum nabla_code write_end(struct train_run *run, enum nabla_code ended,
     struct buffer text = buffer_new(4096);
     struct job_change change = {.event = JOB_EVENT_SUCCEED, .attempt = ATTEMPT};
     if (!ended) {
-        outcome_encode(result, &run->spec->train, &text);
+        outcome_encode(result, &run->spec->train, true, &text);
         change.result = text.data;
     } else if (ended == NABLA_CANCELLED) {
         change.event = JOB_EVENT_CANCELLED;

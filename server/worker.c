@@ -1,16 +1,18 @@
-// A worker's life: orders, lock, document, data set, training, final state. A second thread watches for the
-// server's end and for signals; whatever the first one is doing, the process is gone five seconds later.
+// A worker's life: orders, lock, document, data set, checkpoint, training, final state. A second thread
+// watches for the server's end and for signals: then the first one saves where it stands; whatever it is
+// doing, the process is gone five seconds later.
 #include "server/worker.h"
 
 #include "api/datasets_keep.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
 #include "math/matrix.h"
+#include "server/checkpointer.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/reporter.h"
 #include "server/verbs.h"
-#include "train/trainer.h"
+#include "train/checkpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +31,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 4097, PATH_SIZE = 4096, END_SECONDS = 5, NICENESS = 10, SPEC_LIMIT = 64 << 20 };
+enum {
+    LINE_SIZE = 4097,
+    PATH_SIZE = 4096,
+    END_SECONDS = 5,
+    NICENESS = 10,
+    SPEC_LIMIT = 64 << 20,
+    LUGGAGE_LIMIT = 64 << 20,
+};
 
 struct orders {
     char job[64], token[64], socket[PATH_SIZE], folder[PATH_SIZE], dataset[PATH_SIZE];
@@ -166,73 +175,144 @@ static enum nabla_code load_dataset(const char *path, struct dataset **ret, stru
     return code;
 }
 
-static enum nabla_code load_spec(struct reporter *reporter, struct job_spec *ret, struct nabla_error *err)
+// What an attempt works with.
+struct attempt {
+    const struct orders *orders;
+    struct reporter *reporter;
+    struct buffer document; // the job's, as the server keeps it
+    struct job_spec spec;
+    struct dataset *dataset;
+    struct trainer *trainer;
+    struct checkpointer checkpointer;
+    char saved[CHECKPOINTER_DETAIL_SIZE]; // of the newest checkpoint
+};
+
+static void attempt_free(struct attempt *attempt)
 {
-    struct buffer text = buffer_new(SPEC_LIMIT);
-    enum nabla_code code = reporter_spec(reporter, &text, err);
+    trainer_free(attempt->trainer);
+    dataset_free(attempt->dataset);
+    job_spec_free(&attempt->spec);
+    buffer_free(&attempt->document);
+}
+
+static enum nabla_code save(struct attempt *attempt, struct nabla_error *err)
+{
+    struct buffer unsent = buffer_new(LUGGAGE_LIMIT);
+    enum nabla_code code = reporter_unsent(attempt->reporter, &unsent, err);
     if (!code)
-        code = spec_from_json(text.data, text.size, &any_size, ret, err);
-    buffer_free(&text);
+        code = checkpointer_save(&attempt->checkpointer, &unsent, attempt->saved, err);
+    buffer_free(&unsent);
     return code;
 }
 
 static enum nabla_code on_record(void *context, const struct step_record *record,
                                  const struct train_progress *progress, struct nabla_error *err)
 {
-    return reporter_record(context, record, progress, err);
+    const struct attempt *attempt = context;
+    return reporter_record(attempt->reporter, record, progress, err);
 }
 
+// A checkpoint that cannot be written (a full disk) is told and costs nothing else: the one before it stands.
 static enum nabla_code on_poll(void *context, struct nabla_error *err)
 {
-    return reporter_poll(context, err);
+    struct attempt *attempt = context;
+    struct nabla_error why;
+    enum nabla_code code = reporter_poll(attempt->reporter, err);
+    if (code || !checkpointer_is_due(&attempt->checkpointer))
+        return code;
+    reporter_event(attempt->reporter, save(attempt, &why) ? "note" : "checkpoint", attempt->saved);
+    return NABLA_OK;
 }
 
-static enum nabla_code train(struct reporter *reporter, const struct job_spec *spec,
-                             const struct dataset *dataset, struct train_result *ret, struct nabla_error *err)
+static enum nabla_code restore(struct attempt *attempt, struct nabla_error *err)
 {
-    const struct train_observer observer = {.context = reporter, .record = on_record, .poll = on_poll};
-    struct trainer *trainer = NULL;
-    enum nabla_code code = trainer_new(&spec->train, dataset, &trainer, err);
+    struct checkpoint_found found = {0};
+    const char *event;
+    char detail[CHECKPOINTER_DETAIL_SIZE];
+    enum nabla_code code = checkpointer_restore(&attempt->checkpointer, attempt->orders->attempt == 1, &found,
+                                                &event, detail, err);
+    if (!code && event)
+        reporter_event(attempt->reporter, event, detail);
     if (!code)
-        code = trainer_run(trainer, &observer, ret, err);
-    trainer_free(trainer);
+        code = reporter_resend(attempt->reporter, found.luggage, found.luggage_size, err);
+    free(found.luggage);
     return code;
 }
 
-static enum nabla_code do_job(struct reporter *reporter, const struct orders *orders,
-                              struct buffer *ret_result, struct nabla_error *err)
+static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
 {
-    struct job_spec spec = {0};
-    struct dataset *dataset = NULL;
+    const struct orders *orders = attempt->orders;
+    enum nabla_code code = reporter_spec(attempt->reporter, &attempt->document, err);
+    if (!code)
+        code = spec_from_json(attempt->document.data, attempt->document.size, &any_size, &attempt->spec, err);
+    if (!code)
+        code = load_dataset(orders->dataset, &attempt->dataset, err);
+    if (!code)
+        code = spec_prepare(&attempt->spec, attempt->dataset, err);
+    if (!code)
+        code = trainer_new(&attempt->spec.train, attempt->dataset, &attempt->trainer, err);
+    if (code)
+        return code;
+    attempt->checkpointer = checkpointer_new(orders->folder, attempt->trainer, attempt->document.data,
+                                             orders->dataset, attempt->spec.train.checkpoint_every_seconds);
+    return restore(attempt, err);
+}
+
+// Asked to pause, or to end: what was done until here is kept. A user's cancel ends it for good.
+static void save_last(struct attempt *attempt)
+{
+    struct nabla_error why;
+    if (reporter_requested(attempt->reporter) != REPORTER_CANCEL && save(attempt, &why))
+        fprintf(stderr, "%s\n", attempt->saved);
+}
+
+static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)
+{
+    const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
     struct train_result result;
-    enum nabla_code code = load_spec(reporter, &spec, err);
+    enum nabla_code code = prepare(attempt, err);
     if (!code)
-        code = load_dataset(orders->dataset, &dataset, err);
+        code = reporter_start(attempt->reporter, err);
+    if (code)
+        return code;
+    code = trainer_run(attempt->trainer, &observer, &result, err);
     if (!code)
-        code = spec_prepare(&spec, dataset, err);
-    if (!code)
-        code = reporter_start(reporter, err);
-    if (!code)
-        code = train(reporter, &spec, dataset, &result, err);
-    if (!code)
-        outcome_encode(&result, &spec.train, ret_result);
-    dataset_free(dataset);
-    job_spec_free(&spec);
+        outcome_encode(&result, &attempt->spec.train, checkpointer_is_reproducible(&attempt->checkpointer),
+                       ret_result);
+    else if (code == NABLA_CANCELLED)
+        save_last(attempt);
     return code;
 }
 
-static enum nabla_code report_end(struct reporter *reporter, enum nabla_code code,
+// False where nobody wants to hear of this attempt, or nobody is there.
+static bool end_of(const struct attempt *attempt, enum nabla_code code, const struct buffer *result,
+                   const struct buffer *error, struct reporter_end *ret)
+{
+    const enum reporter_request requested = reporter_requested(attempt->reporter);
+    if (!code)
+        *ret = (struct reporter_end){.state = "succeeded", .result = result->data};
+    else if (code == NABLA_CANCELLED && requested == REPORTER_CANCEL)
+        *ret = (struct reporter_end){.state = "cancelled"};
+    else if (code == NABLA_CANCELLED && requested == REPORTER_PAUSE)
+        *ret = (struct reporter_end){.state = "paused", .detail = attempt->saved};
+    else if (code == NABLA_CANCELLED || code == NABLA_CONFLICT)
+        return false;
+    else
+        *ret = (struct reporter_end){.state = "failed", .error = error->data};
+    return true;
+}
+
+static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code code,
                                   const struct buffer *result, struct nabla_error *err)
 {
-    if (!code)
-        return reporter_finish(reporter, "succeeded", result->data, NULL, err);
-    if (code == NABLA_CANCELLED && reporter_is_cancelled(reporter))
-        return reporter_finish(reporter, "cancelled", NULL, NULL, err);
-    if (code == NABLA_CANCELLED || code == NABLA_CONFLICT)
-        return code; // nobody wants to hear of this attempt
+    struct reporter_end end;
     struct buffer error = buffer_new(4096);
     outcome_encode_error(err, &error);
-    code = reporter_finish(reporter, "failed", NULL, error.data, err);
+    if (end_of(attempt, code, result, &error, &end)) {
+        code = reporter_finish(attempt->reporter, &end, err);
+        if (!code && strcmp(end.state, "paused") != 0)
+            checkpoint_remove(attempt->orders->folder); // nothing will go on from them
+    }
     buffer_free(&error);
     return code;
 }
@@ -241,8 +321,9 @@ static int work(const struct orders *orders)
 {
     const struct reporter_options options = {
         .socket = orders->socket, .job = orders->job, .token = orders->token, .attempt = orders->attempt};
-    struct nabla_error err;
+    struct nabla_error err = {0};
     struct reporter *reporter = NULL;
+    struct attempt attempt = {.orders = orders, .document = buffer_new(SPEC_LIMIT)};
     struct watch watch = {.signals = -1, .finished = -1};
     struct buffer result = buffer_new(4096);
     enum nabla_code code = reporter_new(&options, &reporter, &err);
@@ -251,14 +332,16 @@ static int work(const struct orders *orders)
     if (!code)
         code = lock_take(orders->folder, &err);
     if (!code) {
-        code = do_job(reporter, orders, &result, &err);
+        attempt.reporter = reporter;
+        code = do_job(&attempt, &result, &err);
         if (code)
             fprintf(stderr, "attempt %u: %s\n", orders->attempt, err.text);
-        code = report_end(reporter, code, &result, &err);
+        code = report_end(&attempt, code, &result, &err);
     }
     if (code)
         fprintf(stderr, "attempt %u ends without a final state: %s\n", orders->attempt, err.text);
     watch_stop(&watch);
+    attempt_free(&attempt);
     reporter_free(reporter);
     buffer_free(&result);
     return code ? EXIT_ATTEMPT_LOST : EXIT_DONE;

@@ -162,17 +162,19 @@ enum nabla_code job_stand_read(struct database *db, const char *id, struct job_s
     if (code == NABLA_OK) {
         int state = job_state_find(statement_text(row, 1));
         int requested = job_request_find(statement_text(row, 2));
+        int executor = job_executor_find(statement_text(row, 7));
         *ret = (struct job_stand){
             .number = statement_int(row, 0),
             .state = (enum job_state)state,
             .requested = (enum job_request)requested,
+            .executor = (enum job_executor)executor,
             .attempt = (unsigned)statement_int(row, 3),
             .revision = (uint64_t)statement_int(row, 4),
             .has_latest = !statement_is_null(row, 5),
             .latest_step = (uint64_t)statement_int(row, 5),
             .latest_validation_step = (uint64_t)statement_int(row, 6),
         };
-        if (state < 0 || requested < 0)
+        if (state < 0 || requested < 0 || executor < 0)
             code = job_fail_word(id, err);
     } else if (code == NABLA_NOT_FOUND) {
         job_fail_missing(id, err);

@@ -22,6 +22,7 @@ struct job_stand {
     int64_t number;
     enum job_state state;
     enum job_request requested;
+    enum job_executor executor;
     unsigned attempt;
     uint64_t revision;
     bool has_latest;

@@ -185,6 +185,40 @@ enum nabla_code store_job_authorize(struct store *store, const char *id, const c
     return code;
 }
 
+static enum nabla_code note_job(struct database *db, const char *id, unsigned attempt, const char *event,
+                                const char *detail, uint64_t *ret_revision, struct nabla_error *err)
+{
+    struct job_stand stand;
+    enum nabla_code code = job_stand_read(db, id, &stand, err);
+    if (code)
+        return code;
+    if (stand.state != JOB_RUNNING || stand.attempt != attempt)
+        return nabla_fail(err, NABLA_CONFLICT, NULL,
+                          "job %s is %s in attempt %u and takes no events of attempt %u", id,
+                          job_state_name(stand.state), stand.attempt, attempt);
+    struct statement *touch = database_statement(db, SQL_JOB_TOUCH);
+    statement_bind_int(touch, stand.number);
+    code = statement_run(touch, err);
+    *ret_revision = stand.revision + 1;
+    return code ? code
+                : job_entry_insert(db, stand.number, *ret_revision, clock_wall_ms(), event, detail, err);
+}
+
+enum nabla_code store_job_note(struct store *store, const char *id, unsigned attempt, const char *event,
+                               const char *detail, struct nabla_error *err)
+{
+    struct database *db;
+    uint64_t revision = 0;
+    enum nabla_code code = access_begin(store, false, &db, err);
+    if (code)
+        return code;
+    code = note_job(db, id, attempt, event, detail, &revision, err);
+    code = access_end(store, code, err);
+    if (code == NABLA_OK)
+        access_notify(store, id, revision);
+    return code;
+}
+
 typedef enum nabla_code log_visitor(void *context, const struct job_log_entry *entry);
 
 static enum nabla_code visit_log(struct statement *row, log_visitor *visit, void *context,

@@ -117,6 +117,15 @@ struct job_change {
 enum nabla_code store_job_apply(struct store *store, const char *id, const struct job_change *change,
                                 struct nabla_error *err);
 
+// A user's resume of a paused job: queued, or for executor client at once running, as the next attempt with
+// the token whose hash this is. NABLA_CONFLICT: it is not paused.
+enum nabla_code store_job_resume(struct store *store, const char *id, const char *token_sha256,
+                                 struct nabla_error *err);
+
+// Adds to the log of a running job's attempt, which raises the revision; guarded as store_job_apply.
+enum nabla_code store_job_note(struct store *store, const char *id, unsigned attempt, const char *event,
+                               const char *detail, struct nabla_error *err);
+
 // Removes a finished job with its history and folder; NABLA_CONFLICT while it is not finished. The listener
 // hears of it with the revision after the last one.
 enum nabla_code store_job_delete(struct store *store, const char *id, struct nabla_error *err);
@@ -131,7 +140,7 @@ struct job_log_entry {
     uint64_t revision;
     int64_t at_ms;
     const char *event;  // created, started, succeeded, failed, cancel_requested, cancelled, pause_requested,
-                        // paused, resumed, requeued
+                        // paused, resumed, requeued; by workers: checkpoint, restored, restarted, note
     const char *detail; // "" for none
 };
 enum nabla_code store_job_log(struct store *store, const char *id, uint64_t after,

@@ -32,7 +32,7 @@ const char *const sql_texts[SQL_COUNT] = {
 
     // What a guarded change must know: where the job stands.
     [SQL_JOB_STAND] = "SELECT number, state, requested, attempt, revision, latest_step,"
-                      " latest_validation_step FROM jobs WHERE id = ?",
+                      " latest_validation_step, executor FROM jobs WHERE id = ?",
 
     // A new attempt may go back to a checkpoint: its figures are the latest whatever their step.
     [SQL_JOB_TRANSITION] =
@@ -52,6 +52,8 @@ const char *const sql_texts[SQL_COUNT] = {
                         " loss = iif(?8, ?9, loss), accuracy = iif(?10, ?11, accuracy),"
                         " validation_loss = iif(?12, ?13, validation_loss),"
                         " validation_accuracy = iif(?14, ?15, validation_accuracy) WHERE number = ?16",
+
+    [SQL_JOB_TOUCH] = "UPDATE jobs SET revision = revision + 1 WHERE number = ?",
 
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"

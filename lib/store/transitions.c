@@ -165,3 +165,37 @@ enum nabla_code store_job_apply(struct store *store, const char *id, const struc
         access_notify(store, id, stand.revision + 1);
     return code;
 }
+
+static enum nabla_code resume_job(struct database *db, const char *id, const char *token_sha256,
+                                  uint64_t *ret_revision, struct nabla_error *err)
+{
+    static const struct job_change resume = {.event = JOB_EVENT_RESUME, .detail = "asked for by a client"},
+                                   claim = {.event = JOB_EVENT_CLAIM};
+    struct job_stand stand;
+    bool changed;
+    enum nabla_code code = job_stand_read(db, id, &stand, err);
+    if (code == NABLA_OK)
+        code = transition_apply(db, id, &stand, &resume, NULL, &changed, err);
+    if (code == NABLA_OK && stand.executor == JOB_CLIENT) {
+        code = job_stand_read(db, id, &stand, err);
+        if (code == NABLA_OK)
+            code = transition_apply(db, id, &stand, &claim, token_sha256, &changed, err);
+    }
+    *ret_revision = stand.revision + 1;
+    return code;
+}
+
+enum nabla_code store_job_resume(struct store *store, const char *id, const char *token_sha256,
+                                 struct nabla_error *err)
+{
+    struct database *db;
+    uint64_t revision = 0;
+    enum nabla_code code = access_begin(store, true, &db, err);
+    if (code)
+        return code;
+    code = resume_job(db, id, token_sha256, &revision, err);
+    code = access_end(store, code, err);
+    if (code == NABLA_OK)
+        access_notify(store, id, revision);
+    return code;
+}

@@ -17,7 +17,8 @@
 enum { KEPT = 2, HEADER_LIMIT = 1 << 20, STEPS_MAX = 64 };
 
 static const char version[] = "1";
-static const char prefix[] = "checkpoint-", suffix[] = ".safetensors", checksum_name[] = "checksum";
+static const char prefix[] = "checkpoint-", suffix[] = ".safetensors", luggage_name[] = "luggage",
+                  checksum_name[] = "checksum";
 
 static void file_path(const char *folder, uint64_t step, char ret[PATH_MAX])
 {
@@ -101,6 +102,12 @@ static void tidy(const char *folder)
     visit_folder(folder, tidy_entry, &tidying, NULL);
 }
 
+void checkpoint_remove(const char *folder)
+{
+    struct tidying all = {.folder = folder, .oldest = UINT64_MAX};
+    visit_folder(folder, tidy_entry, &all, NULL);
+}
+
 // A file on its way, and the checksum of what it has so far.
 struct output {
     struct file_writing file;
@@ -170,6 +177,8 @@ enum nabla_code checkpoint_write(const char *folder, struct trainer *trainer,
     struct output output = {0};
     char path[PATH_MAX];
     trainer_state(trainer, &state);
+    train_state_add(&state, luggage_name, TENSOR_U8, (void *)(uintptr_t)origin->luggage, // only read
+                    origin->luggage_size);
     file_path(folder, trainer_step(trainer), path);
     enum nabla_code code = file_begin(path, &output.file, err);
     if (code)
@@ -216,9 +225,10 @@ static enum nabla_code check_rows(const struct safetensors *file, const struct t
         return nabla_fail(err, NABLA_MALFORMED, NULL, "it is no checkpoint of this version of Nabla");
     if (!metadata_is(file, "identity", origin->identity))
         return nabla_fail(err, NABLA_MALFORMED, NULL, "it belongs to another job");
-    if (file->tensor_count != state->count + 1)
+    const size_t wanted = state->count + 2; // with luggage and checksum
+    if (file->tensor_count != wanted || !safetensors_find(file, luggage_name))
         return nabla_fail(err, NABLA_MALFORMED, NULL, "it has %zu parts, not %zu", file->tensor_count,
-                          state->count + 1);
+                          wanted);
     for (size_t i = 0; i < state->count; i++) {
         const struct train_state_row *row = &state->rows[i];
         const struct tensor *tensor = safetensors_find(file, row->name);
@@ -237,6 +247,20 @@ static void take_rows(const struct safetensors *file, const struct train_state *
     }
 }
 
+static enum nabla_code take_luggage(const struct safetensors *file, struct checkpoint_found *ret,
+                                    struct nabla_error *err)
+{
+    const struct tensor *luggage = safetensors_find(file, luggage_name);
+    if (luggage->bytes == 0)
+        return NABLA_OK;
+    ret->luggage = malloc(luggage->bytes);
+    if (!ret->luggage)
+        return nabla_fail_memory(err, "what a checkpoint carries along");
+    memcpy(ret->luggage, luggage->data, luggage->bytes);
+    ret->luggage_size = luggage->bytes;
+    return NABLA_OK;
+}
+
 static enum nabla_code restore(const struct mapped *mapped, struct trainer *trainer,
                                const struct checkpoint_origin *origin, struct checkpoint_found *ret,
                                struct nabla_error *err)
@@ -249,6 +273,8 @@ static enum nabla_code restore(const struct mapped *mapped, struct trainer *trai
         code = safetensors_read(mapped->bytes, mapped->size, &file, err);
     if (!code)
         code = check_rows(file, &state, origin, err);
+    if (!code)
+        code = take_luggage(file, ret, err);
     if (!code) {
         const char *platform = safetensors_metadata(file, "platform");
         take_rows(file, &state);

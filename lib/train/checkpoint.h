@@ -11,10 +11,12 @@
 
 #include "train/trainer.h"
 
-// What a checkpoint belongs to.
+// What a checkpoint belongs to, and what it carries along.
 struct checkpoint_origin {
     const char *identity; // of spec and data: another's checkpoint is not used
     const char *platform; // trainer_platform's: another's is used, and told
+    const void *luggage;  // bytes of the caller's, kept with the state; NULL for none
+    size_t luggage_size;
 };
 
 // Saves where the trainer stands. *ret_bytes is the file's size; may be NULL.
@@ -28,7 +30,12 @@ struct checkpoint_found {
     char platform[TRAINER_PLATFORM_SIZE]; // what it was written on
     unsigned refused;                     // newer files that could not be used: removed, unless unreadable
     char problem[256];                    // of the newest of them
+    char *luggage;                        // the caller's to free(); NULL for none
+    size_t luggage_size;
 };
+
+// Removes all of a folder's checkpoints. What cannot be removed stays.
+void checkpoint_remove(const char *folder);
 
 // Brings the trainer to the newest checkpoint that can be used. Without one it stays at the start, which is
 // no error: *ret tells.

@@ -84,6 +84,7 @@ struct train_spec spec_defaults(void)
         .split = SPLIT_STRATIFIED,
         .shuffle = true,
         .standardize = true,
+        .checkpoint_every_seconds = 10,
     };
 }
 

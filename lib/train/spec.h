@@ -140,9 +140,10 @@ struct train_spec {
     double validation_split; // in [0, 1)
     enum split_kind split;
     uint64_t seed;
-    bool shuffle;           // training rows, anew each epoch
-    bool standardize;       // features, learned on the training rows
-    size_t telemetry_every; // record each n-th step; 0: chosen so that at most 10,000 are kept
+    bool shuffle;                    // training rows, anew each epoch
+    bool standardize;                // features, learned on the training rows
+    double checkpoint_every_seconds; // 0: only where a run is asked to stop. No bit of a result depends on it
+    size_t telemetry_every;          // record each n-th step; 0: chosen so that at most 10,000 are kept
 };
 
 // The defaults of everything; no layers.

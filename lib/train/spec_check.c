@@ -250,6 +250,9 @@ static enum nabla_code check_training(const struct train_spec *spec, struct nabl
     if (!is_fraction(spec->validation_split))
         return nabla_fail(err, NABLA_INVALID, "/training/validation_split",
                           "validation_split must be at least 0 and below 1");
+    if (!is_amount(spec->checkpoint_every_seconds))
+        return nabla_fail(err, NABLA_INVALID, "/training/checkpoint_every_seconds",
+                          "checkpoint_every_seconds must be a finite number of at least 0");
     return NABLA_OK;
 }
 

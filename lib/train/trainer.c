@@ -29,7 +29,8 @@ struct trainer {
     struct random shuffle;
     int64_t *ids; // of a batch
     struct training training;
-    int64_t busy_ns; // training since the last record
+    int64_t started_ns; // clock of the run under way; 0 for none
+    int64_t busy_ns;    // training since the last record
     size_t busy_rows;
 };
 
@@ -296,25 +297,34 @@ static enum nabla_code run_epoch(struct trainer *trainer, const struct train_obs
     return NABLA_OK;
 }
 
+static void take_time(struct trainer *trainer)
+{
+    const int64_t now_ns = clock_monotonic_ns();
+    trainer->training.seconds += 1e-9 * (double)(now_ns - trainer->started_ns);
+    trainer->started_ns = now_ns;
+}
+
 enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,
                             struct train_result *ret, struct nabla_error *err)
 {
-    const int64_t start = clock_monotonic_ns();
     const struct split *split = &trainer->data->split;
     const struct train_progress *progress = &trainer->training.progress;
     enum nabla_code code = NABLA_OK;
+    trainer->started_ns = clock_monotonic_ns();
     while (progress->epoch < trainer->spec->epochs && code == NABLA_OK)
         code = run_epoch(trainer, observer, err);
     struct train_result result = {0};
     if (code == NABLA_OK)
         code = evaluate(trainer, split->train, split->train_count, &result.loss, &result.accuracy, err);
+    take_time(trainer);
+    trainer->started_ns = 0;
     if (code != NABLA_OK)
         return code;
     result.steps = progress->step;
     result.epochs = progress->epoch;
     result.validation_loss = progress->validation_loss;
     result.validation_accuracy = progress->validation_accuracy;
-    result.seconds = 1e-9 * (double)(clock_monotonic_ns() - start);
+    result.seconds = trainer->training.seconds;
     *ret = result;
     return NABLA_OK;
 }
@@ -327,6 +337,8 @@ uint64_t trainer_step(const struct trainer *trainer)
 void trainer_state(struct trainer *trainer, struct train_state *ret)
 {
     ret->count = 0;
+    if (trainer->started_ns > 0)
+        take_time(trainer);
     trainer->training.dropout_at = trainer->network->random.position;
     training_state(&trainer->training, ret);
     train_state_add(ret, "network", TENSOR_F32, trainer->network->state, trainer->network->state_count);
@@ -346,7 +358,8 @@ void trainer_restart(struct trainer *trainer)
 
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
 {
-    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, 1 thread", matrix_core_type(), loss_fast_best()->name);
+    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, 1 thread, Nabla %s", matrix_core_type(),
+             loss_fast_best()->name, NABLA_VERSION);
 }
 
 size_t trainer_tensor_count(const struct trainer *trainer)

@@ -48,11 +48,12 @@ struct train_result {
     size_t epochs;
     double loss, accuracy;
     double validation_loss, validation_accuracy; // NaN without a validation part
-    double seconds;
+    double seconds;                              // of training, runs before a checkpoint included
 };
 
-// What the bits of a run depend on beside spec and data: the kernels that this processor gets, and threads.
-enum { TRAINER_PLATFORM_SIZE = 64 };
+// What the bits of a run depend on beside spec and data: the kernels that this processor gets,
+// threads, and the program.
+enum { TRAINER_PLATFORM_SIZE = 128 };
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE]);
 
 // Which statistics the trainer records: bit masks over network_stats and layer_stats.

@@ -22,6 +22,7 @@ const struct training_field training_fields[] = {
     NUMBER("schedule.best", schedule.best),
     NUMBER("schedule.waited", schedule.waited),
     NUMBER("schedule.cooldown", schedule.cooldown),
+    NUMBER("seconds", seconds),
     NUMBER("learning_rate", learning_rate),
     WHOLE("batch", batch),
     WHOLE("order_at", order_at),

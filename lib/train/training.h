@@ -12,6 +12,7 @@
 struct training {
     struct train_progress progress;
     struct schedule_state schedule;
+    double seconds;       // of the runs before this one
     double learning_rate; // of the newest step
     uint64_t batch;       // steps done of this epoch
     uint64_t order_at;    // position of the shuffle's stream where this epoch's order begins
