@@ -21,14 +21,15 @@
 
 #include <cmocka.h>
 
-enum { CYCLES = 3, BLOWS = 4, STEPS = 20000, HISTORY_LIMIT = 64 << 20 };
+enum { CYCLES = 3, BLOWS = 4, STEPS = 20000, LONG_EPOCHS = 90, HISTORY_LIMIT = 64 << 20 };
 
-// 1,000 steps an epoch, a record each hundred; what is random in training is on. %s: the optimiser.
+// 1,000 steps an epoch, a record each hundred; what is random in training is on. %s: the optimiser; %d:
+// epochs.
 #define JOB                                                                                                  \
     "{\"dataset\":{\"generator\":\"blobs\",\"rows\":20000,\"features\":6,\"classes\":3,\"seed\":1},"         \
     "\"model\":{\"layers\":[{\"units\":16,\"activation\":\"relu\",\"batch_norm\":true,\"dropout\":0.2},"     \
     "{\"units\":16,\"activation\":\"tanh\"}]},\"optimizer\":\"%s\","                                         \
-    "\"training\":{\"epochs\":20,\"batch_size\":16,\"seed\":7,\"checkpoint_every_seconds\":0.03},"           \
+    "\"training\":{\"epochs\":%d,\"batch_size\":16,\"seed\":7,\"checkpoint_every_seconds\":0.03},"           \
     "\"telemetry\":{\"every\":100},\"retries\":10}"
 
 static const char *const flags[] = {"--log-level", "error", "--workers", "2", NULL};
@@ -51,10 +52,10 @@ static int stop(void **state)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static void post_job(struct live *live, const char *optimizer, char ret_id[64])
+static void post_job(struct live *live, const char *optimizer, int epochs, char ret_id[64])
 {
     char body[1024];
-    snprintf(body, sizeof body, JOB, optimizer);
+    snprintf(body, sizeof body, JOB, optimizer, epochs);
     live_post_job(live, body, ret_id);
 }
 
@@ -220,10 +221,10 @@ static void whatever_happens_a_job_ends_in_the_same_bits(void **state)
     for (unsigned cycle = 0; cycle < cycles; cycle++) {
         const char *optimizer = optimizers[cycle % (sizeof optimizers / sizeof *optimizers)];
         char undisturbed[64], job[64];
-        post_job(live, optimizer, undisturbed);
+        post_job(live, optimizer, STEPS / 1000, undisturbed);
         struct client_answer answer = live_await(live, undisturbed, "succeeded");
         client_answer_free(&answer);
-        post_job(live, optimizer, job);
+        post_job(live, optimizer, STEPS / 1000, job);
         for (unsigned blow = 0; blow < BLOWS; blow++) {
             await_step(live, job, (uint64_t)((blow + random_double(&random)) * STEPS / BLOWS));
             blows[(cycle + blow + random_below(&random, 2)) % BLOW_KINDS](live, job);
@@ -273,8 +274,8 @@ static void a_paused_job_goes_on_past_spoiled_checkpoints(void **state)
 {
     struct live *live = *state;
     char undisturbed[64], job[64], path[512];
-    post_job(live, "adam", undisturbed);
-    post_job(live, "adam", job);
+    post_job(live, "adam", LONG_EPOCHS, undisturbed);
+    post_job(live, "adam", LONG_EPOCHS, job);
     await_step(live, job, 1);
     assert_int_equal(ask(live, job, "resume"), 409);
     assert_int_equal(ask(live, job, "pause"), 202);
@@ -282,7 +283,7 @@ static void a_paused_job_goes_on_past_spoiled_checkpoints(void **state)
     assert_true(newest_checkpoint(live, job, path));
     spoil(path);
     assert_int_equal(ask(live, job, "resume"), 202);
-    await_step(live, job, STEPS / 2);
+    await_step(live, job, STEPS);
     assert_int_equal(ask(live, job, "pause"), 202);
     await_paused(live, job);
     while (newest_checkpoint(live, job, path)) {

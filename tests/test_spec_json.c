@@ -175,7 +175,7 @@ static const struct {
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
-     "\"shuffle\":true,\"standardize\":true}"},
+     "\"shuffle\":true,\"standardize\":true,\"checkpoint_every_seconds\":10}"},
     {"telemetry, retries and executor", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"telemetry\":{\"every\":1},\"retries\":0,\"executor\":\"local\"}"},
     {"version, name and data set stand first",
