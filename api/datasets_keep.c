@@ -10,31 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-enum nabla_code mapped_open(int fd, struct mapped *ret, struct nabla_error *err)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return nabla_fail_errno(err, "read", "the data set");
-    struct mapped mapped = {.size = (size_t)status.st_size};
-    if (mapped.size > 0)
-        mapped.bytes = mmap(NULL, mapped.size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (mapped.bytes == MAP_FAILED)
-        return nabla_fail_errno(err, "map", "the data set");
-    *ret = mapped;
-    return NABLA_OK;
-}
-
-void mapped_close(struct mapped *mapped)
-{
-    if (mapped && mapped->bytes)
-        munmap(mapped->bytes, mapped->size);
-    if (mapped)
-        *mapped = (struct mapped){0};
-}
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits)
 {

@@ -3,16 +3,9 @@
 #define NABLA_API_DATASETS_KEEP_H
 
 #include "api/api.h"
+#include "base/mapped.h"
 #include "data/dataset.h"
 #include "store/datasets.h"
-
-// A file's bytes, mapped read-only; empty files have NULL bytes.
-struct mapped {
-    void *bytes;
-    size_t size;
-};
-enum nabla_code mapped_open(int fd, struct mapped *ret, struct nabla_error *err);
-void mapped_close(struct mapped *mapped);
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits);
 

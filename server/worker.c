@@ -157,12 +157,8 @@ static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZ
 
 static enum nabla_code load_dataset(const char *path, struct dataset **ret, struct nabla_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return nabla_fail_errno(err, "open", path);
     struct mapped mapped;
-    enum nabla_code code = mapped_open(fd, &mapped, err);
-    close(fd);
+    enum nabla_code code = mapped_open_path(path, &mapped, err);
     if (code)
         return code;
     code = safetensors_read_dataset(mapped.bytes, mapped.size, &any_size, ret, err);

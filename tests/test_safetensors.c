@@ -321,6 +321,37 @@ static void a_regression_data_set_reads_back(void **state)
     dataset_free(dataset);
 }
 
+static void what_rows_weigh_reads_back_and_is_checked(void **state)
+{
+    (void)state;
+    const struct {
+        float weight;
+        const char *error;
+    } cases[] = {{0, NULL},
+                 {2.5f, NULL},
+                 {-1, "sample_weights: row 2 is negative"},
+                 {INFINITY, "sample_weights: row 2, column 1 is not a finite number of float32's range"}};
+    struct dataset *dataset, *again;
+    assert_int_equal(dataset_new_targets(2, 1, 1, &dataset, NULL), NABLA_OK);
+    assert_int_equal(dataset_add_weights(dataset, NULL), NABLA_OK);
+    assert_int_equal(dataset_fill_names(dataset, NULL), NABLA_OK);
+    dataset->weights[0] = 0.25f;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer buffer = buffer_new(1 << 16);
+        struct nabla_error err = {0};
+        dataset->weights[1] = cases[i].weight;
+        assert_int_equal(safetensors_write_dataset(dataset, &buffer, &err), NABLA_OK);
+        enum nabla_code code = safetensors_read_dataset(buffer.data, buffer.size, &roomy, &again, &err);
+        buffer_free(&buffer);
+        assert_string_equal(code ? err.text : "", cases[i].error ? cases[i].error : "");
+        if (code)
+            continue;
+        assert_memory_equal(again->weights, dataset->weights, 2 * sizeof(float));
+        dataset_free(again);
+    }
+    dataset_free(dataset);
+}
+
 // A file of features and labels as someone else would write it.
 static enum nabla_code read_foreign(const struct tensor *features, const struct tensor *labels,
                                     const char *key, const char *value, struct dataset **ret,
@@ -473,6 +504,7 @@ int main(void)
         cmocka_unit_test(a_full_buffer_is_an_error),
         cmocka_unit_test(a_classification_data_set_reads_back),
         cmocka_unit_test(a_regression_data_set_reads_back),
+        cmocka_unit_test(what_rows_weigh_reads_back_and_is_checked),
         cmocka_unit_test(foreign_dtypes_are_converted_and_names_made_up),
         cmocka_unit_test(bad_labels_and_names_are_refused),
         cmocka_unit_test(bad_features_are_refused),

@@ -76,31 +76,76 @@ static bool sync_folder_of(const char *path)
     return synced;
 }
 
-static bool write_synced(int fd, const void *bytes, size_t size)
+static void writing_end(struct file_writing *writing)
 {
-    bool written = write_all(fd, bytes, size) && fsync(fd) == 0;
-    int reason = errno;
-    bool closed = close(fd) == 0;
-    if (!written)
-        errno = reason;
-    return written && closed;
+    if (writing->fd >= 0)
+        close(writing->fd);
+    free(writing->beside);
+    free(writing->path);
+    *writing = (struct file_writing){.fd = -1};
+}
+
+void file_abandon(struct file_writing *writing)
+{
+    if (writing->beside)
+        unlink(writing->beside);
+    writing_end(writing);
 }
 
 // The name beside `path` is the writer's own, whichever thread or process that is; mode 0600.
-enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err)
+enum nabla_code file_begin(const char *path, struct file_writing *ret, struct nabla_error *err)
 {
     static const char suffix[] = ".new";
-    char beside[PATH_MAX];
-    int length = snprintf(beside, sizeof beside, "%s.XXXXXX%s", path, suffix);
-    if (length < 0 || (size_t)length >= sizeof beside)
-        return nabla_fail(err, NABLA_IO, NULL, "the path %s is too long", path);
-    int fd = mkostemps(beside, sizeof suffix - 1, O_CLOEXEC);
-    if (fd < 0)
-        return nabla_fail_errno(err, "write", path);
-    if (write_synced(fd, bytes, size) && rename(beside, path) == 0 && sync_folder_of(path))
+    struct file_writing writing = {.fd = -1, .path = strdup(path)};
+    if (!writing.path || asprintf(&writing.beside, "%s.XXXXXX%s", path, suffix) < 0) {
+        free(writing.path);
+        return nabla_fail_memory(err, "a path");
+    }
+    writing.fd = mkostemps(writing.beside, sizeof suffix - 1, O_CLOEXEC);
+    if (writing.fd < 0) {
+        enum nabla_code code = nabla_fail_errno(err, "write", path);
+        writing_end(&writing);
+        return code;
+    }
+    *ret = writing;
+    return NABLA_OK;
+}
+
+enum nabla_code file_write(struct file_writing *writing, const void *bytes, size_t size,
+                           struct nabla_error *err)
+{
+    return write_all(writing->fd, bytes, size) ? NABLA_OK : nabla_fail_errno(err, "write", writing->path);
+}
+
+static bool close_writing(struct file_writing *writing)
+{
+    int fd = writing->fd;
+    writing->fd = -1;
+    return close(fd) == 0;
+}
+
+enum nabla_code file_commit(struct file_writing *writing, struct nabla_error *err)
+{
+    if (fsync(writing->fd) == 0 && close_writing(writing) && rename(writing->beside, writing->path) == 0 &&
+        sync_folder_of(writing->path)) {
+        writing_end(writing);
         return NABLA_OK;
-    enum nabla_code code = nabla_fail_errno(err, "write", path);
-    unlink(beside);
+    }
+    enum nabla_code code = nabla_fail_errno(err, "write", writing->path);
+    file_abandon(writing);
+    return code;
+}
+
+enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err)
+{
+    struct file_writing writing;
+    enum nabla_code code = file_begin(path, &writing, err);
+    if (code)
+        return code;
+    code = file_write(&writing, bytes, size, err);
+    if (!code)
+        return file_commit(&writing, err);
+    file_abandon(&writing);
     return code;
 }
 

@@ -16,6 +16,18 @@ enum nabla_code file_read(const char *path, struct buffer *ret, struct nabla_err
 // power cut, after failure the old content stands.
 enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err);
 
+// The same for content that comes in pieces: what was written stands beside `path` until file_commit, which
+// takes its place durably; file_abandon removes it. Either one ends the writing; a failed commit abandons.
+struct file_writing {
+    int fd;
+    char *path, *beside; // owned
+};
+enum nabla_code file_begin(const char *path, struct file_writing *ret, struct nabla_error *err);
+enum nabla_code file_write(struct file_writing *writing, const void *bytes, size_t size,
+                           struct nabla_error *err);
+enum nabla_code file_commit(struct file_writing *writing, struct nabla_error *err);
+void file_abandon(struct file_writing *writing);
+
 // Makes the folder (mode 0700) unless it exists; its parent must exist.
 enum nabla_code file_make_folder(const char *path, struct nabla_error *err);
 

@@ -52,6 +52,31 @@ void token_make_secret(char ret[TOKEN_SECRET_SIZE])
     ret[length] = '\0';
 }
 
+struct token_sha256_run {
+    struct sha256_ctx context;
+};
+_Static_assert(TOKEN_SHA256_BYTES == SHA256_DIGEST_SIZE, "the header's size is nettle's");
+
+struct token_sha256_run *token_sha256_begin(void)
+{
+    struct token_sha256_run *run = malloc(sizeof *run);
+    if (run)
+        sha256_init(&run->context);
+    return run;
+}
+
+void token_sha256_add(struct token_sha256_run *run, const void *bytes, size_t size)
+{
+    sha256_update(&run->context, size, bytes);
+}
+
+void token_sha256_end(struct token_sha256_run *run, unsigned char ret[TOKEN_SHA256_BYTES])
+{
+    if (run)
+        sha256_digest(&run->context, TOKEN_SHA256_BYTES, ret);
+    free(run);
+}
+
 void token_sha256(char ret[TOKEN_SHA256_SIZE], const void *bytes, size_t size)
 {
     struct sha256_ctx context;

@@ -18,6 +18,13 @@ void token_make_secret(char ret[TOKEN_SECRET_SIZE]);
 // SHA-256 (FIPS 180-4, by nettle) in lower-case hexadecimal.
 void token_sha256(char ret[TOKEN_SHA256_SIZE], const void *bytes, size_t size);
 
+// The same of bytes that come in pieces. NULL when memory cannot be had; end releases it, abandoned or not.
+enum { TOKEN_SHA256_BYTES = 32 };
+struct token_sha256_run;
+struct token_sha256_run *token_sha256_begin(void);
+void token_sha256_add(struct token_sha256_run *run, const void *bytes, size_t size);
+void token_sha256_end(struct token_sha256_run *run, unsigned char ret[TOKEN_SHA256_BYTES]); // takes NULL
+
 // Equality in a time that depends on the lengths alone.
 bool token_equal(const char *a, const char *b);
 

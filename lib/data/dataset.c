@@ -65,10 +65,18 @@ void dataset_free(struct dataset *dataset)
     free(dataset->features);
     free(dataset->ids);
     free(dataset->targets);
+    free(dataset->weights);
     free_names(dataset->feature_names, dataset->columns);
     free_names(dataset->class_names, dataset->classes);
     free(dataset->label_name);
     free(dataset);
+}
+
+enum nabla_code dataset_add_weights(struct dataset *dataset, struct nabla_error *err)
+{
+    if (!dataset->weights)
+        dataset->weights = size_alloc(dataset->rows, 1, sizeof *dataset->weights);
+    return dataset->weights ? NABLA_OK : nabla_fail_memory(err, "the weights of a data set's rows");
 }
 
 static enum nabla_code check_limit(const char *what, size_t value, size_t limit, struct nabla_error *err)

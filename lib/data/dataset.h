@@ -20,6 +20,7 @@ struct dataset {
     int32_t *ids;         // rows, NULL where the labels are targets
     size_t outputs;       // columns of targets, 0 for classification
     float *targets;       // rows × outputs, NULL for classification
+    float *weights;       // rows, finite and at least 0: what each counts in a loss; NULL: all 1
     char **feature_names; // columns of them
     char **class_names;   // classes of them: text labels in byte order; numeric labels ascending, as text
     char *label_name;     // "" where the source named none; of targets the common name
@@ -45,6 +46,9 @@ void dataset_free(struct dataset *dataset);
 // The same with room for rows × outputs targets instead of ids.
 enum nabla_code dataset_new_targets(size_t rows, size_t columns, size_t outputs, struct dataset **ret,
                                     struct nabla_error *err);
+
+// Gives the data set a zeroed weight for each row, if it has none yet.
+enum nabla_code dataset_add_weights(struct dataset *dataset, struct nabla_error *err);
 
 // Holds the sizes of a data set that is about to be made to the limits (0 classes for targets).
 enum nabla_code dataset_check_size(size_t rows, size_t columns, size_t classes,

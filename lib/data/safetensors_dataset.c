@@ -1,4 +1,5 @@
-// A data set's tensors are `features` and `labels`; its names are JSON lists of texts in the metadata.
+// A data set's tensors are `features`, `labels` and, where rows weigh differently, `sample_weights`; its
+// names are JSON lists of texts in the metadata.
 #include "base/json.h"
 #include "base/size.h"
 #include "data/dataset.h"
@@ -46,11 +47,12 @@ enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct 
             matrix_tensor("features", TENSOR_F32, dataset->rows, dataset->columns, dataset->features),
             dataset->ids
                 ? matrix_tensor("labels", TENSOR_I32, dataset->rows, 0, dataset->ids)
-                : matrix_tensor("labels", TENSOR_F32, dataset->rows, dataset->outputs, dataset->targets)};
+                : matrix_tensor("labels", TENSOR_F32, dataset->rows, dataset->outputs, dataset->targets),
+            matrix_tensor("sample_weights", TENSOR_F32, dataset->rows, 0, dataset->weights)};
         struct tensor_metadata metadata[] = {{"feature_names", features.data},
                                              {"class_names", classes.data},
                                              {"label_name", dataset->label_name ? dataset->label_name : ""}};
-        code = safetensors_write(tensors, 2, metadata, 3, ret, err);
+        code = safetensors_write(tensors, dataset->weights ? 3 : 2, metadata, 3, ret, err);
     }
     buffer_free(&features);
     buffer_free(&classes);
@@ -208,6 +210,23 @@ static enum nabla_code read_all_names(const struct safetensors *file, struct dat
     return code ? code : dataset_fill_names(dataset, err);
 }
 
+static enum nabla_code read_weights(const struct safetensors *file, struct dataset *dataset,
+                                    struct nabla_error *err)
+{
+    const struct tensor *weights = safetensors_find(file, "sample_weights");
+    if (!weights)
+        return NABLA_OK;
+    if (weights->rank != 1 || is_integer(weights) || weights->elements != dataset->rows)
+        return nabla_fail(err, NABLA_INVALID, NULL, "sample_weights must be F32 or F64 of the shape [rows]");
+    enum nabla_code code = dataset_add_weights(dataset, err);
+    if (!code)
+        code = copy_finite(weights, 1, dataset->weights, err);
+    for (size_t i = 0; !code && i < dataset->rows; i++)
+        if (dataset->weights[i] < 0)
+            code = nabla_fail(err, NABLA_INVALID, NULL, "sample_weights: row %zu is negative", i + 1);
+    return code;
+}
+
 static enum nabla_code fill(const struct safetensors *file, struct dataset *dataset, struct nabla_error *err)
 {
     const struct tensor *labels = safetensors_find(file, "labels");
@@ -217,6 +236,8 @@ static enum nabla_code fill(const struct safetensors *file, struct dataset *data
         code = copy_finite(labels, dataset->outputs, dataset->targets, err);
     for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)
         dataset->ids[i] = (int32_t)element(labels, i);
+    if (!code)
+        code = read_weights(file, dataset, err);
     return code ? code : read_all_names(file, dataset, err);
 }
 

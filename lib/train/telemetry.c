@@ -47,6 +47,11 @@ void telemetry_free(struct telemetry *telemetry)
     free(telemetry);
 }
 
+void telemetry_restart(struct telemetry *telemetry)
+{
+    telemetry->newest = 0;
+}
+
 static struct summary summarise_outputs(const struct layer *layer, size_t count)
 {
     const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;

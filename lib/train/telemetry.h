@@ -25,6 +25,9 @@ struct telemetry_step {
 enum nabla_code telemetry_new(const struct network *network, struct telemetry **ret, struct nabla_error *err);
 void telemetry_free(struct telemetry *telemetry);
 
+// The weights were replaced: nothing is known of them any more.
+void telemetry_restart(struct telemetry *telemetry);
+
 // In a recorded step, after network_forward: looks at the outputs.
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows);
 // The summaries for network_update in a recorded step.

@@ -2,18 +2,21 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "math/loss_fast.h"
 #include "math/matrix.h"
 #include "train/model.h"
 #include "train/network.h"
-#include "train/schedule.h"
 #include "train/telemetry.h"
 #include "train/train_data.h"
+#include "train/training.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // One random stream for each purpose: what one of them draws never moves another, and a checkpoint needs
-// nothing but their positions.
+// nothing but their positions. Between two steps all that later steps depend on stands in trainer_state's
+// rows; the rest follows from spec and data.
 enum { STREAM_INITIALIZE = 0x7101, STREAM_SHUFFLE = 0x7102, STREAM_DROPOUT = 0x7103 };
 
 struct trainer {
@@ -24,10 +27,8 @@ struct trainer {
     struct model *model; // the tensors' names
     struct nabla_loss loss;
     struct random shuffle;
-    struct schedule_state schedule;
-    double learning_rate; // of the newest step
-    int64_t *ids;         // of a batch
-    struct train_progress progress;
+    int64_t *ids; // of a batch
+    struct training training;
     int64_t busy_ns; // training since the last record
     size_t busy_rows;
 };
@@ -65,14 +66,14 @@ static void trainer_start(struct trainer *trainer)
     network_initialize(trainer->network, &initialize);
     trainer->network->random = random_new(seed, STREAM_DROPOUT);
     trainer->shuffle = random_new(seed, STREAM_SHUFFLE);
-    trainer->schedule = schedule_start(&trainer->spec->optimizer);
-    trainer->progress = (struct train_progress){
-        .steps = (uint64_t)batches_of(trainer) * trainer->spec->epochs,
-        .epochs = trainer->spec->epochs,
-        .loss = NAN,
-        .accuracy = NAN,
-        .validation_loss = NAN,
-        .validation_accuracy = NAN,
+    trainer->training = (struct training){
+        .progress = {.steps = (uint64_t)batches_of(trainer) * trainer->spec->epochs,
+                     .epochs = trainer->spec->epochs,
+                     .loss = NAN,
+                     .accuracy = NAN,
+                     .validation_loss = NAN,
+                     .validation_accuracy = NAN},
+        .schedule = schedule_start(&trainer->spec->optimizer),
     };
 }
 
@@ -182,11 +183,12 @@ static enum nabla_code validate(struct trainer *trainer, struct nabla_error *err
     const struct split *split = &trainer->data->split;
     if (split->validation_count == 0)
         return NABLA_OK;
-    enum nabla_code code =
-        evaluate(trainer, split->validation, split->validation_count, &trainer->progress.validation_loss,
-                 &trainer->progress.validation_accuracy, err);
+    enum nabla_code code = evaluate(trainer, split->validation, split->validation_count,
+                                    &trainer->training.progress.validation_loss,
+                                    &trainer->training.progress.validation_accuracy, err);
     if (code == NABLA_OK)
-        schedule_epoch(&trainer->spec->optimizer, &trainer->schedule, trainer->progress.validation_loss);
+        schedule_epoch(&trainer->spec->optimizer, &trainer->training.schedule,
+                       trainer->training.progress.validation_loss);
     return code;
 }
 
@@ -195,7 +197,7 @@ static enum nabla_code train_batch(struct trainer *trainer, const size_t *rows, 
                                    struct nabla_error *err)
 {
     struct network *network = trainer->network;
-    const uint64_t step = trainer->progress.step + 1;
+    const uint64_t step = trainer->training.progress.step + 1;
     train_data_gather(trainer->data, rows, count, network->input, trainer->ids);
     const float *scores = network_forward(network, count, NETWORK_TRAIN);
     struct nabla_loss_result result;
@@ -205,25 +207,26 @@ static enum nabla_code train_batch(struct trainer *trainer, const size_t *rows, 
     if (recorded)
         telemetry_outputs(trainer->telemetry, network, count);
     network_backward(network, count);
-    trainer->learning_rate = schedule_rate(&trainer->spec->optimizer, &trainer->schedule, step);
+    trainer->training.learning_rate =
+        schedule_rate(&trainer->spec->optimizer, &trainer->training.schedule, step);
     const struct optimizer_step update =
-        optimizer_step_new(&trainer->spec->optimizer, trainer->learning_rate, step);
+        optimizer_step_new(&trainer->spec->optimizer, trainer->training.learning_rate, step);
     network_update(network, &update, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
-    trainer->progress.step = step;
-    trainer->progress.loss = result.loss;
-    trainer->progress.accuracy = result.accuracy;
+    trainer->training.progress.step = step;
+    trainer->training.progress.loss = result.loss;
+    trainer->training.progress.accuracy = result.accuracy;
     return NABLA_OK;
 }
 
 static enum nabla_code tell(struct trainer *trainer, const struct train_observer *observer, bool validated,
                             struct nabla_error *err)
 {
-    const struct train_progress *progress = &trainer->progress;
+    const struct train_progress *progress = &trainer->training.progress;
     const struct telemetry_step step = {
         .step = progress->step,
         .loss = progress->loss,
         .accuracy = progress->accuracy,
-        .learning_rate = trainer->learning_rate,
+        .learning_rate = trainer->training.learning_rate,
         .validation_loss = validated ? progress->validation_loss : NAN,
         .validation_accuracy = validated ? progress->validation_accuracy : NAN,
         .validated = validated,
@@ -242,25 +245,24 @@ static enum nabla_code poll(const struct train_observer *observer, struct nabla_
     return observer && observer->poll ? observer->poll(observer->context, err) : NABLA_OK;
 }
 
-// One step with all that belongs to it; `batch` counts within the epoch.
-static enum nabla_code run_step(struct trainer *trainer, const struct train_observer *observer, size_t batch,
+// One step with all that belongs to it.
+static enum nabla_code run_step(struct trainer *trainer, const struct train_observer *observer,
                                 struct nabla_error *err)
 {
     const struct train_spec *spec = trainer->spec;
-    const size_t first = batch * spec->batch_size;
+    struct training *training = &trainer->training;
+    const size_t first = (size_t)training->batch * spec->batch_size;
     const size_t count = smaller(spec->batch_size, trainer->data->split.train_count - first);
-    const uint64_t step = trainer->progress.step + 1;
-    const bool last = batch + 1 == batches_of(trainer);
+    const uint64_t step = training->progress.step + 1;
+    const bool last = training->batch + 1 == batches_of(trainer);
     const bool recorded = step == 1 || step % spec->telemetry_every == 0 || last;
-    enum nabla_code code = poll(observer, err);
-    if (code != NABLA_OK)
-        return code;
     const int64_t start = clock_monotonic_ns();
-    code = train_batch(trainer, trainer->data->order + first, count, recorded, err);
+    enum nabla_code code = train_batch(trainer, trainer->data->order + first, count, recorded, err);
     trainer->busy_ns += clock_monotonic_ns() - start;
     trainer->busy_rows += count;
+    training->batch++;
     if (code == NABLA_OK && last) {
-        trainer->progress.epoch++;
+        training->progress.epoch++;
         code = validate(trainer, err);
     }
     if (code == NABLA_OK && recorded)
@@ -268,15 +270,30 @@ static enum nabla_code run_step(struct trainer *trainer, const struct train_obse
     return code;
 }
 
+// Where the epoch's order begins in its stream is all that a checkpoint needs of it.
+static void shuffle_epoch(struct trainer *trainer)
+{
+    trainer->shuffle.position = trainer->training.order_at;
+    if (trainer->spec->shuffle)
+        train_data_shuffle(trainer->data, &trainer->shuffle);
+}
+
 static enum nabla_code run_epoch(struct trainer *trainer, const struct train_observer *observer,
                                  struct nabla_error *err)
 {
-    if (trainer->spec->shuffle)
-        train_data_shuffle(trainer->data, &trainer->shuffle);
+    struct training *training = &trainer->training;
     enum nabla_code code = NABLA_OK;
-    for (size_t batch = 0; batch < batches_of(trainer) && code == NABLA_OK; batch++)
-        code = run_step(trainer, observer, batch, err);
-    return code;
+    shuffle_epoch(trainer);
+    while (training->batch < batches_of(trainer) && code == NABLA_OK) {
+        code = poll(observer, err);
+        if (code == NABLA_OK)
+            code = run_step(trainer, observer, err);
+    }
+    if (code != NABLA_OK)
+        return code;
+    training->batch = 0;
+    training->order_at = trainer->shuffle.position;
+    return NABLA_OK;
 }
 
 enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,
@@ -284,21 +301,52 @@ enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer
 {
     const int64_t start = clock_monotonic_ns();
     const struct split *split = &trainer->data->split;
+    const struct train_progress *progress = &trainer->training.progress;
     enum nabla_code code = NABLA_OK;
-    while (trainer->progress.epoch < trainer->spec->epochs && code == NABLA_OK)
+    while (progress->epoch < trainer->spec->epochs && code == NABLA_OK)
         code = run_epoch(trainer, observer, err);
     struct train_result result = {0};
     if (code == NABLA_OK)
         code = evaluate(trainer, split->train, split->train_count, &result.loss, &result.accuracy, err);
     if (code != NABLA_OK)
         return code;
-    result.steps = trainer->progress.step;
-    result.epochs = trainer->progress.epoch;
-    result.validation_loss = trainer->progress.validation_loss;
-    result.validation_accuracy = trainer->progress.validation_accuracy;
+    result.steps = progress->step;
+    result.epochs = progress->epoch;
+    result.validation_loss = progress->validation_loss;
+    result.validation_accuracy = progress->validation_accuracy;
     result.seconds = 1e-9 * (double)(clock_monotonic_ns() - start);
     *ret = result;
     return NABLA_OK;
+}
+
+uint64_t trainer_step(const struct trainer *trainer)
+{
+    return trainer->training.progress.step;
+}
+
+void trainer_state(struct trainer *trainer, struct train_state *ret)
+{
+    ret->count = 0;
+    trainer->training.dropout_at = trainer->network->random.position;
+    training_state(&trainer->training, ret);
+    train_state_add(ret, "network", TENSOR_F32, trainer->network->state, trainer->network->state_count);
+}
+
+void trainer_restored(struct trainer *trainer)
+{
+    trainer->network->random.position = trainer->training.dropout_at;
+    telemetry_restart(trainer->telemetry);
+}
+
+void trainer_restart(struct trainer *trainer)
+{
+    trainer_start(trainer);
+    telemetry_restart(trainer->telemetry);
+}
+
+void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
+{
+    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, 1 thread", matrix_core_type(), loss_fast_best()->name);
 }
 
 size_t trainer_tensor_count(const struct trainer *trainer)

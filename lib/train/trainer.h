@@ -37,7 +37,8 @@ struct train_observer {
     // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
     enum nabla_code (*record)(void *context, const struct step_record *record,
                               const struct train_progress *progress, struct nabla_error *err);
-    // Before every step: return NABLA_CANCELLED (or any other code) to stop.
+    // Before every step: return NABLA_CANCELLED (or any other code) to stop. The trainer's state is whole
+    // here: it can be saved within the call, or after a run that ended by it.
     enum nabla_code (*poll)(void *context, struct nabla_error *err);
 };
 
@@ -50,6 +51,10 @@ struct train_result {
     double seconds;
 };
 
+// What the bits of a run depend on beside spec and data: the kernels that this processor gets, and threads.
+enum { TRAINER_PLATFORM_SIZE = 64 };
+void trainer_platform(char ret[TRAINER_PLATFORM_SIZE]);
+
 // Which statistics the trainer records: bit masks over network_stats and layer_stats.
 uint32_t trainer_network_stats(void);
 uint32_t trainer_layer_stats(void);
@@ -59,8 +64,21 @@ enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset 
                             struct trainer **ret, struct nabla_error *err);
 void trainer_free(struct trainer *trainer);
 
+// From where the trainer stands, the start or a restored state, to the end. A run that `poll` ended goes on
+// with the next call.
 enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,
                             struct train_result *ret, struct nabla_error *err);
+
+uint64_t trainer_step(const struct trainer *trainer); // updates done
+
+// All that the rest of the run depends on, where it lives; valid until the trainer is freed.
+struct train_state;
+void trainer_state(struct trainer *trainer, struct train_state *ret);
+// The rows of trainer_state now hold what those of a trainer of the same spec and data held: goes on from
+// there, to the same bits, recorded figures included (wall-clock values excepted).
+void trainer_restored(struct trainer *trainer);
+// Back to the start, whatever the rows hold.
+void trainer_restart(struct trainer *trainer);
 
 // The trained parameters by name ("dense_1.weight": inputs × units as stored, "dense_1.bias",
 // "batch_norm_1.gamma", "…running_mean", …), valid until the trainer changes or is freed.
