@@ -44,10 +44,12 @@ SERVER_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out server/main.c,
 ALL_OBJECTS    := $(SERVER_OBJECTS) $(API_OBJECTS) $(LIB_OBJECTS)
 TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$(wildcard tests/*.c))))
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
+FUZZ_TARGETS   := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_REPLAYS   := $(addprefix $(BUILD)/tests/fuzz/fuzz_,$(FUZZ_TARGETS))
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 PUBLIC_HEADERS := base/error.h math/loss.h math/loss_certify.h
-C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests bench examples/*,$(addprefix $(folder)/*.,c cc h))))
+C_FILES        := $(sort $(wildcard $(foreach folder,lib/* api server tests tests/* bench examples/*,$(addprefix $(folder)/*.,c cc h))))
 
 .PHONY: all
 all: $(BUILD)/nabla $(BUILD)/libnabla.a $(BUILD)/libnabla.so ## build the program and both libraries
@@ -62,9 +64,9 @@ test: packages-test ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory check
 
 .PHONY: check
-check: all $(TESTS) ## `make test` without installing anything
+check: all $(TESTS) $(FUZZ_REPLAYS) ## `make test` without installing anything
 	@rm -f $(BUILD)/exchanges.log
-	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) NABLA_EXCHANGE_LOG=$(BUILD)/exchanges.log $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(TEST_SCRIPTS) $(CHECKS)
+	@NABLA=$(BUILD)/nabla BUILD=$(BUILD) NABLA_EXCHANGE_LOG=$(BUILD)/exchanges.log $(TEST_RUNNER) scripts/run-tests.sh $(TESTS) $(FUZZ_REPLAYS) $(TEST_SCRIPTS) $(CHECKS)
 
 # What counts as a test besides the programs: each is one case, passed when it exits with 0.
 CHECKS ?= scripts/check-layers.py scripts/check-install.sh scripts/check-openapi.py \
@@ -91,6 +93,17 @@ RESUME_CYCLES ?= 200
 .PHONY: torture-resume
 torture-resume: $(BUILD)/nabla $(BUILD)/tests/test_live_resume ## pause, kill and stop $(RESUME_CYCLES) jobs, workers and servers; the bits must be the same
 	@NABLA=$(BUILD)/nabla NABLA_RESUME_CYCLES=$(RESUME_CYCLES) $(BUILD)/tests/test_live_resume
+
+# As a reader meets them: everything instrumented, by clang. What was found grows in build/fuzz/corpus.
+.PHONY: fuzz
+fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where it stopped
+	@scripts/install-packages.sh build fuzz
+	@$(MAKE) --no-print-directory fuzz-programs BUILD=build/fuzz CC=clang CXX=clang++ KERNEL_CC=gcc HARDEN= WARNINGS=-w CFLAGS=-D__SANITIZE_ADDRESS__=1 OPTIMISE='-O1 -g' \
+	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
+	@scripts/fuzz.sh '$(RUNS)' $(or $(FUZZ),$(FUZZ_TARGETS))
+
+.PHONY: fuzz-programs
+fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
 .PHONY: coverage
 coverage: ## which lines the tests reach, in build/coverage/index.html
@@ -164,7 +177,7 @@ SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
 
 # Objects stay, also those that only lead to a test.
-.SECONDARY: $(TESTS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
+.SECONDARY: $(TESTS:=.o) $(FUZZ_REPLAYS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
 
 .PHONY: packages-present
 packages-present:
@@ -176,6 +189,13 @@ objects: $(ALL_OBJECTS)
 $(BUILD)/%.o: %.c Makefile | packages-present
 	@mkdir -p $(@D)
 	$(call SAY,CC,$<)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# Where another compiler is tried, the kernels, with their vectors and 113-bit numbers, stay gcc's.
+ifdef KERNEL_CC
+KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/%,$(LIB_OBJECTS))
+$(KERNEL_OBJECTS): private override CC := $(KERNEL_CC)
+$(KERNEL_OBJECTS): private override SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+endif
 
 $(BUILD)/%.o: %.cc Makefile | packages-present
 	@mkdir -p $(@D)
@@ -194,6 +214,15 @@ $(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_SUPPORT) $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+FUZZ_SUPPORT := $(BUILD)/tests/fuzz/jansson_takes.o
+
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_SUPPORT) $(ALL_OBJECTS)
+	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/search/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(ALL_OBJECTS)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

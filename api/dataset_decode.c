@@ -236,14 +236,14 @@ static struct dataset *inline_build(const struct inline_rows *rows)
         return NULL;
     }
     if (dataset_new(rows->features->rows, rows->features->columns, rows->classes, &made, &err)) {
-        fields_problem(fields, "features", "%s", err.text);
+        problems_add_error(fields->problems, "/features", &err);
         return NULL;
     }
     for (size_t i = 0; i < made->rows * made->columns; i++)
         made->features[i] = (float)rows->features->values[i];
     memcpy(made->ids, rows->ids, made->rows * sizeof *made->ids);
     if (!dataset_name(made, rows, features, classes)) {
-        fields_problem(fields, "features", "memory could not be had");
+        fields_no_memory(fields, "features");
         dataset_free(made);
         return NULL;
     }
@@ -266,7 +266,7 @@ static void inline_decode(struct fields *fields, struct bulk *bulks, const struc
     rows.ids = size_alloc(rows.features->rows, 1, sizeof *rows.ids);
     rows.names = texts ? size_alloc(rows.features->rows, 1, sizeof *rows.names) : NULL;
     if (!rows.ids || (texts && !rows.names))
-        fields_problem(fields, "features", "memory could not be had");
+        fields_no_memory(fields, "features");
     else if (ids_decode(&rows))
         ret->rows = inline_build(&rows);
     free(rows.ids);

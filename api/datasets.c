@@ -46,7 +46,7 @@ static void document_decode(const json_t *root, struct bulk *bulks, struct uploa
     dataset_source_decode(&fields, bulks, &upload->limits, &source);
     fields_end(&fields);
     if (problems->count == 0 && dataset_source_make(&source, &upload->limits, &upload->dataset, &err))
-        problems_add(problems, err.pointer, "%s", err.text);
+        problems_add_error(problems, err.pointer, &err);
     dataset_source_free(&source);
 }
 

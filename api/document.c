@@ -1,9 +1,31 @@
 #include "api/document.h"
 
+#include <pthread.h>
+#include <stdlib.h>
+
+// Where memory runs out, jansson 2.14 may go on with a character of a name or a number missing, or call the
+// text malformed. So its allocations are watched, and what was read while one failed is thrown away.
+static _Thread_local bool memory_ran_out;
+
+static void *allocate(size_t size)
+{
+    void *block = malloc(size);
+    memory_ran_out |= !block;
+    return block;
+}
+
+static void watch_allocations(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
 // An integer beyond 64 bits is read as the double that it rounds to, so that its field's own check names it.
 static json_t *load(const struct buffer *rest, json_error_t *error)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    pthread_once(&once, watch_allocations);
+    memory_ran_out = false;
     json_t *root = json_loadb(rest->data, rest->size, flags, error);
     if (!root && json_error_code(error) == json_error_numeric_overflow)
         root = json_loadb(rest->data, rest->size, flags | JSON_DECODE_INT_AS_REAL, error);
@@ -16,14 +38,16 @@ static enum nabla_code parse_rest(const struct buffer *rest, json_t **ret, struc
 {
     json_error_t error;
     json_t *root = load(rest, &error);
+    if (memory_ran_out) {
+        json_decref(root);
+        return nabla_fail_memory(err, "the document");
+    }
     if (root) {
         *ret = root;
         return NABLA_OK;
     }
-    enum json_error_code reason = json_error_code(&error);
-    if (reason == json_error_out_of_memory)
-        return nabla_fail_memory(err, "the document");
-    return nabla_fail(err, reason == json_error_numeric_overflow ? NABLA_INVALID : NABLA_MALFORMED, NULL,
+    bool too_large = json_error_code(&error) == json_error_numeric_overflow;
+    return nabla_fail(err, too_large ? NABLA_INVALID : NABLA_MALFORMED, NULL,
                       "the document cannot be taken: %s", error.text);
 }
 

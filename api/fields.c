@@ -44,6 +44,13 @@ void fields_problem(struct fields *fields, const char *name, const char *format,
     problems_add(fields->problems, pointer, "%s", detail);
 }
 
+void fields_no_memory(struct fields *fields, const char *name)
+{
+    struct nabla_error err;
+    nabla_fail_memory(&err, name);
+    problems_add_error(fields->problems, "", &err);
+}
+
 static bool name_is_known(const struct fields *fields, const char *name)
 {
     for (size_t i = 0; i < fields->known_count; i++)

@@ -38,6 +38,8 @@ const json_t *fields_value(struct fields *fields, const char *name);
 // A problem at a field of this object.
 void fields_problem(struct fields *fields, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// No memory to take a field: a failure of ours.
+void fields_no_memory(struct fields *fields, const char *name);
 // The pointer of a field ("/training/epochs", names escaped as RFC 6901 wants).
 void fields_pointer(const struct fields *fields, const char *name, char ret[160]);
 

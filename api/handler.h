@@ -89,13 +89,17 @@ struct problem_field {
 struct problems {
     struct problem_field fields[PROBLEM_FIELDS_MAX];
     size_t count;
+    enum nabla_code failed; // not the request's fault but ours (no memory): what the answer is then made of
 };
 void problems_add(struct problems *problems, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// What came of working on a field: its problem, or a failure of ours.
+void problems_add_error(struct problems *problems, const char *pointer, const struct nabla_error *err);
+
 // Makes *ret an application/problem+json answer.
 void answer_problems(struct api_answer *ret, const struct api_call *call,
-                     const struct problems *problems); // 422
+                     const struct problems *problems); // 422, or the failure's
 void answer_error(struct api_answer *ret, const struct api_call *call,
                   const struct nabla_error *err); // by code
 // Tells options.failed of what the answer is to leave out.

@@ -123,7 +123,7 @@ static bool draft_check(struct draft *draft, struct api_answer *ret)
     if (spec_prepare(&draft->spec, draft->dataset, &err) ||
         spec_cost(&draft->spec.train, draft->dataset, &draft->cost, &err)) {
         if (err.code == NABLA_LIMIT) {
-            problems_add(&problems, err.pointer, "%s", err.text);
+            problems_add_error(&problems, err.pointer, &err);
             answer_problems(ret, draft->call, &problems);
         } else {
             answer_error(ret, draft->call, &err);

@@ -110,9 +110,29 @@ void problems_add(struct problems *problems, const char *pointer, const char *fo
     text_trim(field->detail, sizeof field->detail);
 }
 
+void problems_add_error(struct problems *problems, const char *pointer, const struct nabla_error *err)
+{
+    if (code_status[err->code] >= 500)
+        problems->failed = err->code;
+    problems_add(problems, pointer, "%s", err->text);
+}
+
+// The failure is said without the field that it happened to be met at.
+static void answer_failed(struct api_answer *ret, const struct api_call *call,
+                          const struct problems *problems)
+{
+    struct nabla_error err;
+    nabla_fail(&err, problems->failed, NULL, "%s", problems->fields[problems->count - 1].detail);
+    answer_error(ret, call, &err);
+}
+
 void answer_problems(struct api_answer *ret, const struct api_call *call, const struct problems *problems)
 {
     char detail[640];
+    if (problems->failed) {
+        answer_failed(ret, call, problems);
+        return;
+    }
     const struct problem_field *first = &problems->fields[0];
     const char *place = first->pointer[0] ? first->pointer : "the document";
     if (problems->count > 1)

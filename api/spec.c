@@ -28,7 +28,8 @@ static enum nabla_code problems_fail(const struct problems *problems, struct nab
         length += (size_t)snprintf(text + length, sizeof text - length, "%s%s%s%s", i ? "; " : "",
                                    field->pointer, field->pointer[0] ? ": " : "", field->detail);
     }
-    return nabla_fail(err, NABLA_INVALID, problems->fields[0].pointer, "%s", text);
+    return nabla_fail(err, problems->failed ? problems->failed : NABLA_INVALID, problems->fields[0].pointer,
+                      "%s", text);
 }
 
 enum nabla_code spec_from_json(const char *text, size_t size, const struct dataset_limits *limits,

@@ -135,7 +135,7 @@ static void name_decode(struct fields *root, struct job_spec *ret)
         fields_problem(root, "name", "is longer than %d bytes", NAME_MAX_BYTES);
     ret->name = strdup(name);
     if (!ret->name)
-        fields_problem(root, "name", "memory could not be had");
+        fields_no_memory(root, "name");
 }
 
 static unsigned parts_decode(struct fields *root)

@@ -50,7 +50,7 @@ static void layer_add(struct layer_list *list, const struct layer_spec *layer, b
     list->spec->written_at[train->layer_count] = (uint16_t)list->written;
     list->has_initializer[train->layer_count] = has_initializer;
     if (spec_add_layer(train, layer, &err))
-        problems_add(list->problems, "/model/layers", "%s", err.text);
+        problems_add_error(list->problems, "/model/layers", &err);
 }
 
 // "he_normal", or {"type": "normal", "stddev": 0.1}.

@@ -4,12 +4,12 @@
 #include <string.h>
 
 // A cell that the reader would not take as it is needs quotes: separators, quotes, line ends, blanks at its
-// ends.
+// ends, a byte order mark in front.
 static bool needs_quotes(const char *text)
 {
     size_t length = strlen(text);
     return length == 0 || strpbrk(text, ",\"\r\n") || strchr(" \t", text[0]) ||
-           strchr(" \t", text[length - 1]);
+           strchr(" \t", text[length - 1]) || strncmp(text, "\xef\xbb\xbf", 3) == 0;
 }
 
 static void write_text(struct buffer *buffer, const char *text)

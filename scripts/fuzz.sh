@@ -1,0 +1,46 @@
+#!/bin/bash
+# Lets each named fuzz target run until it has made RUNS runs in all, counted over all calls: what was found lies in
+# build/fuzz/corpus/NAME and is where the next call goes on. Prints one line a target: runs, edges, the run that found
+# the newest edge. Usage: scripts/fuzz.sh RUNS TARGET...   (built before by `make fuzz`)
+set -euo pipefail
+runs=${1:-}
+runs=${runs:-100000}
+shift
+slice=${FUZZ_SLICE:-1000000} # runs of one process
+
+# What has been done so far: "runs newest", runs and the run of the newest edge.
+state_of() { if [[ -s $1 ]]; then cat "$1"; else echo "0 0"; fi; }
+
+search() {
+    local name=$1 work=build/fuzz/corpus/$1 state=build/fuzz/$1.state log=build/fuzz/$1.log
+    local dictionary=tests/fuzz/dictionary/$1.txt made newest step found arguments
+    mkdir -p "$work"
+    read -r made newest <<<"$(state_of "$state")"
+    while ((made < runs)); do
+        step=$((runs - made < slice ? runs - made : slice))
+        arguments=(-runs="$step" -seed=$((made + 1)) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
+            -artifact_prefix="build/fuzz/$name-" "$work" "tests/fuzz/corpus/$name")
+        if [[ -f $dictionary ]]; then arguments+=(-dict="$dictionary"); fi
+        if ! "build/fuzz/search/fuzz_$name" "${arguments[@]}" >"$log" 2>&1; then
+            grep -E "ERROR|not so|failed inside|runtime error|Test unit written" "$log" || tail -n 20 "$log"
+            echo "FAILED $name after $made runs: see $log"
+            return 1
+        fi
+        # libFuzzer tells of every run that raised the count of edges ("cov:"); the first lines are the corpus read in.
+        found=$(awk '{ edges = 0; for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
+                     $2 == "INITED" { most = edges }
+                     $2 != "INITED" && edges > most { if (most) at = substr($1, 2); most = edges }
+                     END { print at + 0 }' "$log")
+        if ((found > 0)); then newest=$((made + (found < step ? found : step))); fi
+        made=$((made + step))
+        echo "$made $newest" >"$state"
+    done
+    printf '%-12s %9d runs, %5d edges, the newest at run %d\n' "$name" "$made" \
+        "$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d' ' -f2)" "$newest"
+}
+
+status=0
+for name in "$@"; do
+    search "$name" || status=1
+done
+exit $status

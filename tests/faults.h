@@ -1,0 +1,168 @@
+// Makes the nth allocation or the nth operation on a file of this process fail, whichever library asks for
+// it: the functions below stand in front of the C library's. Include once, in a test program of its own.
+//
+//     faults_arm(FAULT_MEMORY, n);  …what is to be tried…  bool met = faults_disarm();
+//
+// met is false when fewer than n were made: then everything has been tried. Only what happens while armed is
+// counted, on every thread. A sanitizer has allocators of its own: FAULTS_POSSIBLE is false there for memory.
+#ifndef NABLA_TESTS_FAULTS_H
+#define NABLA_TESTS_FAULTS_H
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum fault { FAULT_NONE, FAULT_MEMORY, FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULT_COUNT };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FAULTS_OF_MEMORY false
+#else
+#define FAULTS_OF_MEMORY true
+#endif
+
+static _Atomic int faults_armed;   // enum fault
+static _Atomic long faults_left;   // until the one that fails
+static _Atomic bool faults_met;    // it has failed
+static _Atomic long faults_blocks; // allocated and not freed since the start, by whomever
+
+static inline void faults_arm(enum fault fault, long nth)
+{
+    atomic_store(&faults_met, false);
+    atomic_store(&faults_left, nth);
+    atomic_store(&faults_armed, fault);
+}
+
+static inline bool faults_disarm(void)
+{
+    atomic_store(&faults_armed, FAULT_NONE);
+    return atomic_load(&faults_met);
+}
+
+// A full disk stays full and a broken one broken; memory fails once.
+static inline bool faults_strike(bool is_memory)
+{
+    const int armed = atomic_load(&faults_armed);
+    if (armed == FAULT_NONE || (armed == FAULT_MEMORY) != is_memory)
+        return false;
+    const long left = atomic_fetch_sub(&faults_left, 1);
+    if (left > 1 || (is_memory && left < 1))
+        return false;
+    atomic_store(&faults_met, true);
+    return true;
+}
+
+// The libraries are to find ours.
+#pragma GCC visibility push(default)
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *old, size_t size);
+extern void __libc_free(void *block);
+extern void *__libc_memalign(size_t alignment, size_t size);
+
+static inline void *faults_count(void *block)
+{
+    atomic_fetch_add(&faults_blocks, block != NULL);
+    return block;
+}
+
+static inline void *faults_refuse(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *malloc(size_t size)
+{
+    return faults_strike(true) ? faults_refuse() : faults_count(__libc_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return faults_strike(true) ? faults_refuse() : faults_count(__libc_calloc(count, size));
+}
+
+void *realloc(void *old, size_t size)
+{
+    if (faults_strike(true))
+        return faults_refuse();
+    void *block = __libc_realloc(old, size);
+    atomic_fetch_add(&faults_blocks, (block && !old) - (old && size == 0));
+    return block;
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return faults_strike(true) ? faults_refuse() : faults_count(__libc_memalign(alignment, size));
+}
+
+int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+    void *block = aligned_alloc(alignment, size);
+    if (block)
+        *ret = block;
+    return block ? 0 : ENOMEM;
+}
+
+void free(void *block)
+{
+    atomic_fetch_sub(&faults_blocks, block != NULL);
+    __libc_free(block);
+}
+#endif
+
+// Sets errno and is true when this operation is to fail.
+static inline bool faults_io(void)
+{
+    if (!faults_strike(false))
+        return false;
+    errno = atomic_load(&faults_armed) == FAULT_EIO ? EIO : ENOSPC;
+    return true;
+}
+
+// The function of the C library behind ours.
+#define FAULTS_BEHIND(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+// A short write is taken halfway before the disk is full.
+#define FAULTS_WRITE(name, offset_type)                                                                      \
+    ssize_t name(int fd, const void *bytes, size_t size, offset_type at)                                     \
+    {                                                                                                        \
+        const bool fails = faults_io();                                                                      \
+        const bool is_first = atomic_load(&faults_left) == 0;                                                \
+        if (fails && !(atomic_load(&faults_armed) == FAULT_SHORT && is_first && size > 1))                   \
+            return -1;                                                                                       \
+        return FAULTS_BEHIND(name)(fd, bytes, fails ? size / 2 : size, at);                                  \
+    }
+FAULTS_WRITE(pwrite, off_t)
+FAULTS_WRITE(pwrite64, off64_t)
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    const bool fails = fd > STDERR_FILENO && faults_io(); // what the test says is not meant
+    const bool is_first = atomic_load(&faults_left) == 0;
+    if (fails && !(atomic_load(&faults_armed) == FAULT_SHORT && is_first && size > 1))
+        return -1;
+    return FAULTS_BEHIND(write)(fd, bytes, fails ? size / 2 : size);
+}
+
+#define FAULTS_CALL(name, parameters, arguments)                                                             \
+    int name parameters                                                                                      \
+    {                                                                                                        \
+        return faults_io() ? -1 : FAULTS_BEHIND(name) arguments;                                             \
+    }
+FAULTS_CALL(fsync, (int fd), (fd))
+FAULTS_CALL(fdatasync, (int fd), (fd))
+FAULTS_CALL(ftruncate, (int fd, off_t size), (fd, size))
+FAULTS_CALL(ftruncate64, (int fd, off64_t size), (fd, size))
+FAULTS_CALL(rename, (const char *from, const char *to), (from, to))
+FAULTS_CALL(mkostemps, (char *path, int suffix, int flags), (path, suffix, flags))
+
+#pragma GCC visibility pop
+
+#endif

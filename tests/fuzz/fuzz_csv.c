@@ -1,0 +1,36 @@
+// CSV (data/csv.h): what is taken is a data set within its limits, and written out it reads back as the same.
+#include "data/csv.h"
+#include "tests/fuzz/fuzz_dataset.h"
+
+static void write_and_read_back(const struct dataset *dataset, const struct dataset_limits *limits)
+{
+    struct buffer text = buffer_new(1 << 24);
+    struct nabla_error err = {0};
+    struct dataset *again;
+    fuzz_require(csv_write(dataset, &text, &err) == NABLA_OK);
+    // The label is the last column, under its own name.
+    enum nabla_code code = csv_read(text.data, text.size, NULL, limits, &again, &err);
+    if (code)
+        fprintf(stderr, "%s\n%.*s\n", err.text, (int)text.size, text.data);
+    fuzz_require(code == NABLA_OK);
+    fuzz_require_same(dataset, again);
+    dataset_free(again);
+    buffer_free(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    const struct dataset_limits limits = fuzz_limits();
+    struct nabla_error err = {0};
+    struct dataset *dataset;
+    enum nabla_code code = csv_read((const char *)bytes, size, NULL, &limits, &dataset, &err);
+    if (code) {
+        fuzz_require_reason(code, &err);
+        return 0;
+    }
+    fuzz_require_dataset(dataset, &limits);
+    if (dataset->classes)
+        write_and_read_back(dataset, &limits);
+    dataset_free(dataset);
+    return 0;
+}
