@@ -179,7 +179,7 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .retries = spec->retries,
                           .steps = draft->cost.steps,
                           .epochs = local || spec->parts & SPEC_TRAINING ? spec->train.epochs : 0,
-                          .network_stats = local ? trainer_network_stats() : 0,
+                          .network_stats = local ? trainer_network_stats(&spec->train, draft->dataset) : 0,
                           .layer_stats = local ? trainer_layer_stats() : 0,
                           .token_sha256 = local ? NULL : token,
                           .key = &draft->repeat.key};

@@ -53,7 +53,7 @@ static enum nabla_code job_create(struct train_run *run, const struct dataset *d
                                     .executor = JOB_CLIENT,
                                     .steps = cost.steps,
                                     .epochs = run->spec->train.epochs,
-                                    .network_stats = trainer_network_stats(),
+                                    .network_stats = trainer_network_stats(&run->spec->train, dataset),
                                     .layer_stats = trainer_layer_stats(),
                                     .token_sha256 = sha256};
         code = store_job_create(run->store, &job, run->job, &repeated, err);
@@ -184,7 +184,7 @@ static enum nabla_code write_end(struct train_run *run, enum nabla_code ended,
                                  const struct train_result *result, const struct nabla_error *why,
                                  struct nabla_error *err)
 {
-    struct buffer text = buffer_new(4096);
+    struct buffer text = buffer_new(OUTCOME_LIMIT);
     struct job_change change = {.event = JOB_EVENT_SUCCEED, .attempt = ATTEMPT};
     if (!ended) {
         outcome_encode(result, &run->spec->train, true, &text);

@@ -325,7 +325,7 @@ static int work(const struct orders *orders)
     struct reporter *reporter = NULL;
     struct attempt attempt = {.orders = orders, .document = buffer_new(SPEC_LIMIT)};
     struct watch watch = {.signals = -1, .finished = -1};
-    struct buffer result = buffer_new(4096);
+    struct buffer result = buffer_new(OUTCOME_LIMIT);
     enum nabla_code code = reporter_new(&options, &reporter, &err);
     if (!code)
         code = watch_start(&watch, reporter, &err);
