@@ -154,6 +154,12 @@ static void settle(struct api_answer *answer, const struct api_call *call)
         buffer_free(&answer->body);
 }
 
+bool api_peek(struct api_call *call, struct api_answer *ret_answer)
+{
+    *ret_answer = (struct api_answer){.fd = -1};
+    return call->route->peek && call->route->peek(call, ret_answer);
+}
+
 void api_handle(struct api_call *call, struct api_answer *ret_answer)
 {
     struct nabla_error err;

@@ -34,6 +34,8 @@ enum route_media {
 struct route {
     const char *method, *pattern; // "/v1/jobs/{id}/metrics"
     void (*handle)(struct api_call *call, struct api_answer *ret);
+    // Of a long route, or NULL: answers at once, from memory, where that is possible; else false.
+    bool (*peek)(struct api_call *call, struct api_answer *ret);
     enum route_identity identity;
     unsigned accepts;  // enum route_media bits of the request body
     unsigned produces; // enum route_media bits that Accept may choose from; the lowest bit is the default

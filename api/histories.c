@@ -103,9 +103,24 @@ static bool query_read(struct reading *reading, struct api_answer *ret)
     return query_columns(reading, ret) && query_format(reading, ret) && query_after(reading, ret);
 }
 
+static const char *reading_variant(const struct reading *reading)
+{
+    return reading->csv ? "csv" : "";
+}
+
+bool peek_job_history(struct api_call *call, struct api_answer *ret)
+{
+    struct reading reading = {.call = call};
+    if (!call_header(call, "If-None-Match") || !query_format(&reading, ret)) {
+        api_answer_free(ret); // the full read tells why
+        return false;
+    }
+    return poll_if_unchanged(call, reading_variant(&reading), ret);
+}
+
 static void reading_etag(const struct reading *reading, uint64_t revision, char ret[ETAG_SIZE])
 {
-    etag_make(ret, revision, reading->csv ? "csv" : "");
+    etag_make(ret, revision, reading_variant(reading));
 }
 
 // What the client knows already is not read again: 304, or waiting for what comes.
@@ -198,7 +213,7 @@ static void history_answer(struct reading *reading, struct api_answer *ret)
 {
     struct nabla_error err = {0};
     struct store *store = reading->call->api->options.store;
-    if (!query_read(reading, ret) || (!prefer_wait(reading->call) && answer_if_known(reading, ret)))
+    if (!query_read(reading, ret) || poll_if_unchanged(reading->call, reading_variant(reading), ret))
         return;
     // The state is read before the rows: of a finished job they are all there.
     if (store_job_get(store, reading->call->params[0], &reading->job, &err)) {

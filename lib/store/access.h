@@ -6,6 +6,7 @@
 #define NABLA_STORE_ACCESS_H
 
 #include "store/database.h"
+#include "store/revisions.h"
 #include "store/store.h"
 #include "store/wide.h"
 
@@ -35,6 +36,7 @@ struct store {
     int64_t usage_ms;           // when that was
     uint64_t usage_bytes;
 
+    struct revisions revisions;
     void (*listener)(void *context, const char *job_id, uint64_t revision);
     void *listener_context;
 };
