@@ -41,7 +41,7 @@ static enum nabla_code job_create(struct train_run *run, const struct dataset *d
     struct buffer text = buffer_new(SPEC_LIMIT);
     token_make_secret(token); // nobody learns it: nobody else may report
     token_sha256(sha256, token, strlen(token));
-    enum nabla_code code = dataset_keep(run->store, dataset, name, NULL, &kept, err);
+    enum nabla_code code = dataset_keep(run->store, dataset, name, NULL, NULL, &kept, err);
     if (!code)
         code = spec_cost(&run->spec->train, dataset, &cost, err);
     if (!code)
