@@ -21,7 +21,7 @@ struct http_options {
     struct compute_pool *pool;  // borrowed
     struct waiters *waiters;    // borrowed; tell it of every change of a job
     const struct log *log;      // borrowed
-    struct metrics *metrics;    // borrowed
+    struct metrics *metrics;    // borrowed; NULL: nothing is counted
     struct audit *audit;        // borrowed; NULL: nothing is noted
     enum api_listener listener; // which listener the requests came in by
     struct http_tls *tls;       // borrowed; NULL: no TLS

@@ -278,7 +278,8 @@ static void note_answer(const struct exchange *exchange)
     const struct http_options *options = &exchange->http->options;
     int64_t ns = clock_monotonic_ns() - exchange->opened_ns;
     bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
-    metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
+    if (options->metrics)
+        metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
     log_answer(exchange, ns);
     audit_answer(exchange);
 }
