@@ -15,8 +15,8 @@ RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/nabla --shell /usr/
 COPY --from=build /out/usr/local/bin/nabla /usr/local/bin/nabla
 
 USER nabla
-# All addresses of the container; who may reach it from outside is decided by `docker run --publish`.
-ENV NABLA_LISTEN=0.0.0.0:8080 NABLA_ALLOW_REMOTE=true NABLA_DATA=/var/lib/nabla
+# All addresses of the container, so tokens are asked for: docker exec CONTAINER nabla token create NAME
+ENV NABLA_LISTEN=0.0.0.0:8080 NABLA_DATA=/var/lib/nabla
 VOLUME /var/lib/nabla
 EXPOSE 8080
 # SIGTERM: the server is gone within 8 s, docker stop allows 10.

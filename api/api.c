@@ -6,13 +6,12 @@
 #include "api/body.h"
 #include "api/encoding.h"
 #include "api/handler.h"
+#include "api/identity.h"
 #include "api/media.h"
 #include "api/router.h"
-#include "store/jobs.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static const size_t KIB = 1024, MIB = (size_t)1 << 20, GIB = (size_t)1 << 30;
 
@@ -82,25 +81,6 @@ static bool check_store(struct api_call *call, struct api_answer *ret)
     return false;
 }
 
-static bool check_identity(struct api_call *call, struct api_answer *ret)
-{
-    struct nabla_error err;
-    char sha256[TOKEN_SHA256_SIZE];
-    if (call->route->identity != IDENTITY_JOB)
-        return true;
-    const char *given = call_header(call, "Authorization");
-    if (!given || strncasecmp(given, "Bearer ", 7) != 0 || !given[7]) {
-        answer_status(ret, call, 401, "send the job's own token: \"Authorization: Bearer …\"");
-        answer_header(ret, "WWW-Authenticate", "Bearer realm=\"job\"");
-        return false;
-    }
-    token_sha256(sha256, given + 7, strlen(given + 7));
-    if (store_job_authorize(call->api->options.store, call->params[0], sha256, &err) == NABLA_OK)
-        return true;
-    answer_error(ret, call, &err);
-    return false;
-}
-
 static bool check_accept(struct api_call *call, struct api_answer *ret)
 {
     char list[MEDIA_LIST_SIZE];
@@ -124,12 +104,12 @@ void api_open(struct api *api, const struct api_request *request, struct api_cal
         api_refuse(ret_answer, 503, NULL, "cannot allocate the call");
         return;
     }
-    *call = (struct api_call){.api = api, .body_fd = -1};
+    *call = (struct api_call){.api = api, .body_fd = -1, .listener = request->listener};
     if (!copy_headers(call, request))
         answer_status(ret_answer, call, 503, "cannot allocate the request's headers");
     else if (router_find(call, request->method, request->target, ret_answer) &&
              router_query(call, ret_answer) && check_store(call, ret_answer) &&
-             check_identity(call, ret_answer) && check_accept(call, ret_answer) &&
+             identity_check(call, ret_answer) && check_accept(call, ret_answer) &&
              body_open(call, ret_answer)) {
         *ret_call = call;
         return;
@@ -142,6 +122,7 @@ void api_close(struct api_call *call)
     if (!call)
         return;
     body_close(call);
+    identity_leave(call);
     free(call->headers);
     free(call->target);
     free(call->path);
@@ -188,4 +169,14 @@ void api_handle(struct api_call *call, struct api_answer *ret_answer)
 const char *api_call_route(const struct api_call *call)
 {
     return call && call->route ? call->route->pattern : "";
+}
+
+const char *api_call_token(const struct api_call *call)
+{
+    return call ? call->grant.name : "";
+}
+
+const char *api_call_token_id(const struct api_call *call)
+{
+    return call ? call->grant.id : "";
 }

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 struct store;
+struct token_table;
 
 // Every limit is a number of the configuration and is named in the error that it causes.
 struct api_limits {
@@ -33,6 +34,7 @@ struct api_limits {
     size_t queued_jobs;    // ("max_queued_jobs")
     size_t history_rows;   // rows in one answer ("max_history_rows")
     unsigned retries;      // most retries that a job may ask for ("max_retries")
+    uint64_t disk_bytes;   // of the data folder ("max_disk"); 0 for none
     unsigned wait_seconds; // longest Prefer: wait ("max_wait")
 };
 struct api_limits api_limits_defaults(void);
@@ -40,6 +42,7 @@ struct api_limits api_limits_defaults(void);
 struct api_options {
     struct store *store; // borrowed
     struct api_limits limits;
+    struct token_table *tokens;  // borrowed; NULL: nobody is asked for a token, but by a job's own routes
     void (*wake)(void *context); // a job was queued, or a request made of a running one; may be NULL
     // A request failed inside: the cause, which the answer leaves out. For a log; any thread; may be NULL.
     void (*failed)(void *context, const char *method, const char *path, const struct nabla_error *err);
@@ -126,6 +129,10 @@ bool api_call_is_long(const struct api_call *call);
 
 // Does the work. Called again (same call) after an API_WAIT answer.
 void api_handle(struct api_call *call, struct api_answer *ret_answer);
+
+// The name and id of the token that the call came with; "" for none.
+const char *api_call_token(const struct api_call *call);
+const char *api_call_token_id(const struct api_call *call);
 
 // The route's pattern ("/v1/jobs/{id}"), for logs and metrics; static. "" when there is no route.
 const char *api_call_route(const struct api_call *call);

@@ -1,6 +1,7 @@
 #include "api/body.h"
 
 #include "api/gzip.h"
+#include "api/identity.h"
 #include "api/media.h"
 #include "base/number.h"
 #include "store/store.h"
@@ -15,13 +16,16 @@
 
 static const char *limit_name(const struct api_call *call)
 {
+    if (call->grant.body_bytes && call->body_limit == call->grant.body_bytes)
+        return "max_body of the token";
     return call->route->body == API_BODY_FILE ? "max_upload" : "max_body";
 }
 
 static size_t limit_of(const struct api_call *call)
 {
     const struct api_limits *limits = &call->api->options.limits;
-    return call->route->body == API_BODY_FILE ? limits->upload_bytes : limits->body_bytes;
+    size_t most = call->route->body == API_BODY_FILE ? limits->upload_bytes : limits->body_bytes;
+    return (size_t)identity_limit(most, call->grant.body_bytes);
 }
 
 static bool check_length(struct api_call *call, struct api_answer *ret)

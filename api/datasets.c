@@ -2,6 +2,8 @@
 #include "api/dataset_decode.h"
 #include "api/datasets_keep.h"
 #include "api/handlers.h"
+#include "api/identity.h"
+#include "api/quota.h"
 #include "api/repeat.h"
 #include "data/csv.h"
 #include "data/safetensors.h"
@@ -122,8 +124,10 @@ static void upload_keep(const struct upload *upload, struct api_answer *ret)
 {
     struct creation made;
     struct nabla_error err = {0};
-    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name, &upload->repeat.key,
-                     &made, &err))
+    if (!quota_disk(upload->call, upload->dataset, ret))
+        return;
+    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name,
+                     identity_owner(upload->call), &upload->repeat.key, &made, &err))
         answer_error(ret, upload->call, &err);
     else
         answer_creation(upload->call, &made, ret);
@@ -146,7 +150,7 @@ static void upload_take(struct upload *upload, struct api_answer *ret)
 
 void handle_datasets_create(struct api_call *call, struct api_answer *ret)
 {
-    struct upload upload = {.call = call, .limits = dataset_limits_of(&call->api->options.limits)};
+    struct upload upload = {.call = call, .limits = quota_dataset(call)};
     struct mapped mapped = {0};
     struct nabla_error err = {0};
     if (!read_query(&upload, ret))

@@ -88,10 +88,11 @@ static enum nabla_code describe(const struct dataset *dataset, struct buffer *re
 }
 
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             const struct creation_key *key, struct creation *ret, struct nabla_error *err)
+                             const char *owner, const struct creation_key *key, struct creation *ret,
+                             struct nabla_error *err)
 {
     struct buffer file = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
-    struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns};
+    struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns, .owner = owner};
     enum nabla_code code = safetensors_write_dataset(dataset, &file, err);
     if (code)
         goto done;

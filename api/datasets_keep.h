@@ -10,9 +10,10 @@
 struct dataset_limits dataset_limits_of(const struct api_limits *limits);
 
 // Writes the data set as a file of the store, described. The same rows and names are the same data set.
-// `key` may be NULL: see store_dataset_create.
+// `key` may be NULL: see store_dataset_create; `owner` too.
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             const struct creation_key *key, struct creation *ret, struct nabla_error *err);
+                             const char *owner, const struct creation_key *key, struct creation *ret,
+                             struct nabla_error *err);
 
 // Reads a kept data set; the caller frees it. NABLA_NOT_FOUND: no such id.
 enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,

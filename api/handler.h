@@ -4,6 +4,8 @@
 #define NABLA_API_HANDLER_H
 
 #include "api/api.h"
+#include "store/jobs.h"
+#include "store/tokens.h"
 
 struct api {
     struct api_options options;
@@ -12,8 +14,11 @@ struct api {
 enum { ROUTE_PARAMS_MAX = 2, QUERY_MAX = 24, PROBLEM_FIELDS_MAX = 32 };
 
 enum route_identity {
-    IDENTITY_ANYONE, // whoever may reach the listener
-    IDENTITY_JOB     // the bearer of the token of the job in the path
+    IDENTITY_BY_METHOD, // a token with the scope read for GET, write for all else
+    IDENTITY_READ,      // a token with the scope read, whatever the method: nothing is changed
+    IDENTITY_ADMIN,     // a token with the scope admin
+    IDENTITY_JOB,       // the bearer of the token of the job in the path
+    IDENTITY_ANYONE     // whoever may reach the listener
 };
 
 // Which media types a body may have: bits.
@@ -53,7 +58,11 @@ struct api_call {
     char *query_text;               // behind the "?", or NULL
     struct query_parameter query[QUERY_MAX];
     size_t query_count;
-    struct api_header *headers; // copies, owned: one block with their texts
+    enum api_listener listener;
+    struct token_grant grant;           // whose call it is; empty where no token was asked for
+    char traceparent[TRACEPARENT_SIZE]; // of the request, checked; "" for none
+    struct token_use *token_use;        // counts among the token's running requests
+    struct api_header *headers;         // copies, owned: one block with their texts
     size_t header_count;
     enum route_media content; // of the request body
     enum route_media accept;  // chosen answer

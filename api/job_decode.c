@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESULT_MAX_BYTES = 64 * 1024, DETAIL_MAX_BYTES = 500 };
+enum { RESULT_MAX_BYTES = 256 * 1024, DETAIL_MAX_BYTES = 500 };
 
 // What may be reported, and the event that it is.
 static const struct {

@@ -1,8 +1,10 @@
 // POST /v1/jobs: decode, fill in, check against every limit, and only then keep anything.
 #include "api/datasets_keep.h"
 #include "api/handlers.h"
+#include "api/identity.h"
 #include "api/job_encode.h"
 #include "api/models.h"
+#include "api/quota.h"
 #include "api/repeat.h"
 #include "api/spec_decode.h"
 #include "base/file.h"
@@ -89,7 +91,7 @@ static void check_initial(struct draft *draft, struct problems *problems)
 static bool draft_decode(struct draft *draft, struct api_answer *ret)
 {
     const struct api_call *call = draft->call;
-    struct dataset_limits limits = dataset_limits_of(limits_of(draft));
+    struct dataset_limits limits = quota_dataset(draft->call);
     struct problems problems = {0};
     struct nabla_error err = {0};
     struct bulk bulks[2];
@@ -128,7 +130,7 @@ static void answer_at(struct api_answer *ret, const struct api_call *call, const
 
 static bool draft_dataset(struct draft *draft, struct api_answer *ret)
 {
-    struct dataset_limits limits = dataset_limits_of(limits_of(draft));
+    struct dataset_limits limits = quota_dataset(draft->call);
     struct dataset_source *source = &draft->spec.source;
     struct nabla_error err = {0};
     enum nabla_code code = NABLA_OK;
@@ -246,19 +248,6 @@ static bool draft_weights(struct draft *draft, struct api_answer *ret)
     return code == NABLA_OK;
 }
 
-static bool queue_has_room(struct draft *draft, struct api_answer *ret)
-{
-    size_t queued;
-    struct nabla_error err = {0};
-    if (store_job_count(draft->call->api->options.store, JOB_QUEUED, &queued, &err) == NABLA_OK &&
-        queued >= limits_of(draft)->queued_jobs)
-        nabla_fail(&err, NABLA_BUSY, NULL, "%zu jobs are queued; the limit max_queued_jobs is %zu", queued,
-                   limits_of(draft)->queued_jobs);
-    if (err.code)
-        answer_error(ret, draft->call, &err);
-    return err.code == NABLA_OK;
-}
-
 // Rows that came with the job become a data set, which its document then names.
 static enum nabla_code keep_rows(struct draft *draft, struct nabla_error *err)
 {
@@ -266,8 +255,8 @@ static enum nabla_code keep_rows(struct draft *draft, struct nabla_error *err)
     struct creation kept;
     if (source->kind == SOURCE_NONE || source->kind == SOURCE_ID)
         return NABLA_OK;
-    enum nabla_code code =
-        dataset_keep(draft->call->api->options.store, draft->dataset, draft->spec.name, NULL, &kept, err);
+    enum nabla_code code = dataset_keep(draft->call->api->options.store, draft->dataset, draft->spec.name,
+                                        identity_owner(draft->call), NULL, &kept, err);
     if (code)
         return code;
     source->kind = SOURCE_ID;
@@ -289,11 +278,13 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .retries = spec->retries,
                           .steps = draft->cost.steps,
                           .epochs = local || spec->parts & SPEC_TRAINING ? spec->train.epochs : 0,
-                          .network_stats = local ? trainer_network_stats() : 0,
+                          .network_stats = local ? trainer_network_stats(&spec->train, draft->dataset) : 0,
                           .layer_stats = local ? trainer_layer_stats() : 0,
                           .token_sha256 = local ? NULL : token,
                           .file = draft->weights,
                           .file_name = INITIAL_FILE,
+                          .owner = identity_owner(draft->call),
+                          .traceparent = draft->call->traceparent,
                           .key = &draft->repeat.key};
     return store_job_create(draft->call->api->options.store, &new, draft->id, &draft->repeat.known, err);
 }
@@ -301,6 +292,9 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
 static bool draft_keep(struct draft *draft, struct api_answer *ret)
 {
     struct nabla_error err = {0};
+    bool is_new_data = draft->spec.source.kind != SOURCE_NONE && draft->spec.source.kind != SOURCE_ID;
+    if (is_new_data && !quota_disk(draft->call, draft->dataset, ret))
+        return false;
     enum nabla_code code = keep_rows(draft, &err);
     if (code == NABLA_OK)
         code = spec_to_json(&draft->spec, &draft->text, &err);
@@ -341,7 +335,7 @@ void handle_jobs_create(struct api_call *call, struct api_answer *ret)
         memcpy(draft.id, draft.repeat.made.id, sizeof draft.id);
     if (draft.repeat.known ||
         (draft_open(&draft, ret) && draft_decode(&draft, ret) && draft_dataset(&draft, ret) &&
-         draft_check(&draft, ret) && draft_weights(&draft, ret) && queue_has_room(&draft, ret) &&
+         draft_check(&draft, ret) && draft_weights(&draft, ret) && quota_queue(call, ret) &&
          draft_keep(&draft, ret)))
         draft_answer(&draft, ret);
     draft_free(&draft);

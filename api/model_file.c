@@ -26,9 +26,17 @@ static char *borrowed(const char *text) // metadata is only read
     return (char *)(uintptr_t)text;
 }
 
-static enum nabla_code write_header(struct file_writing *file, const char *document,
-                                    const struct dataset *dataset, const struct tensor *tensors, size_t count,
-                                    struct nabla_error *err)
+// Whose weights a finished run leaves.
+static const char *weights_name(const struct train_spec *spec)
+{
+    return spec->early_stopping.active && spec->early_stopping.restore_best ? "best"
+           : spec->optimizer.use_ema                                        ? "average"
+                                                                            : "final";
+}
+
+static enum nabla_code write_header(struct file_writing *file, const struct train_spec *spec,
+                                    const char *document, const struct dataset *dataset,
+                                    const struct tensor *tensors, size_t count, struct nabla_error *err)
 {
     struct buffer features = buffer_new(NAMES_LIMIT), classes = buffer_new(NAMES_LIMIT),
                   header = buffer_new(4 * (size_t)NAMES_LIMIT);
@@ -37,7 +45,8 @@ static enum nabla_code write_header(struct file_writing *file, const char *docum
     const struct tensor_metadata metadata[] = {
         {borrowed("nabla"), borrowed("model")},
         {borrowed("version"), borrowed("1")},
-        {borrowed("weights"), borrowed("final")},
+        {borrowed("weights"), borrowed(weights_name(spec))},
+        {borrowed("task"), borrowed(task_name(spec_task(spec, dataset)))},
         {borrowed("spec"), borrowed(document)},
         {borrowed("feature_names"), features.data},
         {borrowed("class_names"), classes.data},
@@ -57,8 +66,9 @@ static enum nabla_code write_header(struct file_writing *file, const char *docum
     return code;
 }
 
-enum nabla_code model_file_write(const char *path, const char *document, const struct dataset *dataset,
-                                 const struct trainer *trainer, struct nabla_error *err)
+enum nabla_code model_file_write(const char *path, const struct job_spec *spec, const char *document,
+                                 const struct dataset *dataset, const struct trainer *trainer,
+                                 struct nabla_error *err)
 {
     const size_t count = trainer_tensor_count(trainer);
     struct tensor *tensors = size_alloc(count, 1, sizeof *tensors);
@@ -71,7 +81,7 @@ enum nabla_code model_file_write(const char *path, const char *document, const s
         free(tensors);
         return code;
     }
-    code = write_header(&file, document, dataset, tensors, count, err);
+    code = write_header(&file, &spec->train, document, dataset, tensors, count, err);
     for (size_t i = 0; i < count && !code; i++)
         code = file_write(&file, tensors[i].data, tensors[i].bytes, err);
     free(tensors);
@@ -132,11 +142,17 @@ static char **read_list(const struct safetensors *file, const char *key, size_t 
 static enum nabla_code read_metadata(struct model_file *model, struct nabla_error *err)
 {
     const char *kind = safetensors_metadata(model->tensors, "nabla"),
-               *spec = safetensors_metadata(model->tensors, "spec");
+               *spec = safetensors_metadata(model->tensors, "spec"),
+               *task_text = safetensors_metadata(model->tensors, "task");
+    const int task = task_text ? task_find(task_text) : -1;
     model->feature_names = read_list(model->tensors, "feature_names", &model->columns);
     model->class_names = read_list(model->tensors, "class_names", &model->classes);
-    if (!kind || strcmp(kind, "model") != 0 || !spec || !model->feature_names || !model->class_names)
+    if (!kind || strcmp(kind, "model") != 0 || !spec || task < 0 || !model->feature_names ||
+        !model->class_names)
         return nabla_fail(err, NABLA_MALFORMED, NULL, "the file is no model that Nabla has written");
+    const char *label = safetensors_metadata(model->tensors, "label");
+    model->label = label && label[0] ? label : "label";
+    model->task = (enum task)task;
     return spec_from_json(spec, strlen(spec), &any_size, &model->spec, err);
 }
 

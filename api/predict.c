@@ -8,15 +8,16 @@
 #include "train/predictor.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct prediction {
     const struct api_call *call;
     struct model_file model;
     struct predict_rows asked;
-    size_t width; // outputs a row
+    size_t width, shares; // outputs and probabilities a row
     float *outputs, *probabilities;
-    int32_t *classes; // of the largest output
+    int32_t *classes; // by the largest probability; not of multi-label
     bool as_null;
 };
 
@@ -54,13 +55,13 @@ static enum nabla_code make_room(struct prediction *prediction, struct nabla_err
 {
     const size_t rows = prediction->asked.rows, most = prediction->call->api->options.limits.body_bytes;
     size_t bytes;
-    if (!size_mul(rows, prediction->width * 2 * sizeof(float), &bytes) || bytes > most)
+    if (!size_mul(rows, (prediction->width + prediction->shares) * sizeof(float), &bytes) || bytes > most)
         return nabla_fail(
             err, NABLA_LIMIT, "/features",
             "%zu rows of %zu outputs are more than the limit max_body of %zu bytes: send fewer at a time",
             rows, prediction->width, most);
     prediction->outputs = size_alloc(rows, prediction->width, sizeof *prediction->outputs);
-    prediction->probabilities = size_alloc(rows, prediction->width, sizeof *prediction->probabilities);
+    prediction->probabilities = size_alloc(rows, prediction->shares + 1, sizeof *prediction->probabilities);
     prediction->classes = size_alloc(rows, 1, sizeof *prediction->classes);
     return prediction->outputs && prediction->probabilities && prediction->classes
                ? NABLA_OK
@@ -70,9 +71,9 @@ static enum nabla_code make_room(struct prediction *prediction, struct nabla_err
 static void find_classes(struct prediction *prediction)
 {
     for (size_t i = 0; i < prediction->asked.rows; i++) {
-        const float *row = prediction->outputs + i * prediction->width;
+        const float *row = prediction->probabilities + i * prediction->shares;
         size_t largest = 0;
-        for (size_t j = 1; j < prediction->width; j++)
+        for (size_t j = 1; j < prediction->shares; j++)
             if (row[j] > row[largest])
                 largest = j;
         prediction->classes[i] = (int32_t)largest;
@@ -82,11 +83,13 @@ static void find_classes(struct prediction *prediction)
 static enum nabla_code predict(struct prediction *prediction, struct nabla_error *err)
 {
     struct predictor *predictor = NULL;
-    enum nabla_code code = predictor_new(&prediction->model.spec.train, prediction->model.columns,
-                                         prediction->model.tensors, &predictor, err);
+    enum nabla_code code =
+        predictor_new(&prediction->model.spec.train, prediction->model.task, prediction->model.columns,
+                      prediction->model.tensors, &predictor, err);
     if (code)
         return code;
     prediction->width = predictor_outputs(predictor);
+    prediction->shares = predictor_probabilities(predictor);
     code = make_room(prediction, err);
     if (!code)
         code = predictor_run(predictor, prediction->asked.features, prediction->asked.rows,
@@ -97,18 +100,42 @@ static enum nabla_code predict(struct prediction *prediction, struct nabla_error
     return code;
 }
 
+static bool has_classes(const struct prediction *prediction)
+{
+    return prediction->shares > 0 && prediction->model.task != TASK_MULTI_LABEL;
+}
+
 static const char *class_name(const struct prediction *prediction, size_t class)
 {
     return class < prediction->model.classes ? prediction->model.class_names[class] : "";
 }
 
 static void write_matrix(const struct prediction *prediction, const char *name, const float *values,
-                         struct buffer *ret)
+                         size_t width, struct buffer *ret)
 {
     buffer_format(ret, ",\"%s\":[", name);
     for (size_t i = 0; i < prediction->asked.rows; i++) {
         buffer_text(ret, i ? "," : "");
-        write_floats(ret, values + i * prediction->width, prediction->width, prediction->as_null);
+        write_floats(ret, values + i * width, width, prediction->as_null);
+    }
+    buffer_char(ret, ']');
+}
+
+// Of a row: its class, or of multi-label every output that is rather there than not.
+static void write_class(const struct prediction *prediction, size_t row, struct buffer *ret)
+{
+    const float *shares = prediction->probabilities + row * prediction->shares;
+    const char *comma = "";
+    if (has_classes(prediction)) {
+        buffer_format(ret, "%" PRId32, prediction->classes[row]);
+        return;
+    }
+    buffer_char(ret, '[');
+    for (size_t j = 0; j < prediction->shares; j++) {
+        if (!(shares[j] > 0.5F))
+            continue;
+        buffer_format(ret, "%s%zu", comma, j);
+        comma = ",";
     }
     buffer_char(ret, ']');
 }
@@ -116,9 +143,14 @@ static void write_matrix(const struct prediction *prediction, const char *name, 
 static void write_classes(const struct prediction *prediction, struct buffer *ret)
 {
     buffer_text(ret, ",\"classes\":[");
-    for (size_t i = 0; i < prediction->asked.rows; i++)
-        buffer_format(ret, "%s%" PRId32, i ? "," : "", prediction->classes[i]);
-    buffer_text(ret, "],\"labels\":[");
+    for (size_t i = 0; i < prediction->asked.rows; i++) {
+        buffer_text(ret, i ? "," : "");
+        write_class(prediction, i, ret);
+    }
+    buffer_char(ret, ']');
+    if (prediction->model.classes == 0)
+        return;
+    buffer_text(ret, ",\"labels\":[");
     for (size_t i = 0; i < prediction->asked.rows; i++) {
         buffer_text(ret, i ? "," : "");
         buffer_json_string(ret, class_name(prediction, (size_t)prediction->classes[i]));
@@ -130,18 +162,19 @@ static void answer_document(const struct prediction *prediction, struct api_answ
 {
     const unsigned parts = prediction->asked.parts;
     answer_begin(ret, 200, media_name(MEDIA_JSON));
-    buffer_format(&ret->body, "{\"rows\":%zu,\"class_names\":[", prediction->asked.rows);
+    buffer_format(&ret->body, "{\"rows\":%zu,\"task\":\"%s\",\"class_names\":[", prediction->asked.rows,
+                  task_name(prediction->model.task));
     for (size_t i = 0; i < prediction->model.classes; i++) {
         buffer_text(&ret->body, i ? "," : "");
         buffer_json_string(&ret->body, prediction->model.class_names[i]);
     }
     buffer_char(&ret->body, ']');
-    if (parts & PREDICT_CLASSES)
+    if (parts & PREDICT_CLASSES && prediction->shares > 0)
         write_classes(prediction, &ret->body);
-    if (parts & PREDICT_PROBABILITIES)
-        write_matrix(prediction, "probabilities", prediction->probabilities, &ret->body);
+    if (parts & PREDICT_PROBABILITIES && prediction->shares > 0)
+        write_matrix(prediction, "probabilities", prediction->probabilities, prediction->shares, &ret->body);
     if (parts & PREDICT_OUTPUTS)
-        write_matrix(prediction, "outputs", prediction->outputs, &ret->body);
+        write_matrix(prediction, "outputs", prediction->outputs, prediction->width, &ret->body);
     buffer_char(&ret->body, '}');
 }
 
@@ -153,58 +186,82 @@ static void write_csv_text(const char *text, struct buffer *ret)
     buffer_char(ret, '"');
 }
 
-// One column a class, named as the class is.
+// The name of a column: of a class, else of the label, numbered where there are several.
+static void write_column_name(const struct prediction *prediction, size_t column, size_t count,
+                              struct buffer *ret)
+{
+    const char *label = prediction->model.label;
+    char numbered[256];
+    if (column < prediction->model.classes)
+        label = prediction->model.class_names[column];
+    else if (count > 1)
+        label = numbered;
+    snprintf(numbered, sizeof numbered, "%.200s_%zu", prediction->model.label, column);
+    write_csv_text(label, ret);
+}
+
+static void write_csv_row(const struct prediction *prediction, size_t row, const float *values, size_t count,
+                          struct buffer *ret)
+{
+    if (prediction->model.classes > 0)
+        write_csv_text(class_name(prediction, (size_t)prediction->classes[row]), ret);
+    for (size_t j = 0; j < count; j++) {
+        char text[NUMBER_TEXT_SIZE];
+        number_write_float(text, values[row * count + j]);
+        buffer_text(ret, j > 0 || prediction->model.classes > 0 ? "," : "");
+        buffer_text(ret, text);
+    }
+    buffer_char(ret, '\n');
+}
+
+// One column a probability, named as the class is, with the label in front where there are classes; of a
+// regression the outputs.
 static void answer_csv(const struct prediction *prediction, struct api_answer *ret)
 {
+    const bool is_regression = prediction->shares == 0;
+    const size_t count = is_regression ? prediction->width : prediction->shares;
+    const float *values = is_regression ? prediction->outputs : prediction->probabilities;
     answer_begin(ret, 200, media_name(MEDIA_CSV));
-    struct buffer *out = &ret->body;
-    buffer_text(out, "label");
-    for (size_t j = 0; j < prediction->width; j++) {
-        buffer_char(out, ',');
-        write_csv_text(class_name(prediction, j), out);
+    buffer_text(&ret->body, prediction->model.classes > 0 ? "label" : "");
+    for (size_t j = 0; j < count; j++) {
+        buffer_text(&ret->body, j > 0 || prediction->model.classes > 0 ? "," : "");
+        write_column_name(prediction, j, count, &ret->body);
     }
-    buffer_char(out, '\n');
-    for (size_t i = 0; i < prediction->asked.rows; i++) {
-        write_csv_text(class_name(prediction, (size_t)prediction->classes[i]), out);
-        for (size_t j = 0; j < prediction->width; j++) {
-            char text[NUMBER_TEXT_SIZE];
-            number_write_float(text, prediction->probabilities[i * prediction->width + j]);
-            buffer_char(out, ',');
-            buffer_text(out, text);
-        }
-        buffer_char(out, '\n');
-    }
+    buffer_char(&ret->body, '\n');
+    for (size_t i = 0; i < prediction->asked.rows; i++)
+        write_csv_row(prediction, i, values, count, &ret->body);
+}
+
+static struct tensor matrix_tensor(const char *name, const float *data, size_t rows, size_t columns)
+{
+    return (struct tensor){.name = (char *)(uintptr_t)name, // only read
+                           .dtype = TENSOR_F32,
+                           .rank = 2,
+                           .shape = {rows, columns},
+                           .elements = rows * columns,
+                           .data = data,
+                           .bytes = rows * columns * sizeof *data};
 }
 
 static void answer_tensors(const struct prediction *prediction, struct api_answer *ret)
 {
-    const size_t rows = prediction->asked.rows, numbers = rows * prediction->width;
-    const struct tensor tensors[] = {
-        {.name = (char *)"outputs",
-         .dtype = TENSOR_F32,
-         .rank = 2,
-         .shape = {rows, prediction->width},
-         .elements = numbers,
-         .data = prediction->outputs,
-         .bytes = numbers * sizeof *prediction->outputs},
-        {.name = (char *)"probabilities",
-         .dtype = TENSOR_F32,
-         .rank = 2,
-         .shape = {rows, prediction->width},
-         .elements = numbers,
-         .data = prediction->probabilities,
-         .bytes = numbers * sizeof *prediction->probabilities},
-        {.name = (char *)"classes",
-         .dtype = TENSOR_I32,
-         .rank = 1,
-         .shape = {rows},
-         .elements = rows,
-         .data = prediction->classes,
-         .bytes = rows * sizeof *prediction->classes},
-    };
+    const size_t rows = prediction->asked.rows;
+    struct tensor tensors[3] = {matrix_tensor("outputs", prediction->outputs, rows, prediction->width)};
+    size_t count = 1;
+    if (prediction->shares > 0)
+        tensors[count++] =
+            matrix_tensor("probabilities", prediction->probabilities, rows, prediction->shares);
+    if (has_classes(prediction))
+        tensors[count++] = (struct tensor){.name = (char *)"classes",
+                                           .dtype = TENSOR_I32,
+                                           .rank = 1,
+                                           .shape = {rows},
+                                           .elements = rows,
+                                           .data = prediction->classes,
+                                           .bytes = rows * sizeof *prediction->classes};
     struct nabla_error err = {0};
     struct buffer body = buffer_new(SIZE_MAX - 1);
-    if (safetensors_write(tensors, sizeof tensors / sizeof *tensors, NULL, 0, &body, &err)) {
+    if (safetensors_write(tensors, count, NULL, 0, &body, &err)) {
         answer_error(ret, prediction->call, &err);
         buffer_free(&body);
         return;

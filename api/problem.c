@@ -14,7 +14,7 @@ static const int code_status[] = {
     [NABLA_OK] = 200,        [NABLA_MALFORMED] = 400, [NABLA_INVALID] = 422, [NABLA_LIMIT] = 413,
     [NABLA_NOT_FOUND] = 404, [NABLA_CONFLICT] = 409,  [NABLA_DENIED] = 403,  [NABLA_BUSY] = 503,
     [NABLA_NO_MEMORY] = 503, [NABLA_DISK_FULL] = 507, [NABLA_IO] = 500,      [NABLA_CANCELLED] = 503,
-    [NABLA_INTERNAL] = 500,
+    [NABLA_DIVERGED] = 422,  [NABLA_INTERNAL] = 500,
 };
 _Static_assert(sizeof code_status / sizeof *code_status == NABLA_CODE_COUNT, "every code has a status");
 

@@ -1,5 +1,6 @@
 #include "api/repeat.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { KEY_MAX_BYTES = 255 };
@@ -32,13 +33,17 @@ bool repeat_begin(const struct api_call *call, enum key_scope scope, const void 
                   struct repeat *ret, struct api_answer *ret_answer)
 {
     struct nabla_error err = {0};
-    *ret = (struct repeat){.key.text = call_header(call, "Idempotency-Key")};
-    if (!ret->key.text)
+    const char *given = call_header(call, "Idempotency-Key");
+    *ret = (struct repeat){0};
+    if (!given)
         return true;
-    if (!ret->key.text[0] || strlen(ret->key.text) > KEY_MAX_BYTES) {
+    if (!given[0] || strlen(given) > KEY_MAX_BYTES) {
         answer_status(ret_answer, call, 400, "Idempotency-Key must have 1 to %d bytes", KEY_MAX_BYTES);
         return false;
     }
+    // Two tokens may choose the same key without meeting.
+    snprintf(ret->text, sizeof ret->text, "%s%s%s", call->grant.id, call->grant.id[0] ? "/" : "", given);
+    ret->key.text = ret->text;
     enum nabla_code code = hash_request(call, bytes, size, ret->key.sha256, &err);
     if (code == NABLA_OK)
         code = store_key_find(call->api->options.store, scope, &ret->key, &ret->made, &err);

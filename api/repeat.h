@@ -7,7 +7,8 @@
 
 // A request that creates: its key, and what the first request with that key made.
 struct repeat {
-    struct creation_key key; // its text is NULL without the header; borrowed from the call
+    char text[320];          // the key within those of its token
+    struct creation_key key; // its text is NULL without the header
     bool known;
     struct creation made; // when known
 };

@@ -52,25 +52,50 @@ enum nabla_code spec_from_json(const char *text, size_t size, const struct datas
     return problems_fail(&problems, err);
 }
 
+// The residual around an expanded layer, or `layers`.
+static size_t enclosing(const struct train_spec *train, size_t index, size_t layers)
+{
+    for (size_t i = index + 1; i < layers; i++)
+        if (train->layers[i].type == LAYER_TYPE_RESIDUAL && i - train->layers[i].branch <= index)
+            return i;
+    return layers;
+}
+
+// "/model/layers/3", or "/model/layers/3/layers/0" within a residual.
+static void layer_pointer(const struct job_spec *spec, size_t index, size_t layers, struct buffer *ret)
+{
+    const size_t outer = enclosing(&spec->train, index, layers);
+    if (outer < layers)
+        layer_pointer(spec, outer, layers, ret);
+    buffer_format(ret, "%s/layers/%u", outer < layers ? "" : "/model", spec->written_at[index]);
+}
+
 // "/model/layers/7/units" → "/model/layers/3/units": expanded layers point at what they were written as.
 static void pointer_translate(const struct job_spec *spec, size_t layers, char *pointer, size_t size)
 {
     static const char prefix[] = "/model/layers/";
-    char rest[160], *end;
     if (strncmp(pointer, prefix, sizeof prefix - 1) != 0)
         return;
-    size_t index = strtoul(pointer + sizeof prefix - 1, &end, 10);
-    snprintf(rest, sizeof rest, "%s", end);
-    if (index < layers)
-        snprintf(pointer, size, "%s%u%.60s", prefix, spec->written_at[index], rest);
-    else // the output layer that was added
+    char *rest;
+    const size_t index = strtoul(pointer + sizeof prefix - 1, &rest, 10);
+    if (index >= layers) { // the output layer that was added
         snprintf(pointer, size, "/model");
+        return;
+    }
+    struct buffer place = buffer_new(size);
+    layer_pointer(spec, index, layers, &place);
+    buffer_text(&place, rest);
+    if (!place.failed)
+        snprintf(pointer, size, "%.*s", (int)place.size, place.data);
+    buffer_free(&place);
 }
 
 enum nabla_code spec_prepare(struct job_spec *spec, const struct dataset *dataset, struct nabla_error *err)
 {
     struct nabla_error cause = {0};
     size_t layers = spec->train.layer_count;
+    if (!(spec->parts & SPEC_LOSS) && dataset->targets)
+        spec->train.loss = nabla_loss_defaults(NABLA_MEAN_SQUARED_ERROR);
     if (spec_complete(&spec->train, dataset, &cause)) {
         pointer_translate(spec, layers, cause.pointer, sizeof cause.pointer);
         return nabla_fail(err, cause.code, cause.pointer, "%s", cause.text);

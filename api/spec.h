@@ -56,7 +56,7 @@ struct job_spec {
     unsigned retries;
     unsigned parts; // enum spec_part bits: what was given; SPEC_ALL once spec_prepare has run
     struct train_spec train;
-    uint16_t written_at[SPEC_LAYERS_MAX]; // for each expanded layer, the one of the document it came from
+    uint16_t written_at[SPEC_LAYERS_MAX]; // for each expanded layer, the one of its list that it came from
 };
 void job_spec_free(struct job_spec *spec);
 

@@ -1,6 +1,7 @@
 #include "api/spec_decode.h"
 
 #include "api/dataset_decode.h"
+#include "train/spec_option.h"
 
 #include <float.h>
 #include <math.h>
@@ -79,6 +80,29 @@ static const char *executor_at(int value)
 static const struct choice splits = {split_at, split_find, SPLIT_LAST + 1};
 static const struct choice executors = {executor_at, job_executor_find, JOB_EXECUTOR_COUNT};
 
+static const char *monitor_at(int value)
+{
+    return monitor_name((enum monitor)value);
+}
+
+static const struct choice monitors = {monitor_at, monitor_find, MONITOR_COUNT};
+
+// An object, or true for one of defaults.
+static void early_stopping_decode(struct fields *training, struct early_stopping *ret)
+{
+    const json_t *value = fields_value(training, "early_stopping");
+    ret->active = value && !json_is_false(value);
+    if (!json_is_object(value)) {
+        if (value && !json_is_boolean(value))
+            fields_problem(training, "early_stopping", "must be an object, true or false");
+        return;
+    }
+    struct fields fields = fields_begin(value, "/training/early_stopping", training->problems);
+    ret->monitor = (enum monitor)choice_read(&fields, "monitor", (int)ret->monitor, &monitors);
+    options_decode(&fields, &early_stopping_options, 0, ret);
+    fields_end(&fields);
+}
+
 static void training_decode(const json_t *value, struct problems *problems, struct train_spec *ret)
 {
     struct fields fields = fields_begin(value, "/training", problems);
@@ -89,6 +113,9 @@ static void training_decode(const json_t *value, struct problems *problems, stru
     ret->seed = fields_whole(&fields, "seed", ret->seed, 0, WHOLE_MAX);
     ret->shuffle = fields_bool(&fields, "shuffle", ret->shuffle);
     ret->standardize = fields_bool(&fields, "standardize", ret->standardize);
+    early_stopping_decode(&fields, &ret->early_stopping);
+    ret->stop_on_nan = fields_bool(&fields, "stop_on_nan", ret->stop_on_nan);
+    ret->time_limit = fields_number(&fields, "time_limit", ret->time_limit, 0, FLT_MAX);
     ret->checkpoint_every_seconds =
         fields_number(&fields, "checkpoint_every_seconds", ret->checkpoint_every_seconds, 0, 1e6);
     fields_end(&fields);

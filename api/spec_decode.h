@@ -17,6 +17,13 @@ void model_decode(const json_t *value, struct problems *problems, struct job_spe
 void loss_decode(const json_t *value, struct problems *problems, struct train_spec *ret);
 void optimizer_decode(const json_t *value, struct problems *problems, struct optimizer_spec *ret);
 
+// The regularisers and constraints of a layer whose type is set.
+void layer_rules_decode(struct fields *fields, struct layer_spec *ret);
+
+// Numbers and truth values of an options table.
+struct spec_options;
+void options_decode(struct fields *fields, const struct spec_options *options, unsigned type, void *object);
+
 // What a schedule calls the optimiser's learning_rate.
 const char *schedule_rate_name(enum schedule_type type);
 

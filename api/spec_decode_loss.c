@@ -65,36 +65,44 @@ static bool weight_is_valid(const json_t *weight)
     return json_is_number(weight) && isfinite(value) && value >= 0;
 }
 
-static void weights_decode_list(struct fields *fields, const json_t *list, struct train_spec *ret)
+// One number for each class or output; *ret_weights is the caller's to free.
+static void weights_decode_list(struct fields *fields, const char *name, const json_t *list,
+                                double **ret_weights, size_t *ret_count)
 {
     size_t count = json_array_size(list);
     double *weights = count ? size_alloc(count, 1, sizeof *weights) : NULL;
     if (!weights) {
-        fields_problem(fields, "class_weights", "wants one number a class");
+        fields_problem(fields, name, "wants a list with one number for each");
         return;
     }
     for (size_t i = 0; i < count; i++) {
         weights[i] = json_number_value(json_array_get(list, i));
         if (!weight_is_valid(json_array_get(list, i)))
-            fields_problem(fields, "class_weights", "entry %zu must be a finite number that is not negative",
-                           i);
+            fields_problem(fields, name, "entry %zu must be a finite number that is not negative", i);
     }
-    ret->class_weights = weights;
-    ret->class_weight_count = count;
+    *ret_weights = weights;
+    *ret_count = count;
 }
 
-static void weights_decode(struct fields *fields, struct train_spec *ret)
+static void class_weights_decode(struct fields *fields, struct train_spec *ret)
 {
     const json_t *value = fields_value(fields, "class_weights");
     const char *text = json_string_value(value);
     if (!value)
         return;
     if (json_is_array(value))
-        weights_decode_list(fields, value, ret);
+        weights_decode_list(fields, "class_weights", value, &ret->class_weights, &ret->class_weight_count);
     else if (text && strcmp(text, "balanced") == 0)
         ret->class_weights_balanced = true;
     else
         fields_problem(fields, "class_weights", "must be \"balanced\" or a list with one number a class");
+}
+
+static void pos_weight_decode(struct fields *fields, struct train_spec *ret)
+{
+    const json_t *value = fields_value(fields, "pos_weight");
+    if (value)
+        weights_decode_list(fields, "pos_weight", value, &ret->pos_weight, &ret->pos_weight_count);
 }
 
 static void ignore_index_decode(struct fields *fields, struct nabla_loss *ret)
@@ -135,6 +143,7 @@ void loss_decode(const json_t *value, struct problems *problems, struct train_sp
     loss->convention =
         (enum nabla_convention)choice_read(&fields, "convention", (int)loss->convention, &convention_choice);
     loss_options_decode(&fields, loss);
-    weights_decode(&fields, ret);
+    class_weights_decode(&fields, ret);
+    pos_weight_decode(&fields, ret);
     fields_end(&fields);
 }

@@ -4,6 +4,8 @@
 //         → dense, batch_norm, activation, dropout
 //     {"type": "dense", "units": 64, "activation": "relu"}
 //         → dense, activation
+//     {"type": "residual", "layers": […]}
+//         → its layers, then residual
 #include "api/spec_decode.h"
 
 #include <float.h>
@@ -13,7 +15,8 @@
 struct layer_list {
     struct job_spec *spec;
     struct problems *problems;
-    size_t written; // index in the document
+    size_t written; // index in the document, within the innermost list
+    unsigned depth; // of residuals around it
     bool has_initializer[SPEC_LAYERS_MAX];
 };
 
@@ -36,7 +39,7 @@ static const struct choice layer_types = {layer_type_at, layer_type_find, LAYER_
 static const struct choice activations = {activation_at, activation_find, ACTIVATION_COUNT};
 static const struct choice initializers = {initializer_at, initializer_find, INITIALIZER_COUNT};
 
-enum { UNITS_MAX = 1 << 24, NO_TYPE = -1 };
+enum { UNITS_MAX = 1 << 24, NO_TYPE = -1, DEPTH_MAX = 8 };
 
 static void layer_add(struct layer_list *list, const struct layer_spec *layer, bool has_initializer)
 {
@@ -76,6 +79,7 @@ static void dense_add(struct layer_list *list, struct fields *fields)
     dense.units = (size_t)fields_whole(fields, "units", 1, 1, UNITS_MAX);
     dense.use_bias = fields_bool(fields, "use_bias", dense.use_bias);
     initializer_decode(fields, &dense);
+    layer_rules_decode(fields, &dense);
     layer_add(list, &dense, fields_has(fields, "initializer"));
 }
 
@@ -114,6 +118,15 @@ static void batch_norm_decode(struct layer_list *list, struct fields *fields)
     struct layer_spec layer = layer_defaults(LAYER_TYPE_BATCH_NORM);
     layer.momentum = fraction_read(fields, "momentum", layer.momentum);
     layer.epsilon = fields_number(fields, "epsilon", layer.epsilon, DBL_MIN, 1);
+    layer_rules_decode(fields, &layer);
+    layer_add(list, &layer, false);
+}
+
+static void layer_norm_decode(struct layer_list *list, struct fields *fields)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_LAYER_NORM);
+    layer.epsilon = fields_number(fields, "epsilon", layer.epsilon, DBL_MIN, 1);
+    layer_rules_decode(fields, &layer);
     layer_add(list, &layer, false);
 }
 
@@ -129,26 +142,68 @@ static void activation_decode(struct layer_list *list, struct fields *fields)
     layer_add(list, &layer, false);
 }
 
-static void dropout_decode(struct layer_list *list, struct fields *fields)
+static void dropout_add(struct layer_list *list, struct fields *fields, enum layer_type type)
 {
-    struct layer_spec layer = layer_defaults(LAYER_TYPE_DROPOUT);
+    struct layer_spec layer = layer_defaults(type);
     layer.rate = fraction_read(fields, "rate", layer.rate);
     layer_add(list, &layer, false);
 }
 
+static void dropout_decode(struct layer_list *list, struct fields *fields)
+{
+    dropout_add(list, fields, LAYER_TYPE_DROPOUT);
+}
+
+static void alpha_dropout_decode(struct layer_list *list, struct fields *fields)
+{
+    dropout_add(list, fields, LAYER_TYPE_ALPHA_DROPOUT);
+}
+
+static void layers_decode(struct layer_list *list, const json_t *layers, const char *pointer);
+
+// Its own layers, at least one.
+static void branch_decode(struct layer_list *list, struct fields *fields)
+{
+    char pointer[160];
+    const json_t *layers = fields_value(fields, "layers");
+    if (!json_is_array(layers) || json_array_size(layers) == 0)
+        fields_problem(fields, "layers", "must be a list of at least one layer");
+    else if (list->depth == DEPTH_MAX)
+        fields_problem(fields, "layers", "residuals are nested more than %d deep", DEPTH_MAX);
+    else {
+        const size_t written = list->written;
+        fields_pointer(fields, "layers", pointer);
+        list->depth++;
+        layers_decode(list, layers, pointer);
+        list->depth--;
+        list->written = written;
+    }
+}
+
+static void residual_decode(struct layer_list *list, struct fields *fields)
+{
+    const size_t begin = list->spec->train.layer_count;
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_RESIDUAL);
+    branch_decode(list, fields);
+    layer.branch = list->spec->train.layer_count - begin;
+    if (fields_has(fields, "projection"))
+        layer.projection = fields_bool(fields, "projection", false) ? PROJECTION_DENSE : PROJECTION_NONE;
+    initializer_decode(fields, &layer);
+    layer_rules_decode(fields, &layer);
+    layer_add(list, &layer, true);
+}
+
 static void (*const layer_decoders[])(struct layer_list *, struct fields *) = {
-    [LAYER_TYPE_DENSE] = dense_decode,
-    [LAYER_TYPE_BATCH_NORM] = batch_norm_decode,
-    [LAYER_TYPE_ACTIVATION] = activation_decode,
-    [LAYER_TYPE_DROPOUT] = dropout_decode,
+    [LAYER_TYPE_DENSE] = dense_decode,           [LAYER_TYPE_BATCH_NORM] = batch_norm_decode,
+    [LAYER_TYPE_LAYER_NORM] = layer_norm_decode, [LAYER_TYPE_ACTIVATION] = activation_decode,
+    [LAYER_TYPE_DROPOUT] = dropout_decode,       [LAYER_TYPE_ALPHA_DROPOUT] = alpha_dropout_decode,
+    [LAYER_TYPE_RESIDUAL] = residual_decode,
 };
 _Static_assert(sizeof layer_decoders / sizeof *layer_decoders == LAYER_TYPE_COUNT,
                "each type of layer has its decoder");
 
-static void layer_decode(struct layer_list *list, const json_t *value)
+static void layer_decode(struct layer_list *list, const json_t *value, const char *pointer)
 {
-    char pointer[64];
-    snprintf(pointer, sizeof pointer, "/model/layers/%zu", list->written);
     if (!json_is_object(value)) {
         problems_add(list->problems, pointer, "must be an object such as {\"units\": 64}");
         return;
@@ -164,6 +219,15 @@ static void layer_decode(struct layer_list *list, const json_t *value)
         return;
     layer_decoders[type](list, &fields);
     fields_end(&fields);
+}
+
+static void layers_decode(struct layer_list *list, const json_t *layers, const char *pointer)
+{
+    char place[128]; // DEPTH_MAX keeps it short enough
+    for (list->written = 0; list->written < json_array_size(layers); list->written++) {
+        snprintf(place, sizeof place, "%.104s/%zu", pointer, list->written);
+        layer_decode(list, json_array_get(layers, list->written), place);
+    }
 }
 
 // The activation that a dense layer's output meets before the next dense layer.
@@ -197,7 +261,6 @@ void model_decode(const json_t *value, struct problems *problems, struct job_spe
         fields_problem(&fields, "layers", "must be a list of layers");
         return;
     }
-    for (; list.written < json_array_size(layers); list.written++)
-        layer_decode(&list, json_array_get(layers, list.written));
+    layers_decode(&list, layers, "/model/layers");
     initializers_default(&list);
 }

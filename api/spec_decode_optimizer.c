@@ -39,8 +39,7 @@ static void option_decode(struct fields *fields, const struct spec_option *optio
     *value = absent;
 }
 
-static void options_decode(struct fields *fields, const struct spec_options *options, unsigned type,
-                           void *object)
+void options_decode(struct fields *fields, const struct spec_options *options, unsigned type, void *object)
 {
     for (size_t i = 0; i < options->number_count; i++)
         if (options->numbers[i].types & 1U << type)

@@ -7,6 +7,12 @@
 #include <inttypes.h>
 #include <math.h>
 
+static void encode_number_field(const char *name, double value, struct buffer *ret)
+{
+    buffer_format(ret, ",\"%s\":", name);
+    write_double(ret, value, false);
+}
+
 // By its name where that says all.
 static void encode_initializer(const struct layer_spec *layer, struct buffer *ret)
 {
@@ -21,6 +27,40 @@ static void encode_initializer(const struct layer_spec *layer, struct buffer *re
     buffer_char(ret, '}');
 }
 
+static void encode_regularizer(const struct tensor_rule *rule, const char *name, struct buffer *ret)
+{
+    const bool l1 = rule->l1 > 0, l2 = rule->l2 > 0;
+    if (!l1 && !l2) {
+        buffer_format(ret, ",\"%s\":null", name);
+        return;
+    }
+    buffer_format(ret, ",\"%s\":{\"type\":\"%s\"", name, !l2 ? "l1" : !l1 ? "l2" : "l1_l2");
+    if (l1)
+        encode_number_field("l1", rule->l1, ret);
+    if (l2)
+        encode_number_field("l2", rule->l2, ret);
+    buffer_char(ret, '}');
+}
+
+static void encode_constraint(const struct tensor_rule *rule, const char *name, struct buffer *ret)
+{
+    if (rule->max_norm <= 0) {
+        buffer_format(ret, ",\"%s\":null", name);
+        return;
+    }
+    buffer_format(ret, ",\"%s\":{\"type\":\"max_norm\"", name);
+    encode_number_field("max_value", rule->max_norm, ret);
+    buffer_char(ret, '}');
+}
+
+static void encode_rules(const struct layer_spec *layer, struct buffer *ret)
+{
+    for (size_t t = 0; t < LAYER_TENSORS && layer_rule_names(layer, t); t++) {
+        encode_regularizer(&layer->rules[t], layer_rule_names(layer, t)->regularizer, ret);
+        encode_constraint(&layer->rules[t], layer_rule_names(layer, t)->constraint, ret);
+    }
+}
+
 static void encode_dense(const struct layer_spec *layer, struct buffer *ret)
 {
     buffer_format(ret, ",\"units\":%zu", layer->units);
@@ -30,47 +70,83 @@ static void encode_dense(const struct layer_spec *layer, struct buffer *ret)
 
 static void encode_batch_norm(const struct layer_spec *layer, struct buffer *ret)
 {
-    buffer_text(ret, ",\"momentum\":");
-    write_double(ret, layer->momentum, false);
-    buffer_text(ret, ",\"epsilon\":");
-    write_double(ret, layer->epsilon, false);
+    encode_number_field("momentum", layer->momentum, ret);
+    encode_number_field("epsilon", layer->epsilon, ret);
+}
+
+static void encode_layer_norm(const struct layer_spec *layer, struct buffer *ret)
+{
+    encode_number_field("epsilon", layer->epsilon, ret);
 }
 
 static void encode_activation(const struct layer_spec *layer, struct buffer *ret)
 {
     buffer_format(ret, ",\"function\":\"%s\"", activation_name(layer->activation));
     const char *option = activation_option(layer->activation).name;
-    if (!option)
-        return;
-    buffer_format(ret, ",\"%s\":", option);
-    write_double(ret, layer->alpha, false);
+    if (option)
+        encode_number_field(option, layer->alpha, ret);
 }
 
 static void encode_dropout(const struct layer_spec *layer, struct buffer *ret)
 {
-    buffer_text(ret, ",\"rate\":");
-    write_double(ret, layer->rate, false);
+    encode_number_field("rate", layer->rate, ret);
+}
+
+static void encode_residual(const struct layer_spec *layer, struct buffer *ret)
+{
+    const char *projection = layer->projection == PROJECTION_AUTO   ? "null"
+                             : layer->projection == PROJECTION_NONE ? "false"
+                                                                    : "true";
+    buffer_format(ret, ",\"projection\":%s", projection);
+    encode_initializer(layer, ret);
 }
 
 static void (*const layer_encoders[])(const struct layer_spec *, struct buffer *) = {
-    [LAYER_TYPE_DENSE] = encode_dense,
-    [LAYER_TYPE_BATCH_NORM] = encode_batch_norm,
-    [LAYER_TYPE_ACTIVATION] = encode_activation,
-    [LAYER_TYPE_DROPOUT] = encode_dropout,
+    [LAYER_TYPE_DENSE] = encode_dense,           [LAYER_TYPE_BATCH_NORM] = encode_batch_norm,
+    [LAYER_TYPE_LAYER_NORM] = encode_layer_norm, [LAYER_TYPE_ACTIVATION] = encode_activation,
+    [LAYER_TYPE_DROPOUT] = encode_dropout,       [LAYER_TYPE_ALPHA_DROPOUT] = encode_dropout,
+    [LAYER_TYPE_RESIDUAL] = encode_residual,
 };
 _Static_assert(sizeof layer_encoders / sizeof *layer_encoders == LAYER_TYPE_COUNT,
                "each type of layer has its encoder");
 
+static size_t branch_of(const struct layer_spec *layer)
+{
+    return layer->type == LAYER_TYPE_RESIDUAL ? layer->branch : 0;
+}
+
+// Layers begin to end - 1, the residuals' own within them: the last one is written last.
+static void encode_layers(const struct train_spec *train, size_t begin, size_t end, struct buffer *ret)
+{
+    if (begin == end)
+        return;
+    const struct layer_spec *layer = &train->layers[end - 1];
+    const size_t first = end - 1 - branch_of(layer);
+    encode_layers(train, begin, first, ret);
+    buffer_format(ret, "%s{\"type\":\"%s\"", first > begin ? "," : "", layer_type_name(layer->type));
+    if (first < end - 1) {
+        buffer_text(ret, ",\"layers\":[");
+        encode_layers(train, first, end - 1, ret);
+        buffer_char(ret, ']');
+    }
+    layer_encoders[layer->type](layer, ret);
+    encode_rules(layer, ret);
+    buffer_char(ret, '}');
+}
+
 static void encode_model(const struct train_spec *train, struct buffer *ret)
 {
     buffer_text(ret, ",\"model\":{\"layers\":[");
-    for (size_t i = 0; i < train->layer_count; i++) {
-        const struct layer_spec *layer = &train->layers[i];
-        buffer_format(ret, "%s{\"type\":\"%s\"", i ? "," : "", layer_type_name(layer->type));
-        layer_encoders[layer->type](layer, ret);
-        buffer_char(ret, '}');
-    }
+    encode_layers(train, 0, train->layer_count, ret);
     buffer_format(ret, "],\"append_output\":%s}", train->output_written ? "false" : "true");
+}
+
+static void encode_pos_weight(const struct train_spec *train, struct buffer *ret)
+{
+    if (train->pos_weight_count == 0)
+        return;
+    buffer_text(ret, ",\"pos_weight\":");
+    write_doubles(ret, train->pos_weight, train->pos_weight_count, false);
 }
 
 static void encode_class_weights(const struct train_spec *train, struct buffer *ret)
@@ -91,6 +167,7 @@ static void encode_loss(const struct train_spec *train, struct buffer *ret)
                   nabla_loss_type_name(loss->type), loss->input == NABLA_LOGITS ? "logits" : "probabilities",
                   nabla_convention_name(loss->convention));
     encode_class_weights(train, ret);
+    encode_pos_weight(train, ret);
     if (loss->has_ignore_index)
         buffer_format(ret, ",\"ignore_index\":%" PRId64, loss->ignore_index);
     else
@@ -148,6 +225,17 @@ static void encode_optimizer(const struct optimizer_spec *optimizer, struct buff
     buffer_char(ret, '}');
 }
 
+static void encode_early_stopping(const struct early_stopping *stopping, struct buffer *ret)
+{
+    if (!stopping->active) {
+        buffer_text(ret, ",\"early_stopping\":null");
+        return;
+    }
+    buffer_format(ret, ",\"early_stopping\":{\"monitor\":\"%s\"", monitor_name(stopping->monitor));
+    encode_options(&early_stopping_options, 0, stopping, ret);
+    buffer_char(ret, '}');
+}
+
 static void encode_training(const struct train_spec *train, struct buffer *ret)
 {
     buffer_format(ret,
@@ -157,6 +245,9 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
     buffer_format(ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s",
                   train->split == SPLIT_LAST ? "last" : "stratified", train->seed,
                   train->shuffle ? "true" : "false", train->standardize ? "true" : "false");
+    encode_early_stopping(&train->early_stopping, ret);
+    buffer_format(ret, ",\"stop_on_nan\":%s,\"time_limit\":", train->stop_on_nan ? "true" : "false");
+    write_double(ret, train->time_limit, false);
     buffer_text(ret, ",\"checkpoint_every_seconds\":");
     write_double(ret, train->checkpoint_every_seconds, false);
     buffer_char(ret, '}');

@@ -26,6 +26,7 @@ MAY_INCLUDE = {
 # Third-party header (or its folder) -> the sources that may see it. Tests may see any.
 THIRD_PARTY = {
     "microhttpd.h": "server/http*.c",
+    "gnutls/": "server/http*.c",
     "sqlite3.h": "lib/store/*",
     "jansson.h": "api/*",
     "curl/": "server/client.c",

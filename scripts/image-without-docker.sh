@@ -52,7 +52,7 @@ in_container() {
 }
 
 run_image() {
-    local mount command as_process_1=() server answer status=0 stopped
+    local mount command as_process_1=() server token i answer status=0 stopped
     ip link set lo up
     mount=$(image mount "$(image from --pull-never nabla)")
     mapfile -t command < <(config '{{range .Docker.Config.Entrypoint}}{{println .}}{{end}}{{range .Docker.Config.Cmd}}{{println .}}{{end}}' | grep .)
@@ -65,7 +65,12 @@ run_image() {
     server=$!
     # shellcheck disable=SC2064 # this server
     trap "kill $server 2>/dev/null || true" EXIT
-    answer=$(curl -sS --retry 30 --retry-delay 1 --retry-connrefused --max-time 10 \
+    for ((i = 0; i < 300; i++)); do
+        if [[ -S $mount/var/lib/nabla/worker.sock ]]; then break; fi
+        sleep 0.1
+    done
+    token=$(in_container nabla token create proof --scope admin)
+    answer=$(curl -sS --oauth2-bearer "$token" --retry 30 --retry-delay 1 --retry-connrefused --max-time 10 \
         http://127.0.0.1:8080/v1/losses -H 'Content-Type: application/json' \
         -d '{"logits": [1, 2, 0.1, -1], "labels": 1}') || true
     echo "$answer"

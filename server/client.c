@@ -12,7 +12,8 @@ enum { HEADERS_LIMIT = 64 << 10, CONNECT_MS = 5000 };
 
 struct client {
     CURL *curl;
-    char *url, *socket, *token;
+    char *url, *socket, *token, *ca_file;
+    bool any_host;
     size_t answer_limit;
     atomic_bool stopped;
     char problem[CURL_ERROR_SIZE];
@@ -47,7 +48,8 @@ enum nabla_code client_new(const struct client_options *options, struct client *
     client->answer_limit = options->answer_limit;
     client->curl = curl_easy_init();
     bool copied = copy_text(options->url, &client->url) && copy_text(options->unix_socket, &client->socket) &&
-                  copy_text(options->token, &client->token);
+                  copy_text(options->token, &client->token) && copy_text(options->ca_file, &client->ca_file);
+    client->any_host = options->any_host;
     if (!client->curl || !copied) {
         client_free(client);
         return nabla_fail_memory(err, "a client");
@@ -67,6 +69,7 @@ void client_free(struct client *client)
     free(client->url);
     free(client->socket);
     free(client->token);
+    free(client->ca_file);
     free(client);
 }
 
@@ -135,6 +138,10 @@ static void request_set(struct client *client, const struct client_request *requ
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (client->socket)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
+    if (client->ca_file)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
+    if (client->any_host)
+        curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->problem);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);

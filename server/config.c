@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 enum option_type {
-    OPTION_TEXT,   // char[CONFIG_TEXT_SIZE]
-    OPTION_FLAG,   // bool
-    OPTION_CHOICE, // an enum, by the names in `choices`
-    OPTION_COUNT,  // unsigned
-    OPTION_MANY,   // size_t
-    OPTION_WIDE,   // uint64_t
-    OPTION_SIZE    // size_t, bytes; k, M, G mean 1024, 1024², 1024³
+    OPTION_TEXT,      // char[CONFIG_TEXT_SIZE]
+    OPTION_FLAG,      // bool
+    OPTION_CHOICE,    // an enum, by the names in `choices`
+    OPTION_COUNT,     // unsigned
+    OPTION_MANY,      // size_t
+    OPTION_WIDE,      // uint64_t
+    OPTION_WIDE_SIZE, // uint64_t, bytes
+    OPTION_SIZE       // size_t, bytes; k, M, G mean 1024, 1024², 1024³
 };
 
 struct option {
@@ -40,9 +41,11 @@ struct option {
 static const struct option options[] = {
     {"listen", OPTION_TEXT, AT(listen), "127.0.0.1:8080", 0, NULL, "ADDRESS:PORT",
      "where to listen; port 0 takes a free one"},
-    {"allow-remote", OPTION_FLAG, AT(allow_remote), "false", 0, NULL, "BOOL",
-     "accept a --listen that is not loopback: there are no access tokens yet, so whoever reaches the port may "
-     "use all of it"},
+    {"auth", OPTION_FLAG, AT(auth), "false", 0, NULL, "BOOL",
+     "ask for access tokens (nabla token) also on loopback; elsewhere they are asked for in any case"},
+    {"tls-cert", OPTION_TEXT, AT(tls_certificate), "", 0, NULL, "FILE",
+     "certificate chain as PEM: serve HTTPS; read again on SIGHUP"},
+    {"tls-key", OPTION_TEXT, AT(tls_key), "", 0, NULL, "FILE", "the certificate's key as PEM"},
     {"data", OPTION_TEXT, AT(data), "./data", 0, NULL, "FOLDER",
      "where the SQLite file, data sets and jobs' files are kept"},
     {"config", OPTION_TEXT, AT(file), "", 0, NULL, "FILE", "configuration file: lines of name = value"},
@@ -78,6 +81,8 @@ static const struct option options[] = {
     {"max-job-memory", OPTION_SIZE, LIMIT(job_bytes), NULL, 1, NULL, "SIZE", "memory that a job needs"},
     {"max-queued-jobs", OPTION_MANY, LIMIT(queued_jobs), NULL, 1, NULL, "N", "jobs waiting for a worker"},
     {"max-history-rows", OPTION_MANY, LIMIT(history_rows), NULL, 1, NULL, "N", "history rows in one answer"},
+    {"max-disk", OPTION_WIDE_SIZE, LIMIT(disk_bytes), NULL, 0, NULL, "SIZE",
+     "the data folder: above it data sets and jobs are answered 507; 0 for the disk's own limit"},
     {"max-retries", OPTION_COUNT, LIMIT(retries), NULL, 0, NULL, "N", "retries that a job may ask for"},
     {"max-wait", OPTION_COUNT, LIMIT(wait_seconds), NULL, 1, NULL, "SECONDS", "longest Prefer: wait"},
 };
@@ -109,15 +114,15 @@ static unsigned long long read_suffix(const char *text)
     return suffix && !text[1] ? 1ULL << (10 * (suffix - suffixes + 1)) : 0;
 }
 
-static bool read_number(const char *text, enum option_type type, unsigned long long least,
-                        unsigned long long most, unsigned long long *ret)
+bool config_number(const char *text, bool is_size, unsigned long long least, unsigned long long most,
+                   unsigned long long *ret)
 {
     if (!isdigit((unsigned char)text[0]))
         return false;
     char *end;
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
-    unsigned long long factor = type == OPTION_SIZE ? read_suffix(end) : *end == '\0';
+    unsigned long long factor = is_size ? read_suffix(end) : *end == '\0';
     if (errno || factor == 0 || __builtin_mul_overflow(number, factor, &number))
         return false;
     if (number < least || number > most)
@@ -161,18 +166,19 @@ static bool option_read(const struct option *option, const char *text, struct co
     case OPTION_CHOICE:
         return read_choice(text, option->choices, field);
     case OPTION_COUNT:
-        if (!read_number(text, option->type, option->least, 1U << 30, &number))
+        if (!config_number(text, false, option->least, 1U << 30, &number))
             return false;
         *(unsigned *)field = (unsigned)number;
         return true;
     case OPTION_MANY:
     case OPTION_SIZE:
-        if (!read_number(text, option->type, option->least, SIZE_MAX, &number))
+        if (!config_number(text, option->type == OPTION_SIZE, option->least, SIZE_MAX, &number))
             return false;
         *(size_t *)field = (size_t)number;
         return true;
     case OPTION_WIDE:
-        if (!read_number(text, option->type, option->least, UINT64_MAX, &number))
+    case OPTION_WIDE_SIZE:
+        if (!config_number(text, option->type == OPTION_WIDE_SIZE, option->least, UINT64_MAX, &number))
             return false;
         *(uint64_t *)field = number;
         return true;
@@ -214,6 +220,9 @@ static void option_print(const struct option *option, const struct config *confi
         break;
     case OPTION_WIDE:
         fprintf(out, "%" PRIu64, *(const uint64_t *)field);
+        break;
+    case OPTION_WIDE_SIZE:
+        print_size(*(const uint64_t *)field, out);
         break;
     case OPTION_SIZE:
         print_size(*(const size_t *)field, out);

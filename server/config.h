@@ -21,7 +21,8 @@ struct config {
     char data[CONFIG_TEXT_SIZE];      // the store's folder
     char file[CONFIG_TEXT_SIZE];      // the configuration file, "" for none
     char port_file[CONFIG_TEXT_SIZE]; // where the port is written once the server listens, "" for nowhere
-    bool allow_remote;
+    bool auth;                        // ask for tokens also where only this machine can connect
+    char tls_certificate[CONFIG_TEXT_SIZE], tls_key[CONFIG_TEXT_SIZE]; // "" for plain HTTP
     unsigned workers;
     unsigned client_lease; // seconds
     unsigned http_threads, compute_threads, compute_queue;
@@ -38,6 +39,10 @@ enum config_wish { CONFIG_RUN, CONFIG_HELP, CONFIG_PRINT };
 // Defaults, then file, environment and flags. NABLA_INVALID names the option and where it stood.
 enum nabla_code config_load(int argc, char **argv, struct config *ret, enum config_wish *ret_wish,
                             struct nabla_error *err);
+
+// A number as options have it: digits, and for a size k, M or G behind them.
+bool config_number(const char *text, bool is_size, unsigned long long least, unsigned long long most,
+                   unsigned long long *ret);
 
 void config_print(const struct config *config, FILE *out); // as lines of a configuration file
 void config_help(FILE *out);

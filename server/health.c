@@ -15,18 +15,17 @@ static const char usage[] = "Usage: nabla health [--url http://127.0.0.1:8080]\n
 // Less than the 3 s that the image's health check allows, so that it is this program that says why.
 enum { TIMEOUT_MS = 2500, ANSWER_LIMIT = 1 << 20 };
 
-static enum nabla_code ask(const char *url, struct nabla_error *err)
+static enum nabla_code ask(const struct client_options *options, struct nabla_error *err)
 {
-    const struct client_options options = {.url = url, .answer_limit = ANSWER_LIMIT};
     const struct client_request request = {.method = "GET", .path = "/healthz", .timeout_ms = TIMEOUT_MS};
     struct client *client = NULL;
     struct client_answer answer;
-    enum nabla_code code = client_new(&options, &client, err);
+    enum nabla_code code = client_new(options, &client, err);
     if (code)
         return code;
     code = client_send(client, &request, &answer, err);
     if (!code && answer.status != 200)
-        code = nabla_fail(err, NABLA_BUSY, NULL, "%s answers %d", url, answer.status);
+        code = nabla_fail(err, NABLA_BUSY, NULL, "%s answers %d", options->url, answer.status);
     client_answer_free(&answer);
     client_free(client);
     return code;
@@ -40,18 +39,16 @@ int verb_health(int argc, char **argv)
         fputs(usage, stdout);
         return EXIT_DONE;
     }
-    if (argc == 3 && strcmp(argv[1], "--url") == 0)
-        snprintf(url, sizeof url, "%s", argv[2]);
-    else if (argc == 1)
-        address_default(url);
-    else {
+    bool is_given = argc == 3 && strcmp(argv[1], "--url") == 0;
+    if (argc != 1 && !is_given) {
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    if (ask(url, &err)) {
+    const struct client_options options = address_client(is_given ? argv[2] : NULL, url, ANSWER_LIMIT);
+    if (ask(&options, &err)) {
         fprintf(stderr, "nabla health: %s\n", err.text);
         return EXIT_FAILED;
     }
-    printf("%s is well\n", url);
+    printf("%s is well\n", options.url);
     return EXIT_DONE;
 }

@@ -12,6 +12,7 @@
 #include "server/waiters.h"
 
 struct http;
+struct http_tls;
 
 struct http_options {
     struct api *api;            // borrowed
@@ -19,6 +20,7 @@ struct http_options {
     struct waiters *waiters;    // borrowed; tell it of every change of a job
     const struct log *log;      // borrowed
     enum api_listener listener; // which listener the requests came in by
+    struct http_tls *tls;       // borrowed; NULL: no TLS
     int fd;                     // listening socket; http_start takes it, also when it fails
     unsigned threads;           // that serve sockets
     unsigned connections;       // most open ones; above 80 % of them new ones are refused

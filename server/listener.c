@@ -77,8 +77,7 @@ static void describe(int fd, struct listener *ret)
     snprintf(ret->host, sizeof ret->host, bound.ss_family == AF_INET6 ? "[%s]" : "%s", host);
 }
 
-enum nabla_code listener_tcp(const char *address, bool allow_remote, struct listener *ret,
-                             struct nabla_error *err)
+enum nabla_code listener_tcp(const char *address, struct listener *ret, struct nabla_error *err)
 {
     char host[64], port[8];
     if (!split(address, host, port))
@@ -89,16 +88,13 @@ enum nabla_code listener_tcp(const char *address, bool allow_remote, struct list
     if (failed)
         return nabla_fail(err, NABLA_INVALID, NULL, "--listen %s: %s", address, gai_strerror(failed));
     enum nabla_code code = NABLA_OK;
-    int fd = -1;
-    if (!allow_remote && !is_loopback(found->ai_addr))
-        code = nabla_fail(err, NABLA_DENIED, NULL,
-                          "--listen %s is reachable from other machines, and there are no access tokens yet: "
-                          "give --allow-remote if whatever reaches it may use all of it",
-                          address);
-    else if ((fd = bind_first(found)) < 0)
+    int fd = bind_first(found);
+    if (fd < 0) {
         code = nabla_fail_errno(err, "listen on", address);
-    else
+    } else {
         describe(fd, ret);
+        ret->is_loopback = is_loopback(found->ai_addr);
+    }
     freeaddrinfo(found);
     return code;
 }

@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
     {"loss", "answer one loss request from a file, without a server", verb_loss},
     {"wait", "wait for a job of a running server; the exit status is its outcome", verb_wait},
     {"health", "ask a running server whether it is well; the exit status is the answer", verb_health},
+    {"token", "make, list and revoke the access tokens of a data folder", verb_token},
 };
 enum { VERB_COUNT = sizeof verbs / sizeof *verbs };
 

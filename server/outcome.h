@@ -5,8 +5,11 @@
 #include "base/buffer.h"
 #include "train/trainer.h"
 
-// {"steps", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds",
-// "platform", "reproducible"}; the validation figures are null without a validation part.
+enum { OUTCOME_LIMIT = 256 * 1024 };
+
+// {"steps", "epochs", "loss", "accuracy", "validation_loss", "validation_accuracy", "stopped", "best_epoch",
+// "seconds", "platform", "reproducible", "report": {"training", "validation"}}; the validation figures are
+// null without a validation part, accuracies in regression.
 void outcome_encode(const struct train_result *result, const struct train_spec *spec, bool is_reproducible,
                     struct buffer *ret);
 

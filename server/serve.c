@@ -6,6 +6,7 @@
 #include "server/compute_pool.h"
 #include "server/config.h"
 #include "server/http.h"
+#include "server/http_tls.h"
 #include "server/launcher.h"
 #include "server/listener.h"
 #include "server/program.h"
@@ -13,6 +14,7 @@
 #include "server/verbs.h"
 #include "store/jobs.h"
 #include "store/store.h"
+#include "store/tokens.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +30,8 @@ struct server {
     struct log log;
     char socket[SOCKET_PATH_SIZE]; // of the worker listener
     struct store *store;
+    struct token_table *tokens; // NULL: nobody is asked for one
+    struct http_tls *tls;       // NULL: plain HTTP
     struct api *api;
     struct compute_pool *pool;
     struct waiters *waiters;
@@ -83,6 +87,7 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                          .waiters = server->waiters,
                                          .log = &server->log,
                                          .listener = listener,
+                                         .tls = is_public ? server->tls : NULL,
                                          .fd = fd,
                                          .threads = is_public ? config->http_threads : WORKER_THREADS,
                                          .connections = is_public ? config->connections : WORKER_CONNECTIONS,
@@ -96,6 +101,7 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 {
     const struct config *config = &server->config;
     const struct api_options options = {.store = server->store,
+                                        .tokens = server->tokens,
                                         .limits = config->limits,
                                         .wake = on_wake,
                                         .failed = on_failed,
@@ -123,6 +129,37 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
     return code;
 }
 
+// Whoever is not on this machine needs a token.
+static enum nabla_code open_tokens(struct server *server, struct nabla_error *err)
+{
+    struct token_grant *grants;
+    size_t count;
+    if (!server->config.auth && server->public.is_loopback)
+        return NABLA_OK;
+    enum nabla_code code = token_table_new(store_folder(server->store), &server->tokens, err);
+    if (!code)
+        code = tokens_list(store_folder(server->store), &grants, &count, err);
+    if (code)
+        return code;
+    free(grants);
+    if (count == 0)
+        log_write(
+            &server->log, LOG_WARNING,
+            "there is no access token yet, so nobody may use this server: nabla token create NAME --data %s",
+            server->config.data);
+    return NABLA_OK;
+}
+
+static enum nabla_code open_tls(struct server *server, struct nabla_error *err)
+{
+    const struct config *config = &server->config;
+    if (!config->tls_certificate[0] != !config->tls_key[0])
+        return nabla_fail(err, NABLA_INVALID, NULL, "--tls-cert and --tls-key go together");
+    if (!config->tls_certificate[0])
+        return NABLA_OK;
+    return http_tls_new(config->tls_certificate, config->tls_key, &server->tls, err);
+}
+
 static enum nabla_code server_open(struct server *server, struct nabla_error *err)
 {
     enum nabla_code code = store_open(server->config.data, &server->store, err);
@@ -133,9 +170,13 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
         return code;
     store_on_change(server->store, on_change, server);
     snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
-    code = open_api(server, err);
+    code = listener_tcp(server->config.listen, &server->public, err);
     if (!code)
-        code = listener_tcp(server->config.listen, server->config.allow_remote, &server->public, err);
+        code = open_tokens(server, err);
+    if (!code)
+        code = open_tls(server, err);
+    if (!code)
+        code = open_api(server, err);
     if (!code)
         code = open_workers(server, err);
     if (!code)
@@ -157,6 +198,8 @@ static void server_close(struct server *server)
     if (server->store)
         unlink(server->socket);
     store_close(server->store);
+    token_table_free(server->tokens);
+    http_tls_free(server->tls);
     waiters_free(server->waiters);
 }
 
@@ -171,10 +214,10 @@ static enum nabla_code announce(const struct server *server, struct nabla_error 
             return code;
     }
     snprintf(listen, sizeof listen, "%s:%u", public->host, public->port);
-    address_url(listen, url);
+    address_url(listen, server->tls != NULL, url);
     printf("Nabla listens on %s and keeps its data in %s. Try:\n\n"
-           "  curl --json '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' %s/v1/losses\n\n",
-           url, server->config.data, url);
+           "  curl %s--json '{\"logits\": [1, 2, 0.1, -1], \"labels\": 1}' %s/v1/losses\n\n",
+           url, server->config.data, server->tokens ? "--oauth2-bearer $NABLA_TOKEN " : "", url);
     fflush(stdout);
     return NABLA_OK;
 }
@@ -193,6 +236,19 @@ static void block_signals(sigset_t *ret_stopping)
     signal(SIGCHLD, SIG_DFL); // a parent that ignored it would have left us unable to wait for workers
 }
 
+// On SIGHUP. False: the terminal that the server ran in was closed.
+static bool reload(struct server *server)
+{
+    struct nabla_error err;
+    if (!server->tls && isatty(STDIN_FILENO))
+        return false;
+    if (server->tls && http_tls_reload(server->tls, &err))
+        log_write(&server->log, LOG_ERROR, "the certificate stays as it was: %s", err.text);
+    else
+        log_write(&server->log, LOG_INFO, server->tls ? "the certificate was read again" : "SIGHUP");
+    return true;
+}
+
 static int serve(struct server *server)
 {
     sigset_t stopping;
@@ -207,7 +263,9 @@ static int serve(struct server *server)
         fprintf(stderr, "nabla serve: %s\n", err.text);
         status = EXIT_FAILED;
     } else {
-        sigwait(&stopping, &caught);
+        do
+            sigwait(&stopping, &caught);
+        while (caught == SIGHUP && reload(server));
         log_write(&server->log, LOG_INFO, "stopping on SIG%s", sigabbrev_np(caught));
         // docker stop kills after ten seconds. The store survives an end at any moment.
         alarm(STOP_SECONDS);

@@ -126,16 +126,23 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
     return code;
 }
 
+static void print_accuracy(const char *name, double accuracy)
+{
+    if (!isnan(accuracy)) // regression has none
+        printf("  %s %.2f %%", name, 100 * accuracy);
+}
+
 static void print_result(const struct train_result *result, const struct train_run *run,
                          const struct arguments *arguments)
 {
     const struct queued_record *first = train_run_first(run), *last = train_run_last(run);
     if (first && last)
         train_view_gradients(stdout, &first->record, &last->record);
-    printf("\nloss %.6g  accuracy %.2f %%", result->loss, 100 * result->accuracy);
-    if (!isnan(result->validation_accuracy))
-        printf("  validation loss %.6g  validation accuracy %.2f %%", result->validation_loss,
-               100 * result->validation_accuracy);
+    printf("\nloss %.6g", result->loss);
+    print_accuracy("accuracy", result->accuracy);
+    if (!isnan(result->validation_loss))
+        printf("  validation loss %.6g", result->validation_loss);
+    print_accuracy("validation accuracy", result->validation_accuracy);
     printf("  %.1f s\n\nThe history is job %s in %s: nabla serve --data %s\n", result->seconds,
            train_run_job(run), arguments->out, arguments->out);
 }

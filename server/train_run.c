@@ -75,7 +75,7 @@ static enum nabla_code insert_job(struct train_run *run, struct nabla_error *err
                                 .executor = JOB_CLIENT,
                                 .steps = cost.steps,
                                 .epochs = run->spec->train.epochs,
-                                .network_stats = trainer_network_stats(),
+                                .network_stats = trainer_network_stats(&run->spec->train, run->dataset),
                                 .layer_stats = trainer_layer_stats(),
                                 .token_sha256 = sha256};
     return store_job_create(run->store, &job, run->job, &repeated, err);
@@ -105,7 +105,7 @@ static enum nabla_code job_create(struct train_run *run, const char *name, const
                                   struct nabla_error *err)
 {
     struct creation kept;
-    enum nabla_code code = dataset_keep(run->store, run->dataset, name, NULL, &kept, err);
+    enum nabla_code code = dataset_keep(run->store, run->dataset, name, NULL, NULL, &kept, err);
     if (!code)
         code = spec_to_json(run->spec, &run->document, err);
     if (code)
@@ -373,7 +373,7 @@ static enum nabla_code write_end(struct train_run *run, enum nabla_code ended,
                                  const struct train_result *result, const struct nabla_error *why,
                                  struct nabla_error *err)
 {
-    struct buffer text = buffer_new(4096);
+    struct buffer text = buffer_new(OUTCOME_LIMIT);
     struct job_change change = {.event = JOB_EVENT_SUCCEED, .attempt = run->attempt};
     if (!ended) {
         outcome_encode(result, &run->spec->train, checkpointer_is_reproducible(&run->checkpointer), &text);
@@ -398,7 +398,7 @@ static enum nabla_code write_model(struct train_run *run, const char *model, str
     const char *const paths[] = {path, model};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < 2 && paths[i] && !code; i++)
-        code = model_file_write(paths[i], run->document.data, run->dataset, run->trainer, err);
+        code = model_file_write(paths[i], run->spec, run->document.data, run->dataset, run->trainer, err);
     return code;
 }
 

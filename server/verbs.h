@@ -10,5 +10,6 @@ int verb_train(int argc, char **argv);
 int verb_loss(int argc, char **argv);
 int verb_wait(int argc, char **argv);
 int verb_health(int argc, char **argv);
+int verb_token(int argc, char **argv);
 
 #endif

@@ -14,7 +14,9 @@
 static const char usage[] =
     "Usage: nabla wait JOB [--url http://127.0.0.1:8080]\n\n"
     "Waits until the job has finished and prints it as JSON. The URL may also stand in NABLA_URL;\n"
-    "without one it is where NABLA_LISTEN has a server listen.\n"
+    "without one it is where NABLA_LISTEN has a server listen. A token may stand in NABLA_TOKEN, "
+    "certificates to\n"
+    "trust in NABLA_CA_FILE.\n"
     "Exit status: 0 succeeded, 1 failed, 2 called wrongly or no such job, 3 cancelled, 4 the server cannot "
     "be\n"
     "reached.\n";
@@ -128,8 +130,7 @@ int verb_wait(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    address_default(standard);
-    const struct client_options options = {.url = url ? url : standard, .answer_limit = ANSWER_LIMIT};
+    const struct client_options options = address_client(url, standard, ANSWER_LIMIT);
     struct client *client = NULL;
     struct nabla_error err;
     if (client_new(&options, &client, &err)) {

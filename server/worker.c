@@ -266,7 +266,8 @@ static enum nabla_code save_model(const struct attempt *attempt, struct nabla_er
 {
     char path[PATH_SIZE + sizeof MODEL_FILE];
     snprintf(path, sizeof path, "%s/" MODEL_FILE, attempt->orders->folder);
-    return model_file_write(path, attempt->document.data, attempt->dataset, attempt->trainer, err);
+    return model_file_write(path, &attempt->spec, attempt->document.data, attempt->dataset, attempt->trainer,
+                            err);
 }
 
 static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)
@@ -330,7 +331,7 @@ static int work(const struct orders *orders)
     struct reporter *reporter = NULL;
     struct attempt attempt = {.orders = orders, .document = buffer_new(SPEC_LIMIT)};
     struct watch watch = {.signals = -1, .finished = -1};
-    struct buffer result = buffer_new(4096);
+    struct buffer result = buffer_new(OUTCOME_LIMIT);
     enum nabla_code code = reporter_new(&options, &reporter, &err);
     if (!code)
         code = watch_start(&watch, reporter, &err);

@@ -14,8 +14,10 @@
 #include "lib/train/dropout.c"
 #include "lib/train/initializer.c"
 #include "lib/train/layer.c"
+#include "lib/train/layer_norm.c"
 #include "lib/train/network.c"
 #include "lib/train/optimizer.c"
 #include "lib/train/orthogonal.c"
+#include "lib/train/tensor_rule.c"
 
 #endif

@@ -25,7 +25,7 @@ static void what_a_server_listens_on_becomes_a_url(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char url[ADDRESS_SIZE];
-        address_url(cases[i].listen, url);
+        address_url(cases[i].listen, false, url);
         assert_string_equal(url, cases[i].url);
     }
 }

@@ -43,7 +43,7 @@ static void defaults_are_those_of_the_table(void **state)
     const struct api_limits limits = api_limits_defaults();
     assert_string_equal(config.listen, "127.0.0.1:8080");
     assert_string_equal(config.data, "./data");
-    assert_false(config.allow_remote);
+    assert_false(config.auth);
     assert_true(config.workers >= 1);
     assert_int_equal(config.limits.body_bytes, limits.body_bytes);
     assert_int_equal(config.limits.work, limits.work);
@@ -93,9 +93,9 @@ static void values_are_read_by_type(void **state)
         {"a wide number with a suffix", "--max-work=1G", NABLA_INVALID},
         {"a choice", "--log-level=debug", NABLA_OK},
         {"no choice", "--log-level=loud", NABLA_INVALID},
-        {"a flag alone", "--allow-remote", NABLA_OK},
-        {"a flag with a value", "--allow-remote=false", NABLA_OK},
-        {"a flag with nonsense", "--allow-remote=maybe", NABLA_INVALID},
+        {"a flag alone", "--auth", NABLA_OK},
+        {"a flag with a value", "--auth=false", NABLA_OK},
+        {"a flag with nonsense", "--auth=maybe", NABLA_INVALID},
         {"an option that does not exist", "--max-fun=1", NABLA_INVALID},
         {"an option without its value", "--workers", NABLA_INVALID},
         {"no option at all", "workers", NABLA_INVALID},
@@ -113,26 +113,26 @@ static void values_are_read_by_type(void **state)
     }
 }
 
-// "--allow-remote true", as the help spells every option, and "--allow-remote" with another flag behind it.
+// "--auth true", as the help spells every option, and "--auth" with another flag behind it.
 static void a_yes_or_no_flag_may_have_its_value_beside_it(void **state)
 {
     (void)state;
     static const struct {
         char *flags[4];
         enum nabla_code code;
-        bool is_allowed;
+        bool is_asked;
     } cases[] = {
-        {{"--allow-remote", "true"}, NABLA_OK, true},
-        {{"--allow-remote", "false"}, NABLA_OK, false},
-        {{"--allow-remote", "--workers", "2"}, NABLA_OK, true},
-        {{"--allow-remote", "maybe"}, NABLA_INVALID, false},
+        {{"--auth", "true"}, NABLA_OK, true},
+        {{"--auth", "false"}, NABLA_OK, false},
+        {{"--auth", "--workers", "2"}, NABLA_OK, true},
+        {{"--auth", "maybe"}, NABLA_INVALID, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct config config;
         enum config_wish wish;
         assert_int_equal(load(cases[i].flags, &config, &wish, NULL), cases[i].code);
         if (!cases[i].code)
-            assert_int_equal(config.allow_remote, cases[i].is_allowed);
+            assert_int_equal(config.auth, cases[i].is_asked);
     }
 }
 

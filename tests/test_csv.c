@@ -248,10 +248,10 @@ static const struct {
     const char *error; // NULL: no breach
 } limited[] = {
     {{3, 2, 2, 24}, NULL},
-    {{2, 2, 2, 24}, "3 rows, the limit is 2"},
-    {{3, 1, 2, 24}, "2 features, the limit is 1"},
+    {{2, 2, 2, 24}, "3 rows, the limit max_dataset_rows is 2"},
+    {{3, 1, 2, 24}, "2 features, the limit max_dataset_columns is 1"},
     {{3, 2, 1, 24}, "row 2: the labels have more than 1 classes, the limit"},
-    {{3, 2, 2, 23}, "24 bytes of features, the limit is 23"},
+    {{3, 2, 2, 23}, "24 bytes of features, the limit max_dataset_bytes is 23"},
 };
 
 static void limits_are_held_and_named(void **state)

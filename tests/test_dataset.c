@@ -53,9 +53,9 @@ static const struct {
     const char *text, *comment;
 } sizes[] = {
     {10, 4, 3, NULL, "all at their limits"},
-    {11, 1, 1, "11 rows, the limit is 10", "rows"},
-    {1, 5, 1, "5 features, the limit is 4", "columns"},
-    {1, 1, 4, "4 classes, the limit is 3", "classes"},
+    {11, 1, 1, "11 rows, the limit max_dataset_rows is 10", "rows"},
+    {1, 5, 1, "5 features, the limit max_dataset_columns is 4", "columns"},
+    {1, 1, 4, "4 classes, the limit max_dataset_classes is 3", "classes"},
 };
 
 static void a_breach_names_its_limit(void **state)
@@ -80,7 +80,7 @@ static void bytes_are_limited_and_may_overflow(void **state)
     small.bytes = 159;
     struct nabla_error err = {0};
     assert_int_equal(dataset_check_size(10, 4, 0, &small, &err), NABLA_LIMIT);
-    assert_non_null(strstr(err.text, "160 bytes of features, the limit is 159"));
+    assert_non_null(strstr(err.text, "160 bytes of features, the limit max_dataset_bytes is 159"));
     assert_int_equal(dataset_check_size(SIZE_MAX, SIZE_MAX, 0, &open, &err), NABLA_LIMIT);
     assert_int_equal(dataset_check_size(SIZE_MAX / 2, 1, 0, &open, &err), NABLA_LIMIT);
     assert_int_equal(dataset_check_size(1, 1, (size_t)INT32_MAX + 1, &open, &err), NABLA_LIMIT);

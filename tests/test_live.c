@@ -336,17 +336,6 @@ static void nearly_as_many_connections_as_allowed_are_answered_503(void **state)
     live_remove_folder(&live);
 }
 
-static void a_remote_bind_must_be_asked_for(void **state)
-{
-    const struct live *live = *state;
-    const char *program = getenv("NABLA") ? getenv("NABLA") : "build/nabla";
-    char command[512];
-    snprintf(command, sizeof command,
-             "%s serve --listen 0.0.0.0:0 --data %s/refused 2>&1 | grep -q -e --allow-remote", program,
-             live->folder);
-    assert_int_equal(system(command), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,7 +349,6 @@ int main(void)
         cmocka_unit_test(slow_headers_end_at_their_deadline),
         cmocka_unit_test(the_workers_socket_is_the_users_own),
         cmocka_unit_test(nearly_as_many_connections_as_allowed_are_answered_503),
-        cmocka_unit_test(a_remote_bind_must_be_asked_for),
         cmocka_unit_test(a_stop_ends_streams_and_waiting_requests),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { LAYERS_MAX = 8, INPUTS = 5, ROWS = 7, CLASSES = 4 };
+enum { LAYERS_MAX = 12, INPUTS = 5, ROWS = 7, CLASSES = 4 };
 
 static struct layer_spec dense(size_t units)
 {
@@ -41,6 +41,33 @@ static struct layer_spec dropout(double rate)
 {
     struct layer_spec layer = layer_defaults(LAYER_TYPE_DROPOUT);
     layer.rate = rate;
+    return layer;
+}
+
+static struct layer_spec layer_norm(void)
+{
+    return layer_defaults(LAYER_TYPE_LAYER_NORM);
+}
+
+static struct layer_spec alpha_dropout(double rate)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_ALPHA_DROPOUT);
+    layer.rate = rate;
+    return layer;
+}
+
+static struct layer_spec residual(size_t branch, enum projection projection)
+{
+    struct layer_spec layer = layer_defaults(LAYER_TYPE_RESIDUAL);
+    layer.branch = branch;
+    layer.projection = projection;
+    return layer;
+}
+
+static struct layer_spec ruled(struct layer_spec layer, double l1, double l2)
+{
+    layer.rules[0] = (struct tensor_rule){.l1 = l1, .l2 = l2};
+    layer.rules[1] = (struct tensor_rule){.l1 = 2 * l1, .l2 = l2 / 2};
     return layer;
 }
 
@@ -86,8 +113,9 @@ static double objective(struct setting *setting)
     setting->network->random = random_new(3, 3);
     const double *output = network_forward(setting->network, ROWS, NETWORK_TRAIN);
     double *gradient = network_loss_gradient(setting->network);
-    return setting->objective == LINEAR_FORM ? linear_form(setting, output, gradient)
-                                             : cross_entropy(setting, output, gradient);
+    const double value = setting->objective == LINEAR_FORM ? linear_form(setting, output, gradient)
+                                                           : cross_entropy(setting, output, gradient);
+    return value + network_penalty(setting->network);
 }
 
 static void setting_open(struct setting *setting, const struct layer_spec *layers, enum objective objective)
@@ -134,6 +162,7 @@ static void check_gradients(struct setting *setting, const char *comment)
 {
     objective(setting);
     network_backward(setting->network, ROWS);
+    network_penalty_gradient(setting->network);
     double largest = 0;
     for (size_t i = 0; i < setting->network->trained_count; i++) {
         struct layer *layer = &setting->network->layers[setting->network->trained[i]];
@@ -176,6 +205,34 @@ static void each_gradient_equals_its_central_difference(void **state)
         {"batch_norm", LINEAR_FORM, {dense(6), batch_norm()}},
         {"dropout", LINEAR_FORM, {dense(6), dropout(0.4), dense(3)}},
         {"dropout before anything is trained", LINEAR_FORM, {dropout(0.4), dense(3)}},
+        {"layer_norm first", LINEAR_FORM, {layer_norm(), dense(3)}},
+        {"layer_norm", LINEAR_FORM, {dense(6), layer_norm()}},
+        {"layer_norm between", LINEAR_FORM, {dense(6), layer_norm(), activation(ACTIVATION_TANH), dense(3)}},
+        {"alpha_dropout", LINEAR_FORM, {dense(6), activation(ACTIVATION_SELU), alpha_dropout(0.4), dense(3)}},
+        {"a residual that is its own input's",
+         LINEAR_FORM,
+         {dense(6), dense(6), activation(ACTIVATION_TANH), residual(2, PROJECTION_NONE), dense(2)}},
+        {"a residual at the input", LINEAR_FORM, {dense(INPUTS), residual(1, PROJECTION_NONE), dense(2)}},
+        {"a projection", LINEAR_FORM, {dense(6), dense(4), residual(1, PROJECTION_DENSE), dense(2)}},
+        {"a projection of the same width at the end",
+         LINEAR_FORM,
+         {dense(6), dense(6), residual(1, PROJECTION_DENSE)}},
+        {"a branch without parameters",
+         LINEAR_FORM,
+         {dense(6), activation(ACTIVATION_TANH), residual(1, PROJECTION_NONE), dense(2)}},
+        {"nothing to learn before a branch's second layer",
+         LINEAR_FORM,
+         {activation(ACTIVATION_TANH), dense(INPUTS), residual(2, PROJECTION_DENSE), dense(2)}},
+        {"branches within branches, with one start",
+         LINEAR_FORM,
+         {dense(4), dense(4), activation(ACTIVATION_TANH), residual(2, PROJECTION_NONE), dense(3),
+          residual(4, PROJECTION_DENSE), dense(2)}},
+        {"l1", LINEAR_FORM, {ruled(dense(6), 0.1, 0), activation(ACTIVATION_TANH), dense(3)}},
+        {"l2", LINEAR_FORM, {ruled(dense(6), 0, 0.1), activation(ACTIVATION_TANH), dense(3)}},
+        {"l1 and l2 on everything",
+         LINEAR_FORM,
+         {ruled(dense(6), 0.1, 0.2), ruled(batch_norm(), 0.02, 0.3), ruled(layer_norm(), 0.05, 0.01),
+          ruled(residual(2, PROJECTION_DENSE), 0.03, 0.1), ruled(dense(3), 0.3, 0.1)}},
         {"activation twice",
          LINEAR_FORM,
          {dense(6), activation(ACTIVATION_TANH), activation(ACTIVATION_SIGMOID), dense(2)}},
@@ -188,6 +245,11 @@ static void each_gradient_equals_its_central_difference(void **state)
          CROSS_ENTROPY,
          {dense(9), batch_norm(), activation(ACTIVATION_RELU), dropout(0.3), dense(8),
           activation(ACTIVATION_TANH), batch_norm(), dense(CLASSES)}},
+        {"all kinds, mixed",
+         CROSS_ENTROPY,
+         {ruled(dense(9), 0.01, 0.02), batch_norm(), activation(ACTIVATION_SELU), alpha_dropout(0.2),
+          dense_without_bias(8), layer_norm(), activation(ACTIVATION_MISH), residual(3, PROJECTION_DENSE),
+          dropout(0.3), ruled(dense(8), 0, 0.1), residual(2, PROJECTION_NONE), dense(CLASSES)}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct setting setting;

@@ -270,9 +270,85 @@ static void tiny_split(struct train_spec *spec)
 {
     spec->validation_split = 1e-9;
 }
-static void probabilities(struct train_spec *spec)
+static void capped_probabilities(struct train_spec *spec)
 {
     spec->loss.input = NABLA_PROBABILITIES;
+    spec->loss.convention = NABLA_OPTAX;
+}
+static void negative_l2(struct train_spec *spec)
+{
+    spec->layers[0].rules[1].l2 = -1;
+}
+static void nan_max_norm(struct train_spec *spec)
+{
+    spec->layers[2].rules[0].max_norm = NAN;
+}
+static void layer_norm_epsilon(struct train_spec *spec)
+{
+    spec->layers[1] = layer_defaults(LAYER_TYPE_LAYER_NORM);
+    spec->layers[1].epsilon = 0;
+}
+static void alpha_dropout_rate(struct train_spec *spec)
+{
+    spec->layers[1] = layer_defaults(LAYER_TYPE_ALPHA_DROPOUT);
+    spec->layers[1].rate = 1;
+}
+static void residual_of_none(struct train_spec *spec)
+{
+    spec->layers[1] = layer_defaults(LAYER_TYPE_RESIDUAL);
+}
+static void residual_of_too_many(struct train_spec *spec)
+{
+    residual_of_none(spec);
+    spec->layers[1].branch = 2;
+}
+static void residual_of_two_widths(struct train_spec *spec)
+{
+    residual_of_none(spec);
+    spec->layers[1].branch = 1;
+    spec->layers[1].projection = PROJECTION_NONE;
+}
+static void no_accumulation(struct train_spec *spec)
+{
+    spec->optimizer.gradient_accumulation_steps = 0;
+}
+static void ema_of_one(struct train_spec *spec)
+{
+    spec->optimizer.ema_momentum = 1;
+}
+static void half_an_overwrite(struct train_spec *spec)
+{
+    spec->optimizer.ema_overwrite_frequency = 0.5;
+}
+static void negative_time(struct train_spec *spec)
+{
+    spec->time_limit = -1;
+}
+static void negative_delta(struct train_spec *spec)
+{
+    spec->early_stopping.active = true;
+    spec->early_stopping.min_delta = -1;
+}
+static void half_a_patience(struct train_spec *spec)
+{
+    spec->early_stopping.active = true;
+    spec->early_stopping.patience = 0.5;
+}
+static void unknown_monitor(struct train_spec *spec)
+{
+    spec->early_stopping.active = true;
+    spec->early_stopping.monitor = MONITOR_COUNT;
+}
+static void stopping_unseen(struct train_spec *spec)
+{
+    spec->early_stopping.active = true;
+    spec->validation_split = 0;
+}
+static void positive_weight(struct train_spec *spec)
+{
+    spec->pos_weight = calloc(CLASSES, sizeof *spec->pos_weight);
+    assert_non_null(spec->pos_weight);
+    spec->pos_weight_count = CLASSES;
 }
 static void no_reduction(struct train_spec *spec)
 {
@@ -345,7 +421,23 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
         {no_batch, "/training/batch_size"},
         {whole_split, "/training/validation_split"},
         {tiny_split, "/training/validation_split"},
-        {probabilities, "/loss/input"},
+        {capped_probabilities, "/loss/convention"},
+        {negative_l2, "/model/layers/0/bias_regularizer/l2"},
+        {nan_max_norm, "/model/layers/2/kernel_constraint/max_value"},
+        {layer_norm_epsilon, "/model/layers/1/epsilon"},
+        {alpha_dropout_rate, "/model/layers/1/rate"},
+        {residual_of_none, "/model/layers/1/layers"},
+        {residual_of_too_many, "/model/layers/1/layers"},
+        {residual_of_two_widths, "/model/layers/1/projection"},
+        {no_accumulation, "/optimizer/gradient_accumulation_steps"},
+        {ema_of_one, "/optimizer/ema_momentum"},
+        {half_an_overwrite, "/optimizer/ema_overwrite_frequency"},
+        {negative_time, "/training/time_limit"},
+        {negative_delta, "/training/early_stopping/min_delta"},
+        {half_a_patience, "/training/early_stopping/patience"},
+        {unknown_monitor, "/training/early_stopping/monitor"},
+        {stopping_unseen, "/training/validation_split"},
+        {positive_weight, "/loss/pos_weight"},
         {no_reduction, "/loss/reduction"},
         {smoothing, "/loss/label_smoothing"},
         {few_weights, "/loss/class_weights"},
@@ -371,16 +463,105 @@ static void each_wrong_value_is_refused_at_its_place(void **state)
     dataset_free(data);
 }
 
-static void targets_are_refused(void **state)
+// Two features, two targets.
+static struct dataset *make_targets(float most)
+{
+    struct dataset *data;
+    struct nabla_error err;
+    assert_int_equal(dataset_new_targets(10, 2, 2, &data, &err), NABLA_OK);
+    data->targets[7] = most;
+    return data;
+}
+
+static void targets_must_suit_the_loss(void **state)
+{
+    (void)state;
+    const struct {
+        enum nabla_loss_type loss;
+        float most;
+        const char *pointer; // NULL: right
+    } cases[] = {
+        {NABLA_MEAN_SQUARED_ERROR, 7, NULL},
+        {NABLA_HUBER, -7, NULL},
+        {NABLA_BINARY_CROSS_ENTROPY, 0.5F, NULL},
+        {NABLA_BINARY_CROSS_ENTROPY, 2, "/dataset"},
+        {NABLA_CROSS_ENTROPY, 2, NULL},
+        {NABLA_KL_DIVERGENCE, -1, "/dataset"},
+        {NABLA_HINGE, 1, "/dataset"}, // the other rows have no class
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct dataset *data = make_targets(cases[i].most);
+        struct train_spec spec = spec_defaults();
+        struct nabla_error err = {0};
+        spec.loss = nabla_loss_defaults(cases[i].loss);
+        enum nabla_code code = spec_complete(&spec, data, &err);
+        assert_int_equal(code, cases[i].pointer ? NABLA_INVALID : NABLA_OK);
+        assert_string_equal(err.pointer, cases[i].pointer ? cases[i].pointer : "");
+        assert_int_equal(spec.layers[0].units, 2);
+        spec_free(&spec);
+        dataset_free(data);
+    }
+}
+
+static void regression_has_no_accuracy_to_stop_by(void **state)
+{
+    (void)state;
+    struct dataset *data = make_targets(1);
+    struct train_spec spec = spec_defaults();
+    struct nabla_error err = {0};
+    spec.loss = nabla_loss_defaults(NABLA_HUBER);
+    spec.early_stopping = (struct early_stopping){.active = true, .monitor = MONITOR_ACCURACY};
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_INVALID);
+    assert_string_equal(err.pointer, "/training/early_stopping/monitor");
+    spec.early_stopping.active = false;
+    spec.class_weights_balanced = true;
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_INVALID);
+    assert_string_equal(err.pointer, "/loss/class_weights");
+    spec.class_weights_balanced = false;
+    spec.loss.input = NABLA_PROBABILITIES;
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_INVALID);
+    assert_string_equal(err.pointer, "/loss/input");
+    spec_free(&spec);
+    dataset_free(data);
+}
+
+static void a_residual_projects_where_widths_differ(void **state)
+{
+    (void)state;
+    const size_t units[] = {8, 4};
+    for (size_t i = 0; i < 2; i++) {
+        struct dataset *data = make_data(); // COLUMNS features
+        struct train_spec spec = spec_defaults();
+        struct layer_spec residual = layer_defaults(LAYER_TYPE_RESIDUAL);
+        struct train_cost cost;
+        struct nabla_error err = {0};
+        const bool same = units[i] == data->columns;
+        residual.branch = 1;
+        add(&spec, dense(units[i]));
+        add(&spec, residual);
+        assert_int_equal(spec_complete(&spec, data, &err), NABLA_OK);
+        assert_int_equal(spec.layers[1].projection, same ? PROJECTION_NONE : PROJECTION_DENSE);
+        assert_int_equal(spec_cost(&spec, data, &cost, &err), NABLA_OK);
+        const size_t dense_numbers = (data->columns + 1) * units[i] + (units[i] + 1) * CLASSES;
+        assert_int_equal(cost.parameters, dense_numbers + (same ? 0 : data->columns * units[i]));
+        spec_free(&spec);
+        dataset_free(data);
+    }
+}
+
+static void accumulation_makes_fewer_steps(void **state)
 {
     (void)state;
     struct dataset *data = make_data();
     struct train_spec spec = spec_defaults();
+    struct train_cost cost;
     struct nabla_error err;
-    data->classes = 0;
-    assert_int_equal(spec_complete(&spec, data, &err), NABLA_INVALID);
-    assert_string_equal(err.pointer, "/dataset");
-    data->classes = CLASSES;
+    spec.batch_size = 5;
+    spec.epochs = 2; // 48 rows: 10 batches
+    spec.optimizer.gradient_accumulation_steps = 3;
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_OK);
+    assert_int_equal(spec_cost(&spec, data, &cost, &err), NABLA_OK);
+    assert_int_equal(cost.steps, 2 * 4);
     spec_free(&spec);
     dataset_free(data);
 }
@@ -436,7 +617,10 @@ int main(void)
         cmocka_unit_test(the_output_layer_follows_from_the_classes),
         cmocka_unit_test(at_most_ten_thousand_records_are_kept),
         cmocka_unit_test(each_wrong_value_is_refused_at_its_place),
-        cmocka_unit_test(targets_are_refused),
+        cmocka_unit_test(targets_must_suit_the_loss),
+        cmocka_unit_test(regression_has_no_accuracy_to_stop_by),
+        cmocka_unit_test(a_residual_projects_where_widths_differ),
+        cmocka_unit_test(accumulation_makes_fewer_steps),
         cmocka_unit_test(cost_counts_parameters_and_steps),
         cmocka_unit_test(what_fits_no_memory_is_refused),
     };

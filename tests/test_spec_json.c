@@ -56,8 +56,12 @@ static char *expand(const char *text)
 }
 
 #define DENSE(units, initializer)                                                                            \
-    "{\"type\":\"dense\",\"units\":" #units ",\"initializer\":\"" initializer "\",\"use_bias\":true}"
-#define BATCH_NORM       "{\"type\":\"batch_norm\",\"momentum\":0.99,\"epsilon\":0.001}"
+    "{\"type\":\"dense\",\"units\":" #units ",\"initializer\":\"" initializer                                \
+    "\",\"use_bias\":true,\"kernel_regularizer\":null,\"kernel_constraint\":null,\"bias_regularizer\":null," \
+    "\"bias_constraint\":null}"
+#define BATCH_NORM                                                                                           \
+    "{\"type\":\"batch_norm\",\"momentum\":0.99,\"epsilon\":0.001,\"gamma_regularizer\":null,\"gamma_"       \
+    "constraint\":null,\"beta_regularizer\":null,\"beta_constraint\":null}"
 #define ACTIVATION(name) "{\"type\":\"activation\",\"function\":\"" name "\"}"
 #define OUTPUT           DENSE(3, "glorot_uniform")
 
@@ -106,7 +110,8 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"initializer\":\"normal\"},{\"units\":5,"
      "\"activation\":\"selu\"}]}}",
      "\"layers\":[{\"type\":\"dense\",\"units\":4,\"initializer\":{\"type\":\"normal\",\"stddev\":0.05},"
-     "\"use_bias\":true}," DENSE(5, "lecun_normal")},
+     "\"use_bias\":true,\"kernel_regularizer\":null,\"kernel_constraint\":null,\"bias_regularizer\":null,"
+     "\"bias_constraint\":null}," DENSE(5, "lecun_normal")},
     {"an initialiser's option as given",
      "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":4,\"activation\":\"relu\",\"initializer\":"
      "{\"type\":\"constant\",\"value\":-2}}]}}",
@@ -126,17 +131,20 @@ static const struct {
      "\"class_weights\":[1,0.5,0.1]"},
     {"the optimiser by its name", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"sgd\"}",
      "\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":0.01,\"momentum\":0,\"weight_decay\":0,\"clip_"
-     "value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"nesterov\":"
-     "false}"},
+     "value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"gradient_accumulation_steps\":1,\"ema_momentum\":0."
+     "99,\"ema_overwrite_frequency\":0,\"nesterov\":"
+     "false,\"use_ema\":false}"},
     {"Adam is the default, epsilon spelled out", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"optimizer\":{\"type\":\"adam\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.999,\"epsilon\":"
      "1e-07,"
-     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"epsilon_placement\":"
+     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"gradient_accumulation_"
+     "steps\":1,\"ema_momentum\":0.99,\"ema_overwrite_frequency\":0,\"use_ema\":false,\"epsilon_placement\":"
      "\"uncorrected\"}"},
     {"AdamW decays, and keeps what is given",
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"adamw\",\"beta_2\":0.99}}",
      "\"optimizer\":{\"type\":\"adamw\",\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"epsilon\":"
-     "1e-07,\"weight_decay\":0.004,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"epsilon_"
+     "1e-07,\"weight_decay\":0.004,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"gradient_"
+     "accumulation_steps\":1,\"ema_momentum\":0.99,\"ema_overwrite_frequency\":0,\"use_ema\":false,\"epsilon_"
      "placement\":\"uncorrected\"}"},
     {"a schedule over the whole job, spelled out",
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"sgd\",\"learning_rate\":{\"schedule\":"
@@ -165,17 +173,21 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":{\"type\":\"rmsprop\",\"centered\":true}}",
      "\"optimizer\":{\"type\":\"rmsprop\",\"learning_rate\":0.001,\"momentum\":0,\"rho\":0.9,\"epsilon\":1e-"
      "07,"
-     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"centered\":true}"},
+     "\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":0,\"global_clip_norm\":0,\"gradient_accumulation_"
+     "steps\":1,\"ema_momentum\":0.99,\"ema_overwrite_frequency\":0,\"centered\":true,\"use_ema\":false}"},
     {"Adagrad's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"adagrad\"}",
      "\"initial_accumulator_value\":0.1,\"epsilon\":1e-07,\"weight_decay\":0,\"clip_value\":0,\"clip_norm\":"
-     "0,\"global_clip_norm\":0}"},
+     "0,\"global_clip_norm\":0,\"gradient_accumulation_steps\":1,\"ema_momentum\":0.99,\"ema_overwrite_"
+     "frequency\":0,\"use_ema\":false}"},
     {"Lion's fields", "{\"dataset\":\"ds_1\",\"model\":{},\"optimizer\":\"lion\"}",
      "\"learning_rate\":0.001,\"beta_1\":0.9,\"beta_2\":0.99,\"weight_decay\":0,\"clip_value\":0,\"clip_"
-     "norm\":0,\"global_clip_norm\":0}"},
+     "norm\":0,\"global_clip_norm\":0,\"gradient_accumulation_steps\":1,\"ema_momentum\":0.99,\"ema_"
+     "overwrite_frequency\":0,\"use_ema\":false}"},
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
-     "\"shuffle\":true,\"standardize\":true,\"checkpoint_every_seconds\":10}"},
+     "\"shuffle\":true,\"standardize\":true,\"early_stopping\":null,\"stop_on_nan\":false,\"time_limit\":0,"
+     "\"checkpoint_every_seconds\":10}"},
     {"telemetry, retries and executor", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"telemetry\":{\"every\":1},\"retries\":0,\"executor\":\"local\"}"},
     {"version, name and data set stand first",
@@ -345,7 +357,13 @@ static const struct {
      "/loss/class_weights"},
     {"two ways to clip at once", "{" MODEL ",\"optimizer\":{\"clip_norm\":1,\"clip_value\":1}}",
      "/optimizer"},
-    {"jobs train from logits", "{" MODEL ",\"loss\":{\"input\":\"probabilities\"}}", "/loss/input"},
+    {"a path that does not exist",
+     "{" MODEL ",\"loss\":{\"input\":\"probabilities\",\"convention\":\"optax\"}}", "/loss/convention"},
+    {"no projection within a residual within another",
+     "{\"dataset\":\"ds_1\",\"model\":{\"layers\":[{\"units\":2},{\"type\":\"residual\",\"layers\":[{"
+     "\"type\":"
+     "\"residual\",\"projection\":false,\"layers\":[{\"units\":3}]}]}]}}",
+     "/model/layers/1/layers/0/projection"},
 };
 
 static void what_does_not_fit_the_data_points_at_what_was_written(void **state)

@@ -126,7 +126,7 @@ static void setting_open(struct setting *setting)
     struct nabla_error err;
     setting->spec = make_spec();
     assert_int_equal(network_new(&setting->spec, INPUTS, ROWS, &setting->network, &err), NABLA_OK);
-    assert_int_equal(telemetry_new(setting->network, &setting->telemetry, &err), NABLA_OK);
+    assert_int_equal(telemetry_new(setting->network, UINT32_MAX, &setting->telemetry, &err), NABLA_OK);
     struct random random = random_new(1, 1);
     network_initialize(setting->network, &random);
     for (size_t i = 0; i < ROWS * INPUTS; i++)

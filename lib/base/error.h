@@ -32,6 +32,7 @@ extern "C" {
     X(NABLA_DISK_FULL, "disk_full", "the disk is full")                                                      \
     X(NABLA_IO, "io", "reading or writing a file failed")                                                    \
     X(NABLA_CANCELLED, "cancelled", "the caller asked to stop")                                              \
+    X(NABLA_DIVERGED, "diverged", "training met a loss that is no finite number")                            \
     X(NABLA_INTERNAL, "internal", "a defect in Nabla")
 
 enum nabla_code {

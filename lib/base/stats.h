@@ -20,6 +20,13 @@
       "gradient norm of the first layer with parameters over that of the last")                              \
     X(VALIDATION_LOSS, validation_loss, "", "loss on the validation part, at the end of an epoch")           \
     X(VALIDATION_ACCURACY, validation_accuracy, "fraction", "accuracy on the validation part, likewise")     \
+    X(VALIDATION_TOP_5_ACCURACY, validation_top_5_accuracy, "fraction",                                      \
+      "share of validation rows whose class is among the five most probable")                                \
+    X(VALIDATION_F1, validation_f1, "", "mean of the classes' F1 on the validation part")                    \
+    X(VALIDATION_CALIBRATION_ERROR, validation_calibration_error, "fraction",                                \
+      "expected calibration error on the validation part, in 15 bins")                                       \
+    X(VALIDATION_R2, validation_r2, "", "coefficient of determination on the validation part")               \
+    X(VALIDATION_MAE, validation_mae, "", "mean absolute error on the validation part")                      \
     X(SAMPLES_PER_SECOND, samples_per_second, "1/s", "training rows per second since the record before")
 
 // Of one layer. "Gradient" is that of its weights and biases together, before clipping.

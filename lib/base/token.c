@@ -84,8 +84,12 @@ void token_sha256(char ret[TOKEN_SHA256_SIZE], const void *bytes, size_t size)
     sha256_init(&context);
     sha256_update(&context, size, bytes);
     sha256_digest(&context, sizeof digest, digest);
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof digest; i++) {
+        ret[2 * i] = digits[digest[i] >> 4];
+        ret[2 * i + 1] = digits[digest[i] & 15];
+    }
+    ret[2 * sizeof digest] = '\0';
 }
 
 bool token_equal(const char *a, const char *b)

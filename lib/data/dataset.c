@@ -79,12 +79,14 @@ enum nabla_code dataset_add_weights(struct dataset *dataset, struct nabla_error 
     return dataset->weights ? NABLA_OK : nabla_fail_memory(err, "the weights of a data set's rows");
 }
 
-static enum nabla_code check_limit(const char *what, size_t value, size_t limit, struct nabla_error *err)
+// `name` is the limit's own, as the server's configuration has it.
+static enum nabla_code check_limit(const char *what, size_t value, const char *name, size_t limit,
+                                   struct nabla_error *err)
 {
     if (value <= limit)
         return NABLA_OK;
-    return nabla_fail(err, NABLA_LIMIT, NULL, "the data set has %zu %s, the limit is %zu", value, what,
-                      limit);
+    return nabla_fail(err, NABLA_LIMIT, NULL, "the data set has %zu %s, the limit %s is %zu", value, what,
+                      name, limit);
 }
 
 enum nabla_code dataset_check_size(size_t rows, size_t columns, size_t classes,
@@ -93,14 +95,14 @@ enum nabla_code dataset_check_size(size_t rows, size_t columns, size_t classes,
     size_t bytes = SIZE_MAX;
     if (size_mul(rows, columns, &bytes) && !size_mul(bytes, sizeof(float), &bytes))
         bytes = SIZE_MAX;
-    enum nabla_code code = check_limit("rows", rows, limits->rows, err);
+    enum nabla_code code = check_limit("rows", rows, "max_dataset_rows", limits->rows, err);
     if (!code)
-        code = check_limit("features", columns, limits->columns, err);
+        code = check_limit("features", columns, "max_dataset_columns", limits->columns, err);
     if (!code)
-        code =
-            check_limit("classes", classes, limits->classes < INT32_MAX ? limits->classes : INT32_MAX, err);
+        code = check_limit("classes", classes, "max_dataset_classes",
+                           limits->classes < INT32_MAX ? limits->classes : INT32_MAX, err);
     if (!code)
-        code = check_limit("bytes of features", bytes, limits->bytes, err);
+        code = check_limit("bytes of features", bytes, "max_dataset_bytes", limits->bytes, err);
     return code;
 }
 

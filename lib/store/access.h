@@ -31,6 +31,10 @@ struct store {
     // Held over a data set's file and row together: its making and its removal exclude each other.
     pthread_mutex_t dataset_lock;
 
+    pthread_mutex_t usage_lock; // of what the last walk through the folder found
+    int64_t usage_ms;           // when that was
+    uint64_t usage_bytes;
+
     void (*listener)(void *context, const char *job_id, uint64_t revision);
     void *listener_context;
 };

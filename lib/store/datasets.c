@@ -120,6 +120,7 @@ static enum nabla_code insert_row(struct database *db, const struct dataset_row 
     statement_bind_size(insert, row->bytes);
     statement_bind_text(insert, row->description ? row->description : "");
     statement_bind_int(insert, now_ms);
+    statement_bind_text(insert, row->owner ? row->owner : "");
     return statement_run(insert, err);
 }
 

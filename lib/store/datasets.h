@@ -16,6 +16,7 @@ struct dataset_row {
     uint64_t rows, features, classes, bytes;
     char *description; // JSON text of the parts that grow with the data: feature and class summaries
     int64_t created_ms;
+    const char *owner; // of a new one: id of the token that it was sent with, or NULL; not read back
 };
 void dataset_row_free(struct dataset_row *row);
 

@@ -47,6 +47,8 @@ static enum nabla_code insert_job(const struct store *store, struct database *db
     statement_bind_text(insert, job->token_sha256);
     statement_bind_int(insert, now_ms);
     statement_bind_int(insert, running ? now_ms : 0);
+    statement_bind_text(insert, job->owner ? job->owner : "");
+    statement_bind_text(insert, job->traceparent ? job->traceparent : "");
     enum nabla_code code = statement_row(insert, err);
     if (code == NABLA_OK)
         *ret_number = statement_int(insert, 0);
@@ -138,6 +140,20 @@ enum nabla_code store_job_get(struct store *store, const char *id, struct job **
     enum nabla_code code = job_read(store, db, id, ret, err);
     access_release(store, db);
     return code;
+}
+
+enum nabla_code store_job_trace(struct store *store, const char *id, char ret[TRACEPARENT_SIZE],
+                                struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, SQL_JOB_TRACE);
+    statement_bind_text(row, id);
+    enum nabla_code code = statement_row(row, err);
+    const char *text = code == NABLA_OK ? statement_text(row, 0) : NULL;
+    snprintf(ret, TRACEPARENT_SIZE, "%s", text ? text : "");
+    statement_reset(row);
+    access_release(store, db);
+    return code == NABLA_NOT_FOUND ? job_fail_missing(id, err) : code;
 }
 
 enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t *ret,

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { TRACEPARENT_SIZE = 56 }; // of W3C Trace Context, version 00
+
 enum job_state {
     JOB_QUEUED,
     JOB_RUNNING,
@@ -80,6 +82,8 @@ struct job_new {
     const char *token_sha256; // executor client: of its token; else NULL (set at each claim)
     const char *file;         // a file that becomes one of the job's folder, by another link; NULL for none
     const char *file_name;    // what it is called there
+    const char *owner;        // id of the token that it was asked for with, or NULL
+    const char *traceparent;  // of the request, or NULL
     const struct creation_key *key;
 };
 
@@ -100,6 +104,10 @@ enum nabla_code store_job_list(struct store *store, int state, const char *curso
                                struct nabla_error *err);
 
 enum nabla_code store_job_count(struct store *store, enum job_state state, size_t *ret,
+                                struct nabla_error *err);
+
+// The traceparent that the job was made with; "" for none.
+enum nabla_code store_job_trace(struct store *store, const char *id, char ret[TRACEPARENT_SIZE],
                                 struct nabla_error *err);
 
 // Claims the oldest queued job of an executor: queued → running, attempt + 1, token replaced.

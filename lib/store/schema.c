@@ -88,7 +88,13 @@ static const char version_1[] = "CREATE TABLE jobs (\n"
 static const char version_2[] =
     "ALTER TABLE idempotency_keys ADD COLUMN existed INTEGER NOT NULL DEFAULT 0;\n";
 
-const char *const schema_steps[] = {version_1, version_2};
+// Whose a job or data set is: the id of the token that made it, "" where none was asked for. The traceparent
+// (W3C Trace Context) of the request that made a job goes to its workers.
+static const char version_owner[] = "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT '';\n"
+                                    "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';\n"
+                                    "ALTER TABLE datasets ADD COLUMN owner TEXT NOT NULL DEFAULT '';\n";
+
+const char *const schema_steps[] = {version_1, version_2, version_owner};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

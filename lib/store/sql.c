@@ -20,14 +20,18 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_JOB_INSERT] = "INSERT INTO jobs (id, name, state, requested, executor, revision, attempt, retries,"
                        " dataset, steps, epochs, network_stats, layer_stats, token_sha256, created_ms,"
-                       " started_ms)"
-                       " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                       " started_ms, owner, traceparent)"
+                       " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
     [SQL_SPEC_INSERT] = "INSERT INTO job_specs (job, spec) VALUES (?, ?)",
     [SQL_JOB_BY_ID] = JOB_COLUMNS "WHERE id = ?",
     [SQL_JOB_NEXT_QUEUED] = "SELECT id FROM jobs WHERE state = ? AND executor = ? ORDER BY number LIMIT 1",
     [SQL_JOBS_BEFORE] = JOB_COLUMNS "WHERE number < ? ORDER BY number DESC LIMIT ?",
     [SQL_JOBS_OF_STATE_BEFORE] = JOB_COLUMNS "WHERE number < ? AND state = ?3 ORDER BY number DESC LIMIT ?2",
     [SQL_JOB_COUNT] = "SELECT count(*) FROM jobs WHERE state = ?",
+    [SQL_JOB_COUNTS] = "SELECT state, count(*) FROM jobs GROUP BY state",
+    [SQL_JOB_TRACE] = "SELECT traceparent FROM jobs WHERE id = ?",
+    [SQL_OWNER_JOBS] = "SELECT count(*) FROM jobs WHERE owner = ? AND state = ?",
+    [SQL_OWNER_BYTES] = "SELECT coalesce(sum(bytes), 0) FROM datasets WHERE owner = ?",
     [SQL_JOB_TOKEN] = "SELECT token_sha256 FROM jobs WHERE id = ?",
 
     // What a guarded change must know: where the job stands.
@@ -78,7 +82,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_LAYER_FROM] = "SELECT layer FROM layers WHERE job = ? AND layer >= ? ORDER BY layer LIMIT 1",
 
     [SQL_DATASET_INSERT] = "INSERT INTO datasets (id, sha256, name, row_count, features, classes, bytes,"
-                           " description, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           " description, created_ms, owner) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_DATASET_BY_ID] = DATASET_COLUMNS "WHERE id = ?",
     [SQL_DATASET_BY_SHA256] = DATASET_COLUMNS "WHERE sha256 = ?",
     [SQL_DATASETS_BEFORE] = DATASET_COLUMNS "WHERE number < ? ORDER BY number DESC LIMIT ?",

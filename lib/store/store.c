@@ -114,6 +114,7 @@ enum nabla_code store_open(const char *folder, struct store **ret, struct nabla_
     pthread_mutex_init(&store->reader_lock, NULL);
     pthread_cond_init(&store->reader_free, NULL);
     pthread_mutex_init(&store->dataset_lock, NULL);
+    pthread_mutex_init(&store->usage_lock, NULL);
     enum nabla_code code = make_folders(store, folder, err);
     if (code == NABLA_OK)
         code = take_lock(store, err);
@@ -139,6 +140,7 @@ void store_close(struct store *store)
     wide_free(&store->metrics);
     wide_free(&store->gradients);
     pthread_mutex_destroy(&store->dataset_lock);
+    pthread_mutex_destroy(&store->usage_lock);
     pthread_cond_destroy(&store->reader_free);
     pthread_mutex_destroy(&store->reader_lock);
     pthread_mutex_destroy(&store->writer_lock);

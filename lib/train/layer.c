@@ -1,10 +1,12 @@
 #include "train/layer.h"
 
+#include "math/matrix.h"
 #include "train/activation.h"
 #include "train/batch_norm.h"
 #include "train/dense.h"
 #include "train/dropout.h"
 #include "train/initializer.h"
+#include "train/layer_norm.h"
 
 #include <string.h>
 
@@ -92,6 +94,36 @@ static void batch_norm_layer_backward(struct layer *layer, real *input_gradient,
                         layer->parameters, &cache, rows, columns);
 }
 
+static void layer_norm_layer_initialize(struct layer *layer, struct random *random)
+{
+    (void)random;
+    fill(layer->parameters, layer->size.inputs, 1);
+}
+
+static struct layer_norm_cache layer_norm_cache_of(const struct layer *layer, size_t rows)
+{
+    return (struct layer_norm_cache){layer->cache, layer->cache + rows * layer->size.inputs};
+}
+
+static void layer_norm_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
+                                     struct random *random)
+{
+    (void)mode, (void)random;
+    const size_t columns = layer->size.inputs;
+    struct layer_norm_cache cache = layer_norm_cache_of(layer, rows);
+    layer_norm_forward(layer->output, layer->input, layer->parameters, layer->parameters + columns, &cache,
+                       layer->spec->epsilon, rows, columns);
+}
+
+static void layer_norm_layer_backward(struct layer *layer, real *input_gradient, const real *output_gradient,
+                                      size_t rows)
+{
+    const size_t columns = layer->size.inputs;
+    struct layer_norm_cache cache = layer_norm_cache_of(layer, rows);
+    layer_norm_backward(input_gradient, layer->gradient, layer->gradient + columns, output_gradient,
+                        layer->parameters, &cache, rows, columns);
+}
+
 static void activation_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
                                      struct random *random)
 {
@@ -118,11 +150,69 @@ static void dropout_layer_forward(struct layer *layer, size_t rows, enum network
         memcpy(layer->output, layer->input, count * sizeof *layer->output);
 }
 
+static void alpha_dropout_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
+                                        struct random *random)
+{
+    const size_t count = rows * layer->size.outputs;
+    if (mode == NETWORK_TRAIN)
+        alpha_dropout_forward(layer->output, layer->cache, layer->input, layer->spec->rate, random, count);
+    else
+        memcpy(layer->output, layer->input, count * sizeof *layer->output);
+}
+
 static void dropout_layer_backward(struct layer *layer, real *input_gradient, const real *output_gradient,
                                    size_t rows)
 {
     if (input_gradient)
         dropout_backward(input_gradient, output_gradient, layer->cache, rows * layer->size.outputs);
+}
+
+static void add(real *restrict sum, const real *restrict x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sum[i] += x[i];
+}
+
+static bool is_projected(const struct layer *layer)
+{
+    return layer->size.parameters > 0;
+}
+
+static void residual_layer_initialize(struct layer *layer, struct random *random)
+{
+    if (is_projected(layer))
+        initializer_fill(layer->spec->initializer, layer->spec->initializer_value, layer->parameters,
+                         layer->size.shortcut, layer->size.outputs, random);
+}
+
+// What came out of the branch, plus what went into it.
+static void residual_layer_forward(struct layer *layer, size_t rows, enum network_mode mode,
+                                   struct random *random)
+{
+    (void)mode, (void)random;
+    const size_t count = rows * layer->size.outputs;
+    if (is_projected(layer))
+        matrix_multiply(layer->output, layer->branch->input, layer->parameters, rows, layer->size.outputs,
+                        layer->size.shortcut);
+    else
+        memcpy(layer->output, layer->branch->input, count * sizeof *layer->output);
+    add(layer->output, layer->input, count);
+}
+
+// The branch gets the gradient as it is; the cache keeps the shortcut's share until the branch's start is
+// reached, where layer_backward adds it.
+static void residual_layer_backward(struct layer *layer, real *input_gradient, const real *output_gradient,
+                                    size_t rows)
+{
+    const size_t inputs = layer->size.shortcut, outputs = layer->size.outputs;
+    if (is_projected(layer)) {
+        matrix_multiply_transposed_a(layer->gradient, layer->branch->input, output_gradient, inputs, outputs,
+                                     rows);
+        matrix_multiply_transposed_b(layer->cache, output_gradient, layer->parameters, rows, inputs, outputs);
+    } else
+        memcpy(layer->cache, output_gradient, rows * outputs * sizeof *layer->cache);
+    if (input_gradient)
+        memcpy(input_gradient, output_gradient, rows * outputs * sizeof *input_gradient);
 }
 
 static const struct {
@@ -133,8 +223,12 @@ static const struct {
     [LAYER_TYPE_DENSE] = {dense_layer_initialize, dense_layer_forward, dense_layer_backward},
     [LAYER_TYPE_BATCH_NORM] = {batch_norm_layer_initialize, batch_norm_layer_forward,
                                batch_norm_layer_backward},
+    [LAYER_TYPE_LAYER_NORM] = {layer_norm_layer_initialize, layer_norm_layer_forward,
+                               layer_norm_layer_backward},
     [LAYER_TYPE_ACTIVATION] = {NULL, activation_layer_forward, activation_layer_backward},
     [LAYER_TYPE_DROPOUT] = {NULL, dropout_layer_forward, dropout_layer_backward},
+    [LAYER_TYPE_ALPHA_DROPOUT] = {NULL, alpha_dropout_layer_forward, dropout_layer_backward},
+    [LAYER_TYPE_RESIDUAL] = {residual_layer_initialize, residual_layer_forward, residual_layer_backward},
 };
 _Static_assert(sizeof kinds / sizeof *kinds == LAYER_TYPE_COUNT, "every layer type has a row");
 
@@ -155,4 +249,7 @@ ENGINE void layer_backward(struct layer *layer, real *input_gradient, const real
                            size_t rows)
 {
     kinds[layer->spec->type].backward(layer, input_gradient, output_gradient, rows);
+    for (const struct layer *residual = layer->shortcuts; input_gradient && residual;
+         residual = residual->next_shortcut)
+        add(input_gradient, residual->cache, rows * residual->size.shortcut);
 }

@@ -57,9 +57,23 @@ static void add_batch_norm(struct model *model, const struct layer *layer)
     add_tensor(model, layer->name, "running_variance", part_of(layer->running, units), 0, units);
 }
 
+static void add_layer_norm(struct model *model, const struct layer *layer)
+{
+    const size_t units = layer->size.outputs;
+    add_tensor(model, layer->name, "gamma", layer->parameters, 0, units);
+    add_tensor(model, layer->name, "beta", part_of(layer->parameters, units), 0, units);
+}
+
+static void add_residual(struct model *model, const struct layer *layer)
+{
+    add_tensor(model, layer->name, "weight", layer->parameters, layer->size.shortcut, layer->size.outputs);
+}
+
 static void (*const adders[LAYER_TYPE_COUNT])(struct model *model, const struct layer *layer) = {
     [LAYER_TYPE_DENSE] = add_dense,
     [LAYER_TYPE_BATCH_NORM] = add_batch_norm,
+    [LAYER_TYPE_LAYER_NORM] = add_layer_norm,
+    [LAYER_TYPE_RESIDUAL] = add_residual,
 };
 
 enum nabla_code model_new(const struct network *network, const struct train_data *data, struct model **ret,

@@ -11,7 +11,9 @@ enum { PADDING = 16 }; // numbers; one cache line of floats
 // Of one layer, in numbers; none is padded.
 struct layer_size {
     size_t inputs, outputs; // per row
+    size_t shortcut;        // residual: what went into its branch, per row
     size_t parameters;      // trained
+    size_t first;           // of them: those of the first tensor, kernel or gamma
     size_t running;         // kept, but not trained: running statistics
     size_t cache;           // what backward needs beyond inputs and outputs
 };
@@ -26,11 +28,22 @@ struct network_size {
     size_t widest; // the largest activation, for the two buffers of gradients
 };
 
-// The size of a layer behind `inputs` numbers a row, for batches of `rows`. False on overflow.
-bool layer_measure(const struct layer_spec *spec, size_t inputs, size_t rows, struct layer_size *ret);
+// How many numbers a row has in front of a layer, where the network's inputs have `inputs`.
+size_t layer_inputs(const struct train_spec *spec, size_t index, size_t inputs);
+
+// The size of a layer for batches of `rows`. False on overflow.
+bool layer_measure(const struct train_spec *spec, size_t index, size_t inputs, size_t rows,
+                   struct layer_size *ret);
 
 // The size of the network on rows of `inputs` numbers, in batches of `rows`. False on overflow.
 bool network_measure(const struct train_spec *spec, size_t inputs, size_t rows, struct network_size *ret);
+
+// What network.h's two slabs take. False on overflow.
+bool network_slabs(const struct train_spec *spec, const struct network_size *size, size_t *ret_state,
+                   size_t *ret_work);
+
+// Whether gradients of several batches are gathered for an update.
+bool network_accumulates(const struct train_spec *spec);
 
 // *ret = count rounded up to whole vectors. False on overflow.
 bool size_pad(size_t count, size_t *ret);

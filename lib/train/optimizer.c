@@ -303,6 +303,10 @@ ENGINE struct optimizer_step optimizer_step_new(const struct optimizer_spec *spe
     made.clip_value = spec->clip_value;
     made.clip_norm = spec->clip_norm;
     made.global_clip_norm = spec->global_clip_norm;
+    made.ema_momentum = (real)(step > 1 ? spec->ema_momentum : 0);
+    made.ema_complement = (real)(step > 1 ? 1 - spec->ema_momentum : 1);
+    made.ema_overwrites =
+        spec->ema_overwrite_frequency > 0 && step % (uint64_t)spec->ema_overwrite_frequency == 0;
     made.keep = (real)(1 - learning_rate * spec->weight_decay);
     return made;
 }

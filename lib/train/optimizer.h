@@ -38,6 +38,8 @@ struct optimizer_step {
     real complement_1, complement_2; // 1 − β
     real rho, complement_rho;        // adamax: rho is β₂
     real epsilon;
+    real ema_momentum, ema_complement; // of the averaged weights; the first step's are the weights themselves
+    bool ema_overwrites;
     double clip_value, clip_norm, global_clip_norm; // the spec's; network_update clips
 };
 

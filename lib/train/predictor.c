@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 #include "data/standardize.h"
+#include "math/loss_row.h"
 #include "math/matrix.h"
 #include "train/model.h"
 #include "train/network.h"
@@ -16,7 +17,10 @@ struct predictor {
     struct network *network;
     struct model *model;
     struct standardizer standardizer; // mean NULL where nothing is standardised
-    int64_t *ids;                     // zeros: the loss wants labels to make probabilities
+    enum task task;
+    int64_t *ids;   // zeros: the loss wants labels to make probabilities,
+    float *targets; // or targets
+    float *shares;  // probabilities of the second of two classes
 };
 
 static enum nabla_code copy_standardizer(struct predictor *predictor, const struct safetensors *file,
@@ -55,17 +59,23 @@ static enum nabla_code build(struct predictor *predictor, size_t columns, const 
     if (code)
         return code;
     predictor->ids = size_alloc(ROWS_AT_ONCE, 1, sizeof *predictor->ids);
-    return predictor->ids ? NABLA_OK : nabla_fail_memory(err, "a batch of labels");
+    predictor->targets = size_alloc(ROWS_AT_ONCE, predictor->network->outputs, sizeof *predictor->targets);
+    predictor->shares = size_alloc(ROWS_AT_ONCE, 1, sizeof *predictor->shares);
+    return predictor->ids && predictor->targets && predictor->shares
+               ? NABLA_OK
+               : nabla_fail_memory(err, "a batch of labels");
 }
 
-enum nabla_code predictor_new(const struct train_spec *spec, size_t columns, const struct safetensors *file,
-                              struct predictor **ret, struct nabla_error *err)
+enum nabla_code predictor_new(const struct train_spec *spec, enum task task, size_t columns,
+                              const struct safetensors *file, struct predictor **ret, struct nabla_error *err)
 {
     matrix_use_one_thread();
     struct predictor *predictor = calloc(1, sizeof *predictor);
     if (!predictor)
         return nabla_fail_memory(err, "a predictor");
     predictor->spec = *spec;
+    predictor->spec.early_stopping.active = false; // nothing is kept for it
+    predictor->task = task;
     predictor->spec.optimizer = optimizer_defaults(OPTIMIZER_SGD); // which keeps the least
     enum nabla_code code = build(predictor, columns, file, err);
     if (code) {
@@ -80,6 +90,8 @@ void predictor_free(struct predictor *predictor)
 {
     if (!predictor)
         return;
+    free(predictor->shares);
+    free(predictor->targets);
     free(predictor->ids);
     standardizer_free(&predictor->standardizer);
     model_free(predictor->model);
@@ -101,36 +113,56 @@ static void gather(const struct predictor *predictor, const float *features, siz
         standardizer_apply(&predictor->standardizer, &batch);
 }
 
+size_t predictor_probabilities(const struct predictor *predictor)
+{
+    const size_t outputs = predictor->network->outputs;
+    return predictor->task == TASK_REGRESSION ? 0 : predictor->task == TASK_BINARY ? 2 : outputs;
+}
+
+static enum nabla_code squash(const struct predictor *predictor, const float *outputs, size_t rows,
+                              float *ret, struct nabla_error *err)
+{
+    const bool is_binary = task_is_binary(predictor->task) || loss_kernels[predictor->spec.loss.type].binary;
+    struct nabla_loss loss =
+        nabla_loss_defaults(is_binary ? NABLA_BINARY_CROSS_ENTROPY : NABLA_CROSS_ENTROPY);
+    loss.softcap = predictor->spec.loss.softcap;
+    loss.temperature = predictor->spec.loss.temperature;
+    const struct nabla_loss_batch batch = {.dtype = NABLA_FLOAT32,
+                                           .rows = rows,
+                                           .classes = predictor->network->outputs,
+                                           .scores = outputs,
+                                           .ids = is_binary ? NULL : predictor->ids,
+                                           .targets = is_binary ? predictor->targets : NULL};
+    struct nabla_loss_result result = {.probabilities = ret};
+    return nabla_loss_compute(&loss, &batch, &result, err);
+}
+
 static enum nabla_code find_probabilities(const struct predictor *predictor, const float *outputs,
                                           size_t rows, float *ret, struct nabla_error *err)
 {
-    const size_t classes = predictor->network->outputs;
-    const struct nabla_loss *trained = &predictor->spec.loss;
-    if (trained->input == NABLA_PROBABILITIES) {
-        memcpy(ret, outputs, rows * classes * sizeof *ret);
-        return NABLA_OK;
+    if (predictor->task != TASK_BINARY)
+        return squash(predictor, outputs, rows, ret, err);
+    enum nabla_code code = squash(predictor, outputs, rows, predictor->shares, err);
+    for (size_t i = 0; i < rows; i++) {
+        ret[2 * i] = 1 - predictor->shares[i];
+        ret[2 * i + 1] = predictor->shares[i];
     }
-    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
-    loss.softcap = trained->softcap;
-    loss.temperature = trained->temperature;
-    const struct nabla_loss_batch batch = {
-        .dtype = NABLA_FLOAT32, .rows = rows, .classes = classes, .scores = outputs, .ids = predictor->ids};
-    struct nabla_loss_result result = {.probabilities = ret};
-    return nabla_loss_compute(&loss, &batch, &result, err);
+    return code;
 }
 
 enum nabla_code predictor_run(struct predictor *predictor, const float *features, size_t rows, float *outputs,
                               float *probabilities, struct nabla_error *err)
 {
     const size_t columns = predictor->network->inputs, width = predictor->network->outputs;
+    const size_t shares = predictor_probabilities(predictor);
     enum nabla_code code = NABLA_OK;
     for (size_t first = 0; first < rows && !code; first += ROWS_AT_ONCE) {
         const size_t count = rows - first < ROWS_AT_ONCE ? rows - first : ROWS_AT_ONCE;
         gather(predictor, features + first * columns, count);
         const float *scores = network_forward(predictor->network, count, NETWORK_INFER);
         memcpy(outputs + first * width, scores, count * width * sizeof *outputs);
-        if (probabilities)
-            code = find_probabilities(predictor, scores, count, probabilities + first * width, err);
+        if (shares > 0)
+            code = find_probabilities(predictor, scores, count, probabilities + first * shares, err);
     }
     return code;
 }

@@ -7,19 +7,22 @@
 #define NABLA_TRAIN_PREDICTOR_H
 
 #include "data/safetensors.h"
-#include "train/spec.h"
+#include "train/task.h"
 
 struct predictor;
 
 // `spec` has been completed; `columns` is the width of a row. Errors: those of model_take.
-enum nabla_code predictor_new(const struct train_spec *spec, size_t columns, const struct safetensors *file,
-                              struct predictor **ret, struct nabla_error *err);
+enum nabla_code predictor_new(const struct train_spec *spec, enum task task, size_t columns,
+                              const struct safetensors *file, struct predictor **ret,
+                              struct nabla_error *err);
 void predictor_free(struct predictor *predictor);
 
-size_t predictor_outputs(const struct predictor *predictor); // numbers a row
+size_t predictor_outputs(const struct predictor *predictor); // numbers a row that the last layer puts out
+// And probabilities: one a class, of multi-label one an output, of a regression none.
+size_t predictor_probabilities(const struct predictor *predictor);
 
-// `features` is rows × columns; `outputs` and, unless NULL, `probabilities` rows × outputs: what the last
-// layer puts out, and what the loss makes of it (softmax or sigmoid). Of a regression they are the same.
+// `features` is rows × columns; `outputs` rows × predictor_outputs; `probabilities` rows ×
+// predictor_probabilities: softmax or sigmoid of the outputs, softcap and temperature of the loss included.
 enum nabla_code predictor_run(struct predictor *predictor, const float *features, size_t rows, float *outputs,
                               float *probabilities, struct nabla_error *err);
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 static const char *const layer_type_names[] = {
-    [LAYER_TYPE_DENSE] = "dense",
-    [LAYER_TYPE_BATCH_NORM] = "batch_norm",
-    [LAYER_TYPE_ACTIVATION] = "activation",
-    [LAYER_TYPE_DROPOUT] = "dropout",
+    [LAYER_TYPE_DENSE] = "dense",           [LAYER_TYPE_BATCH_NORM] = "batch_norm",
+    [LAYER_TYPE_LAYER_NORM] = "layer_norm", [LAYER_TYPE_ACTIVATION] = "activation",
+    [LAYER_TYPE_DROPOUT] = "dropout",       [LAYER_TYPE_ALPHA_DROPOUT] = "alpha_dropout",
+    [LAYER_TYPE_RESIDUAL] = "residual",
 };
 static const char *const activation_names[] = {
     [ACTIVATION_LINEAR] = "linear",
@@ -63,6 +63,12 @@ static const char *const epsilon_placement_names[] = {
     [EPSILON_UNCORRECTED] = "uncorrected",
     [EPSILON_CORRECTED] = "corrected",
 };
+static const char *const monitor_names[] = {
+    [MONITOR_VALIDATION_LOSS] = "validation_loss",
+    [MONITOR_VALIDATION_ACCURACY] = "validation_accuracy",
+    [MONITOR_LOSS] = "loss",
+    [MONITOR_ACCURACY] = "accuracy",
+};
 
 enum { NAME_SIZE = sizeof(const char *) };
 _Static_assert(sizeof layer_type_names / NAME_SIZE == LAYER_TYPE_COUNT, "every layer type has a name");
@@ -72,12 +78,14 @@ _Static_assert(sizeof optimizer_names / NAME_SIZE == OPTIMIZER_COUNT, "every opt
 _Static_assert(sizeof schedule_names / NAME_SIZE == SCHEDULE_COUNT, "every schedule has a name");
 _Static_assert(sizeof epsilon_placement_names / NAME_SIZE == EPSILON_PLACEMENT_COUNT,
                "every placement has a name");
+_Static_assert(sizeof monitor_names / NAME_SIZE == MONITOR_COUNT, "every monitor has a name");
 
 struct train_spec spec_defaults(void)
 {
     return (struct train_spec){
         .loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY),
         .optimizer = optimizer_defaults(OPTIMIZER_ADAM),
+        .early_stopping = {.monitor = MONITOR_VALIDATION_LOSS},
         .epochs = 10,
         .batch_size = 32,
         .validation_split = 0.2,
@@ -100,6 +108,8 @@ struct optimizer_spec optimizer_defaults(enum optimizer_type type)
         .epsilon = 1e-7,
         .initial_accumulator_value = 0.1,
         .weight_decay = type == OPTIMIZER_ADAMW ? 0.004 : 0,
+        .gradient_accumulation_steps = 1,
+        .ema_momentum = 0.99,
         .epsilon_placement = EPSILON_UNCORRECTED,
         .schedule = schedule_defaults(SCHEDULE_CONSTANT),
     };
@@ -127,7 +137,7 @@ struct schedule_spec schedule_defaults(enum schedule_type type)
     };
 }
 
-// Keras 3: keras/src/layers/core/dense.py, normalization/batch_normalization.py.
+// Keras 3: keras/src/layers/core/dense.py, normalization/{batch,layer}_normalization.py.
 struct layer_spec layer_defaults(enum layer_type type)
 {
     return (struct layer_spec){
@@ -139,6 +149,21 @@ struct layer_spec layer_defaults(enum layer_type type)
         .momentum = 0.99,
         .epsilon = 1e-3,
     };
+}
+
+const struct rule_names *layer_rule_names(const struct layer_spec *layer, size_t tensor)
+{
+    static const struct rule_names kernel = {"kernel_regularizer", "kernel_constraint"},
+                                   bias = {"bias_regularizer", "bias_constraint"},
+                                   gamma = {"gamma_regularizer", "gamma_constraint"},
+                                   beta = {"beta_regularizer", "beta_constraint"};
+    static const struct rule_names *const names[LAYER_TYPE_COUNT][LAYER_TENSORS] = {
+        [LAYER_TYPE_DENSE] = {&kernel, &bias},
+        [LAYER_TYPE_BATCH_NORM] = {&gamma, &beta},
+        [LAYER_TYPE_LAYER_NORM] = {&gamma, &beta},
+        [LAYER_TYPE_RESIDUAL] = {&kernel, NULL},
+    };
+    return names[layer->type][tensor];
 }
 
 // Keras 3: keras/src/activations/activations.py. (Its layer LeakyReLU has 0.3, its function 0.2.) Beyond the
@@ -182,10 +207,12 @@ void spec_free(struct train_spec *spec)
         return;
     free(spec->layers);
     free(spec->class_weights);
+    free(spec->pos_weight);
     spec->layers = NULL;
     spec->class_weights = NULL;
-    spec->loss.class_weights = NULL;
-    spec->layer_count = spec->layer_room = spec->class_weight_count = 0;
+    spec->pos_weight = NULL;
+    spec->loss.class_weights = spec->loss.pos_weight = NULL;
+    spec->layer_count = spec->layer_room = spec->class_weight_count = spec->pos_weight_count = 0;
 }
 
 enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec *layer,
@@ -248,6 +275,11 @@ const char *epsilon_placement_name(enum epsilon_placement placement)
     return name_of(epsilon_placement_names, EPSILON_PLACEMENT_COUNT, (int)placement);
 }
 
+const char *monitor_name(enum monitor monitor)
+{
+    return name_of(monitor_names, MONITOR_COUNT, (int)monitor);
+}
+
 int layer_type_find(const char *name)
 {
     return name_find(layer_type_names, LAYER_TYPE_COUNT, name);
@@ -276,4 +308,9 @@ int schedule_find(const char *name)
 int epsilon_placement_find(const char *name)
 {
     return name_find(epsilon_placement_names, EPSILON_PLACEMENT_COUNT, name);
+}
+
+int monitor_find(const char *name)
+{
+    return name_find(monitor_names, MONITOR_COUNT, name);
 }

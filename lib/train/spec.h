@@ -16,8 +16,11 @@
 enum layer_type {
     LAYER_TYPE_DENSE,
     LAYER_TYPE_BATCH_NORM,
+    LAYER_TYPE_LAYER_NORM,
     LAYER_TYPE_ACTIVATION,
     LAYER_TYPE_DROPOUT,
+    LAYER_TYPE_ALPHA_DROPOUT, // keeps selu's mean and deviation (Klambauer et al., NeurIPS 2017)
+    LAYER_TYPE_RESIDUAL,      // the end of a branch: what went into it is added to what came out
     LAYER_TYPE_COUNT
 };
 
@@ -73,17 +76,35 @@ enum optimizer_type {
 // PyTorch and the paper's Algorithm 1 have it.
 enum epsilon_placement { EPSILON_UNCORRECTED, EPSILON_CORRECTED, EPSILON_PLACEMENT_COUNT };
 
-// One layer of the typed list. Fields beyond its type's are unused.
+// What goes on the input's side of a residual: itself, or itself times a matrix; where the widths differ it
+// must be the latter. spec_complete decides PROJECTION_AUTO.
+enum projection { PROJECTION_AUTO, PROJECTION_NONE, PROJECTION_DENSE };
+
+// What holds a tensor of a layer small, 0 for none: l1·Σ|w| + l2·Σw² in the loss, and after each update the
+// norm of each unit's weights (of a vector: its own norm) brought down to max_norm.
+struct tensor_rule {
+    double l1, l2, max_norm;
+};
+
+// A layer has up to two tensors: kernel and bias, or gamma and beta.
+enum { LAYER_TENSORS = 2 };
+
+// One layer of the list, which is flat: a residual follows the `branch` layers that it belongs to. Fields
+// beyond its type's are unused.
 struct layer_spec {
     enum layer_type type;
     size_t units;                 // dense
-    enum initializer initializer; // dense: kernel; biases start at 0
-    double initializer_value;     // dense: its option, where it has one (initializer_option)
+    enum initializer initializer; // dense, residual: kernel; biases start at 0
+    double initializer_value;     // its option, where it has one (initializer_option)
     bool use_bias;                // dense
-    enum activation activation;   // activation
-    double alpha;                 // activation: its option, where it has one (activation_option)
-    double rate;                  // dropout, in [0, 1)
-    double momentum, epsilon;     // batch_norm: of the old running value, 0.99; 1e-3
+    struct tensor_rule rules[LAYER_TENSORS];
+    enum activation activation; // activation
+    double alpha;               // activation: its option, where it has one (activation_option)
+    double rate;                // dropout, alpha_dropout: in [0, 1)
+    double momentum;            // batch_norm: of the old running value, 0.99
+    double epsilon;             // batch_norm, layer_norm: 1e-3
+    size_t branch;              // residual: how many layers of the list before it are its own, at least 1
+    enum projection projection; // residual
 };
 
 enum schedule_type {
@@ -122,8 +143,28 @@ struct optimizer_spec {
     double momentum, rho, beta_1, beta_2, epsilon, initial_accumulator_value;
     double weight_decay; // decoupled: each step takes learning_rate · weight_decay of every parameter first
     double clip_value, clip_norm, global_clip_norm; // of gradients; 0: not. At most one of them
-    bool nesterov, centered;
+    double gradient_accumulation_steps;             // batches whose mean gradient makes one update
+    double ema_momentum, ema_overwrite_frequency;   // of the averaged weights; 0: never overwritten by them
+    bool nesterov, centered, use_ema;
     enum epsilon_placement epsilon_placement;
+};
+
+// What early stopping and the choice of the best epoch go by.
+enum monitor {
+    MONITOR_VALIDATION_LOSS,
+    MONITOR_VALIDATION_ACCURACY,
+    MONITOR_LOSS, // of the epoch's batches
+    MONITOR_ACCURACY,
+    MONITOR_COUNT
+};
+
+// Keras 3: keras/src/callbacks/early_stopping.py.
+struct early_stopping {
+    bool active;
+    enum monitor monitor;
+    double patience, min_delta; // epochs without improvement by more than min_delta
+    double start_from_epoch;    // epochs before it are not looked at
+    bool restore_best;          // the model is that of the best epoch
 };
 
 struct train_spec {
@@ -135,13 +176,18 @@ struct train_spec {
     bool class_weights_balanced; // n / (classes · n_c) over the training rows, as scikit-learn's "balanced"
     double *class_weights;       // owned; loss.class_weights points here once known
     size_t class_weight_count;
+    double *pos_weight; // owned, one an output: binary losses'
+    size_t pos_weight_count;
     struct optimizer_spec optimizer;
     size_t epochs, batch_size;
     double validation_split; // in [0, 1)
     enum split_kind split;
     uint64_t seed;
-    bool shuffle;                    // training rows, anew each epoch
-    bool standardize;                // features, learned on the training rows
+    bool shuffle;     // training rows, anew each epoch
+    bool standardize; // features, learned on the training rows
+    struct early_stopping early_stopping;
+    bool stop_on_nan;                // the job fails at the first loss that is no finite number
+    double time_limit;               // seconds after which no further step begins; 0: none
     double checkpoint_every_seconds; // 0: only where a run is asked to stop. No bit of a result depends on it
     size_t telemetry_every;          // record each n-th step; 0: chosen so that at most 10,000 are kept
 };
@@ -151,6 +197,11 @@ struct train_spec spec_defaults(void);
 struct optimizer_spec optimizer_defaults(enum optimizer_type type);
 struct schedule_spec schedule_defaults(enum schedule_type type);
 struct layer_spec layer_defaults(enum layer_type type);
+// What a job's document calls the rules of a layer's tensor; NULL where it has no such tensor.
+struct rule_names {
+    const char *regularizer, *constraint; // "kernel_regularizer", "kernel_constraint"
+};
+const struct rule_names *layer_rule_names(const struct layer_spec *layer, size_t tensor);
 // What an activation can be told beside its name: leaky_relu's negative_slope, elu's alpha.
 struct activation_option {
     const char *name; // NULL: nothing
@@ -173,8 +224,9 @@ void spec_free(struct train_spec *spec);
 enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec *layer,
                                struct nabla_error *err);
 
-// Fills in what the data decides: the output layer (dense with one unit a class, Glorot, linear: the loss
-// takes logits), telemetry_every, the schedule's decay_steps. Then checks every value and combination; errors
+// Fills in what the data decides: the output layer (dense with one unit a class or target, a single one for a
+// binary loss on two classes; Glorot, linear), the residuals' projections, telemetry_every, the schedule's
+// decay_steps. Then checks every value and combination; errors
 // have pointers into the job's document
 // ("/model/layers/2/units", "/training/batch_size"). Layer pointers count the list as given.
 enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dataset,
@@ -197,11 +249,13 @@ const char *initializer_name(enum initializer initializer);
 const char *optimizer_name(enum optimizer_type type);
 const char *schedule_name(enum schedule_type type);
 const char *epsilon_placement_name(enum epsilon_placement placement);
+const char *monitor_name(enum monitor monitor);
 int layer_type_find(const char *name);
 int activation_find(const char *name);
 int initializer_find(const char *name);
 int optimizer_find(const char *name);
 int schedule_find(const char *name);
 int epsilon_placement_find(const char *name);
+int monitor_find(const char *name);
 
 #endif

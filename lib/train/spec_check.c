@@ -7,11 +7,13 @@
 #include "train/schedule.h"
 #include "train/spec_option.h"
 #include "train/spec_rows.h"
+#include "train/task.h"
 
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { RECORDS_KEPT = 10000 };
 
@@ -48,10 +50,9 @@ static enum nabla_code refuse_layer(struct nabla_error *err, size_t index, const
     return nabla_fail(err, NABLA_INVALID, layer_place(index, field).pointer, "%s", rule);
 }
 
-static enum nabla_code check_dense(const struct layer_spec *layer, size_t index, struct nabla_error *err)
+static enum nabla_code check_initializer(const struct layer_spec *layer, size_t index,
+                                         struct nabla_error *err)
 {
-    if (layer->units < 1 || layer->units > INT_MAX)
-        return refuse_layer(err, index, "/units", "units must be from 1 to 2147483647");
     if ((unsigned)layer->initializer >= INITIALIZER_COUNT)
         return refuse_layer(err, index, "/initializer", "there is no such initializer");
     const struct initializer_option option = initializer_option(layer->initializer);
@@ -65,17 +66,32 @@ static enum nabla_code check_dense(const struct layer_spec *layer, size_t index,
                                          : "must be a finite number of at least 0");
 }
 
-static enum nabla_code check_batch_norm(const struct layer_spec *layer, size_t index, struct nabla_error *err)
+static enum nabla_code check_dense(const struct train_spec *spec, size_t index, struct nabla_error *err)
 {
-    if (!(layer->momentum >= 0 && layer->momentum <= 1))
-        return refuse_layer(err, index, "/momentum", "momentum must be from 0 to 1");
-    if (!is_positive(layer->epsilon))
+    const struct layer_spec *layer = &spec->layers[index];
+    if (layer->units < 1 || layer->units > INT_MAX)
+        return refuse_layer(err, index, "/units", "units must be from 1 to 2147483647");
+    return check_initializer(layer, index, err);
+}
+
+static enum nabla_code check_layer_norm(const struct train_spec *spec, size_t index, struct nabla_error *err)
+{
+    if (!is_positive(spec->layers[index].epsilon))
         return refuse_layer(err, index, "/epsilon", "epsilon must be a finite number above 0");
     return NABLA_OK;
 }
 
-static enum nabla_code check_activation(const struct layer_spec *layer, size_t index, struct nabla_error *err)
+static enum nabla_code check_batch_norm(const struct train_spec *spec, size_t index, struct nabla_error *err)
 {
+    const double momentum = spec->layers[index].momentum;
+    if (!(momentum >= 0 && momentum <= 1))
+        return refuse_layer(err, index, "/momentum", "momentum must be from 0 to 1");
+    return check_layer_norm(spec, index, err);
+}
+
+static enum nabla_code check_activation(const struct train_spec *spec, size_t index, struct nabla_error *err)
+{
+    const struct layer_spec *layer = &spec->layers[index];
     if ((unsigned)layer->activation >= ACTIVATION_COUNT)
         return refuse_layer(err, index, "/function", "there is no such activation");
     const struct activation_option option = activation_option(layer->activation);
@@ -87,20 +103,53 @@ static enum nabla_code check_activation(const struct layer_spec *layer, size_t i
     return refuse_layer(err, index, field, rule);
 }
 
-static enum nabla_code check_dropout(const struct layer_spec *layer, size_t index, struct nabla_error *err)
+static enum nabla_code check_dropout(const struct train_spec *spec, size_t index, struct nabla_error *err)
 {
-    if (!is_fraction(layer->rate))
+    if (!is_fraction(spec->layers[index].rate))
         return refuse_layer(err, index, "/rate", "rate must be at least 0 and below 1");
     return NABLA_OK;
 }
 
-static enum nabla_code (*const layer_checks[])(const struct layer_spec *, size_t, struct nabla_error *) = {
-    [LAYER_TYPE_DENSE] = check_dense,
-    [LAYER_TYPE_BATCH_NORM] = check_batch_norm,
-    [LAYER_TYPE_ACTIVATION] = check_activation,
-    [LAYER_TYPE_DROPOUT] = check_dropout,
+// A branch holds other branches whole.
+static enum nabla_code check_residual(const struct train_spec *spec, size_t index, struct nabla_error *err)
+{
+    const struct layer_spec *layer = &spec->layers[index];
+    if (layer->branch < 1 || layer->branch > index)
+        return refuse_layer(err, index, "/layers", "a residual needs at least one layer of its own");
+    for (size_t i = index - layer->branch; i < index; i++)
+        if (spec->layers[i].type == LAYER_TYPE_RESIDUAL && spec->layers[i].branch > i + layer->branch - index)
+            return refuse_layer(err, index, "/layers", "a residual begins within another that ends before");
+    return check_initializer(layer, index, err);
+}
+
+static enum nabla_code (*const layer_checks[])(const struct train_spec *, size_t, struct nabla_error *) = {
+    [LAYER_TYPE_DENSE] = check_dense,           [LAYER_TYPE_BATCH_NORM] = check_batch_norm,
+    [LAYER_TYPE_LAYER_NORM] = check_layer_norm, [LAYER_TYPE_ACTIVATION] = check_activation,
+    [LAYER_TYPE_DROPOUT] = check_dropout,       [LAYER_TYPE_ALPHA_DROPOUT] = check_dropout,
+    [LAYER_TYPE_RESIDUAL] = check_residual,
 };
 _Static_assert(sizeof layer_checks / sizeof *layer_checks == LAYER_TYPE_COUNT, "every type is checked");
+
+static enum nabla_code refuse_rule(struct nabla_error *err, size_t index, const char *rule, const char *field)
+{
+    char place[48];
+    snprintf(place, sizeof place, "/%s/%s", rule, field);
+    return refuse_layer(err, index, place, "must be a finite number of at least 0");
+}
+
+static enum nabla_code check_rules(const struct layer_spec *layer, size_t index, struct nabla_error *err)
+{
+    for (size_t t = 0; t < LAYER_TENSORS && layer_rule_names(layer, t); t++) {
+        const struct rule_names *names = layer_rule_names(layer, t);
+        if (!is_amount(layer->rules[t].l1))
+            return refuse_rule(err, index, names->regularizer, "l1");
+        if (!is_amount(layer->rules[t].l2))
+            return refuse_rule(err, index, names->regularizer, "l2");
+        if (!is_amount(layer->rules[t].max_norm))
+            return refuse_rule(err, index, names->constraint, "max_value");
+    }
+    return NABLA_OK;
+}
 
 static enum nabla_code check_layers(const struct train_spec *spec, struct nabla_error *err)
 {
@@ -108,37 +157,59 @@ static enum nabla_code check_layers(const struct train_spec *spec, struct nabla_
         const struct layer_spec *layer = &spec->layers[i];
         if ((unsigned)layer->type >= LAYER_TYPE_COUNT)
             return refuse_layer(err, i, "/type", "there is no such layer type");
-        enum nabla_code code = layer_checks[layer->type](layer, i, err);
+        enum nabla_code code = layer_checks[layer->type](spec, i, err);
+        if (code == NABLA_OK)
+            code = check_rules(layer, i, err);
         if (code != NABLA_OK)
             return code;
     }
     return NABLA_OK;
 }
 
+// Where the widths differ there must be a projection; where they do not, there is none unless asked for.
+static enum nabla_code complete_projections(struct train_spec *spec, const struct dataset *dataset,
+                                            struct nabla_error *err)
+{
+    for (size_t i = 0; i < spec->layer_count; i++) {
+        struct layer_spec *layer = &spec->layers[i];
+        if (layer->type != LAYER_TYPE_RESIDUAL)
+            continue;
+        const size_t before = layer_inputs(spec, i - layer->branch, dataset->columns);
+        const size_t behind = layer_inputs(spec, i, dataset->columns);
+        if (layer->projection == PROJECTION_AUTO)
+            layer->projection = before == behind ? PROJECTION_NONE : PROJECTION_DENSE;
+        if (before != behind && layer->projection == PROJECTION_NONE)
+            return nabla_fail(
+                err, NABLA_INVALID, layer_place(i, "/projection").pointer,
+                "the layers take %zu numbers a row and give %zu: only a projection can add them", before,
+                behind);
+    }
+    return NABLA_OK;
+}
+
 static enum nabla_code check_dataset(const struct dataset *dataset, struct nabla_error *err)
 {
-    if (dataset->classes == 0)
-        return nabla_fail(err, NABLA_INVALID, "/dataset",
-                          "the data set has targets instead of classes; jobs train classifiers");
     if (dataset->rows < 1 || dataset->columns < 1 || dataset->columns > INT_MAX || dataset->classes > INT_MAX)
         return nabla_fail(err, NABLA_INVALID, "/dataset", "the data set has no rows or no features");
     return NABLA_OK;
 }
 
-// What the last layer hands to the loss is one number a class.
+// What the last layer hands to the loss is one number a class or target.
 static enum nabla_code check_output(const struct train_spec *spec, const struct dataset *dataset,
                                     struct nabla_error *err)
 {
+    const size_t outputs = task_outputs(spec_task(spec, dataset), dataset);
     size_t i = spec->layer_count;
     while (i > 0 && spec->layers[i - 1].type != LAYER_TYPE_DENSE)
         i--;
     if (i == 0)
         return nabla_fail(err, NABLA_INVALID, "/model/layers", "the network needs a dense layer");
-    if (spec->layers[i - 1].units == dataset->classes)
+    if (spec->layers[i - 1].units == outputs)
         return NABLA_OK;
     return nabla_fail(err, NABLA_INVALID, layer_place(i - 1, "/units").pointer,
-                      "the last dense layer has %zu units, but the data set has %zu classes",
-                      spec->layers[i - 1].units, dataset->classes);
+                      "the last dense layer has %zu units, but the data set has %zu %s",
+                      spec->layers[i - 1].units, dataset->ids ? dataset->classes : outputs,
+                      dataset->ids ? "classes" : "targets");
 }
 
 static enum nabla_code complete_output(struct train_spec *spec, const struct dataset *dataset,
@@ -146,7 +217,7 @@ static enum nabla_code complete_output(struct train_spec *spec, const struct dat
 {
     if (!spec->output_written) {
         struct layer_spec output = layer_defaults(LAYER_TYPE_DENSE);
-        output.units = dataset->classes;
+        output.units = task_outputs(spec_task(spec, dataset), dataset);
         enum nabla_code code = spec_add_layer(spec, &output, err);
         if (code != NABLA_OK)
             return code;
@@ -155,37 +226,87 @@ static enum nabla_code complete_output(struct train_spec *spec, const struct dat
     return check_output(spec, dataset, err);
 }
 
-// The loss module itself says which options and combinations exist: it is asked with one row of zeros.
+// The loss module's places, as a job's document has them.
+static void translate_place(struct nabla_error *err)
+{
+    static const char *const places[][2] = {
+        {"/labels", "/dataset"}, {"/probabilities", "/loss/input"}, {"/convention", "/loss/convention"}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (strncmp(err->pointer, places[i][0], strlen(places[i][0])) == 0)
+            snprintf(err->pointer, sizeof err->pointer, "%s", places[i][1]);
+}
+
+static enum nabla_code ask_loss(const struct train_spec *spec, const struct dataset *dataset, float *scores,
+                                struct nabla_error *err)
+{
+    const enum task task = spec_task(spec, dataset);
+    const int64_t id = 0;
+    struct nabla_loss loss = spec->loss;
+    if (task == TASK_BINARY)
+        loss.class_weights = NULL; // the rows' own, in training
+    const struct nabla_loss_batch batch = {
+        .dtype = NABLA_FLOAT32,
+        .rows = dataset->ids ? 1 : dataset->rows,
+        .classes = task_outputs(task, dataset),
+        .scores = scores,
+        .ids = dataset->ids ? &id : NULL,
+        .targets = dataset->targets,
+    };
+    struct nabla_loss_result result = {0};
+    struct nabla_error cause = {0};
+    enum nabla_code code = nabla_loss_compute(&loss, &batch, &result, &cause);
+    if (code == NABLA_OK)
+        return code;
+    translate_place(&cause);
+    return nabla_fail(err, code, cause.pointer, "%s", cause.text);
+}
+
+// The loss module itself says which options, combinations and targets exist: it is asked with scores of 0.
 static enum nabla_code check_loss_options(const struct train_spec *spec, const struct dataset *dataset,
                                           struct nabla_error *err)
 {
-    float *scores = size_alloc(dataset->classes, 1, sizeof *scores);
+    float *scores = size_alloc(dataset->ids ? 1 : dataset->rows,
+                               task_outputs(spec_task(spec, dataset), dataset), sizeof *scores);
     if (!scores)
-        return nabla_fail_memory(err, "a row of scores");
-    int64_t id = 0;
-    struct nabla_loss_batch batch = {
-        .dtype = NABLA_FLOAT32, .rows = 1, .classes = dataset->classes, .scores = scores, .ids = &id};
-    struct nabla_loss_result result = {0};
-    enum nabla_code code = nabla_loss_compute(&spec->loss, &batch, &result, err);
+        return nabla_fail_memory(err, "rows of scores");
+    enum nabla_code code = ask_loss(spec, dataset, scores, err);
     free(scores);
     return code;
+}
+
+static enum nabla_code check_weights(const struct train_spec *spec, const struct dataset *dataset,
+                                     struct nabla_error *err)
+{
+    const size_t outputs = task_outputs(spec_task(spec, dataset), dataset);
+    const size_t classes = dataset->ids ? dataset->classes : outputs;
+    if (spec->class_weights_balanced && spec->class_weight_count > 0)
+        return nabla_fail(err, NABLA_INVALID, "/loss/class_weights",
+                          "class weights are either \"balanced\" or a list");
+    if (spec->class_weights_balanced && !dataset->ids)
+        return nabla_fail(err, NABLA_INVALID, "/loss/class_weights",
+                          "\"balanced\" weights go by the rows of each class: the data set has none");
+    if (spec->class_weight_count > 0 && spec->class_weight_count != classes)
+        return nabla_fail(err, NABLA_INVALID, "/loss/class_weights",
+                          "there are %zu class weights for %zu classes", spec->class_weight_count, classes);
+    if (spec->pos_weight_count > 0 && spec->pos_weight_count != outputs)
+        return nabla_fail(err, NABLA_INVALID, "/loss/pos_weight", "there are %zu weights for %zu outputs",
+                          spec->pos_weight_count, outputs);
+    return NABLA_OK;
 }
 
 static enum nabla_code complete_loss(struct train_spec *spec, const struct dataset *dataset,
                                      struct nabla_error *err)
 {
-    if (spec->loss.input != NABLA_LOGITS)
-        return nabla_fail(err, NABLA_INVALID, "/loss/input", "jobs train from logits");
+    if (spec->loss.input != NABLA_LOGITS && spec_task(spec, dataset) == TASK_REGRESSION)
+        return nabla_fail(err, NABLA_INVALID, "/loss/input",
+                          "regression trains on what the last layer gives: \"logits\"");
     if (spec->loss.reduction == NABLA_NONE)
         return nabla_fail(err, NABLA_INVALID, "/loss/reduction", "training needs one loss: mean or sum");
-    if (spec->class_weights_balanced && spec->class_weight_count > 0)
-        return nabla_fail(err, NABLA_INVALID, "/loss/class_weights",
-                          "class weights are either \"balanced\" or a list");
-    if (spec->class_weight_count > 0 && spec->class_weight_count != dataset->classes)
-        return nabla_fail(err, NABLA_INVALID, "/loss/class_weights",
-                          "there are %zu class weights for %zu classes", spec->class_weight_count,
-                          dataset->classes);
+    enum nabla_code code = check_weights(spec, dataset, err);
+    if (code != NABLA_OK)
+        return code;
     spec->loss.class_weights = spec->class_weight_count > 0 ? spec->class_weights : NULL;
+    spec->loss.pos_weight = spec->pos_weight_count > 0 ? spec->pos_weight : NULL;
     return check_loss_options(spec, dataset, err);
 }
 
@@ -240,8 +361,35 @@ static enum nabla_code complete_schedule(struct train_spec *spec, const struct d
     return code;
 }
 
+// The epoch that early stopping goes by must be validated, and known to it.
+static enum nabla_code check_early_stopping(const struct train_spec *spec, const struct dataset *dataset,
+                                            struct nabla_error *err)
+{
+    const struct early_stopping *stopping = &spec->early_stopping;
+    const enum monitor monitor = stopping->monitor;
+    if (!stopping->active)
+        return NABLA_OK;
+    const struct spec_option *wrong = spec_options_wrong(&early_stopping_options, 0, stopping);
+    if (wrong)
+        return refuse_option(err, "/training/early_stopping", wrong);
+    if ((unsigned)monitor >= MONITOR_COUNT)
+        return nabla_fail(err, NABLA_INVALID, "/training/early_stopping/monitor", "there is no such monitor");
+    if ((monitor == MONITOR_VALIDATION_LOSS || monitor == MONITOR_VALIDATION_ACCURACY) &&
+        spec->validation_split <= 0)
+        return nabla_fail(err, NABLA_INVALID, "/training/validation_split",
+                          "early stopping goes by the %s: a part must be kept for it", monitor_name(monitor));
+    if ((monitor == MONITOR_ACCURACY || monitor == MONITOR_VALIDATION_ACCURACY) &&
+        spec_task(spec, dataset) == TASK_REGRESSION)
+        return nabla_fail(err, NABLA_INVALID, "/training/early_stopping/monitor",
+                          "regression has no accuracy to go by");
+    return NABLA_OK;
+}
+
 static enum nabla_code check_training(const struct train_spec *spec, struct nabla_error *err)
 {
+    if (!is_amount(spec->time_limit))
+        return nabla_fail(err, NABLA_INVALID, "/training/time_limit",
+                          "time_limit must be a finite number of seconds, at least 0");
     if (spec->epochs < 1)
         return nabla_fail(err, NABLA_INVALID, "/training/epochs", "epochs must be at least 1");
     if (spec->batch_size < 1 || spec->batch_size > INT_MAX)
@@ -283,11 +431,15 @@ enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dat
     if (code == NABLA_OK)
         code = complete_output(spec, dataset, err);
     if (code == NABLA_OK)
+        code = complete_projections(spec, dataset, err);
+    if (code == NABLA_OK)
         code = complete_loss(spec, dataset, err);
     if (code == NABLA_OK)
         code = check_optimizer(&spec->optimizer, err);
     if (code == NABLA_OK)
         code = check_training(spec, err);
+    if (code == NABLA_OK)
+        code = check_early_stopping(spec, dataset, err);
     if (code == NABLA_OK)
         code = complete_schedule(spec, dataset, err);
     if (code == NABLA_OK)

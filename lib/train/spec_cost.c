@@ -3,6 +3,7 @@
 
 #include "base/size.h"
 #include "train/network_size.h"
+#include "train/report.h"
 #include "train/spec_rows.h"
 
 #include <stdio.h>
@@ -18,6 +19,12 @@ enum nabla_code spec_split(const struct train_spec *spec, const struct dataset *
     return code;
 }
 
+uint64_t epoch_steps(const struct train_spec *spec, size_t rows)
+{
+    const uint64_t batches = (rows - 1) / spec->batch_size + 1;
+    return (batches - 1) / (uint64_t)spec->optimizer.gradient_accumulation_steps + 1;
+}
+
 enum nabla_code spec_steps(const struct train_spec *spec, const struct dataset *dataset, uint64_t *ret,
                            struct nabla_error *err)
 {
@@ -25,10 +32,10 @@ enum nabla_code spec_steps(const struct train_spec *spec, const struct dataset *
     enum nabla_code code = spec_split(spec, dataset, &split, err);
     if (code != NABLA_OK)
         return code;
-    uint64_t batches = (split.train_count - 1) / spec->batch_size + 1;
+    const uint64_t updates = epoch_steps(spec, split.train_count);
     split_free(&split);
     uint64_t steps;
-    if (__builtin_mul_overflow(batches, (uint64_t)spec->epochs, &steps) || steps > STEPS_MAX)
+    if (__builtin_mul_overflow(updates, (uint64_t)spec->epochs, &steps) || steps > STEPS_MAX)
         return nabla_fail(err, NABLA_LIMIT, "/training/epochs", "the job would take more than 2^53 steps");
     *ret = steps;
     return NABLA_OK;
@@ -44,23 +51,12 @@ static bool sum_sizes(const size_t *sizes, size_t count, size_t *ret)
     return true;
 }
 
-// Numbers of the slabs: parameters, their gradients and the optimiser's slots; statistics; a batch's work.
-static bool network_numbers(const struct train_spec *spec, const struct network_size *size, size_t *ret)
-{
-    size_t trained, widest;
-    if (!size_mul(size->parameters, 2 + optimizer_slots(spec->optimizer.type), &trained) ||
-        !size_mul(2, size->widest, &widest))
-        return false;
-    const size_t parts[] = {trained, size->running, size->activations, size->caches, widest};
-    return sum_sizes(parts, sizeof parts / sizeof *parts, ret);
-}
-
-// The trainer's own copy of the features, labels and order of rows.
+// The trainer's own copy of the features, what rows weigh and their order.
 static bool data_bytes(const struct dataset *dataset, size_t *ret)
 {
     size_t row, bytes;
     if (!size_mul(dataset->columns, sizeof(float), &row) ||
-        !size_add(row, sizeof(int32_t) + 2 * sizeof(size_t), &row) || !size_mul(row, dataset->rows, &bytes))
+        !size_add(row, sizeof(double) + 2 * sizeof(size_t), &row) || !size_mul(row, dataset->rows, &bytes))
         return false;
     *ret = bytes;
     return true;
@@ -70,11 +66,14 @@ static bool count_bytes(const struct train_spec *spec, const struct dataset *dat
                         const struct network_size *size, size_t *ret)
 {
     enum { BYTES_PER_LAYER = 1024 }; // descriptions, names and records, generously
-    size_t numbers, network, data, layers;
-    if (!network_numbers(spec, size, &numbers) || !size_mul(numbers, sizeof(float), &network) ||
-        !data_bytes(dataset, &data) || !size_mul(spec->layer_count, BYTES_PER_LAYER, &layers))
+    size_t state, numbers, network, data, layers;
+    if (!network_slabs(spec, size, &state, &numbers) || !size_add(state, numbers, &numbers) ||
+        !size_mul(numbers, sizeof(float), &network) || !data_bytes(dataset, &data) ||
+        !size_mul(spec->layer_count, BYTES_PER_LAYER, &layers))
         return false;
-    const size_t parts[] = {network, data, layers};
+    const enum task task = spec_task(spec, dataset);
+    const size_t scores = report_score_bytes(task, dataset->rows, task_outputs(task, dataset));
+    const size_t parts[] = {network, data, layers, scores <= REPORT_SCORES_MOST ? scores : 0};
     return sum_sizes(parts, sizeof parts / sizeof *parts, ret);
 }
 

@@ -21,11 +21,16 @@ static const struct spec_option optimizer_numbers[] = {
     {"clip_value", offsetof(struct optimizer_spec, clip_value), ALL, OPTION_AMOUNT},
     {"clip_norm", offsetof(struct optimizer_spec, clip_norm), ALL, OPTION_AMOUNT},
     {"global_clip_norm", offsetof(struct optimizer_spec, global_clip_norm), ALL, OPTION_AMOUNT},
+    {"gradient_accumulation_steps", offsetof(struct optimizer_spec, gradient_accumulation_steps), ALL,
+     OPTION_COUNT},
+    {"ema_momentum", offsetof(struct optimizer_spec, ema_momentum), ALL, OPTION_FRACTION},
+    {"ema_overwrite_frequency", offsetof(struct optimizer_spec, ema_overwrite_frequency), ALL, OPTION_WHOLE},
 };
 
 static const struct spec_flag optimizer_flags[] = {
     {"nesterov", offsetof(struct optimizer_spec, nesterov), BIT(SGD)},
     {"centered", offsetof(struct optimizer_spec, centered), BIT(RMSPROP)},
+    {"use_ema", offsetof(struct optimizer_spec, use_ema), ALL},
 };
 
 const struct spec_options optimizer_options = {
@@ -80,6 +85,23 @@ const struct spec_options schedule_options = {
     sizeof schedule_flags / sizeof *schedule_flags,
 };
 
+#undef AT
+#define AT(field) offsetof(struct early_stopping, field)
+
+static const struct spec_option early_stopping_numbers[] = {
+    {"patience", AT(patience), 1, OPTION_WHOLE},
+    {"min_delta", AT(min_delta), 1, OPTION_AMOUNT},
+    {"start_from_epoch", AT(start_from_epoch), 1, OPTION_WHOLE},
+};
+static const struct spec_flag early_stopping_flags[] = {{"restore_best", AT(restore_best), 1}};
+
+const struct spec_options early_stopping_options = {
+    early_stopping_numbers,
+    sizeof early_stopping_numbers / sizeof *early_stopping_numbers,
+    early_stopping_flags,
+    sizeof early_stopping_flags / sizeof *early_stopping_flags,
+};
+
 bool spec_option_right(const struct spec_option *option, const void *object)
 {
     const double value = *(const double *)(const void *)((const char *)object + option->offset);
@@ -90,6 +112,8 @@ bool spec_option_right(const struct spec_option *option, const void *object)
         return (float)value > 0 && value <= 1;
     case OPTION_FACTOR:
         return (float)value > 0 && isfinite((float)value);
+    case OPTION_COUNT:
+        return value >= 1 && value < 0x1p53 && value == floor(value);
     case OPTION_WHOLE:
         return value >= 0 && value < 0x1p53 && value == floor(value);
     default:
@@ -105,6 +129,7 @@ const char *spec_option_rule(const struct spec_option *option)
         [OPTION_POSITIVE] = "must be above 0 and at most 1",
         [OPTION_FACTOR] = "must be a finite number above 0",
         [OPTION_WHOLE] = "must be a whole number of at least 0",
+        [OPTION_COUNT] = "must be a whole number of at least 1",
     };
     return rules[option->range];
 }

@@ -1,4 +1,4 @@
-// Which fields an optimiser and a learning-rate schedule have beside their type: one table for each, for
+// Which fields an optimiser, a learning-rate schedule and early stopping have: one table for each, for
 // checking, for reading and for writing. Thread safety: constants and pure functions.
 #ifndef NABLA_TRAIN_SPEC_OPTION_H
 #define NABLA_TRAIN_SPEC_OPTION_H
@@ -11,6 +11,7 @@ enum spec_option_range {
     OPTION_POSITIVE, // above 0, at most 1
     OPTION_FACTOR,   // finite, above 0
     OPTION_WHOLE,    // a whole number, at most 2^53 − 1
+    OPTION_COUNT,    // the same, at least 1
 };
 
 struct spec_option {
@@ -35,6 +36,7 @@ struct spec_options {
 };
 extern const struct spec_options optimizer_options; // in struct optimizer_spec, bits of enum optimizer_type
 extern const struct spec_options schedule_options;  // in struct schedule_spec, bits of enum schedule_type
+extern const struct spec_options early_stopping_options; // in struct early_stopping, of one type, 0
 
 // Which optimisers know the two placements of epsilon; the others have Keras' own.
 bool optimizer_has_placement(enum optimizer_type type);

@@ -8,7 +8,11 @@
 enum nabla_code spec_split(const struct train_spec *spec, const struct dataset *dataset, struct split *ret,
                            struct nabla_error *err);
 
-// The updates of the whole job: epochs × batches, the last short one included. NABLA_LIMIT beyond 2^53−1,
+// The updates of one epoch: each takes gradient_accumulation_steps batches of the `rows` training rows, the
+// last one those that are left.
+uint64_t epoch_steps(const struct train_spec *spec, size_t rows);
+
+// The updates of the whole job. NABLA_LIMIT beyond 2^53−1,
 // the largest integer that the contract's JSON carries.
 enum nabla_code spec_steps(const struct train_spec *spec, const struct dataset *dataset, uint64_t *ret,
                            struct nabla_error *err);

@@ -11,17 +11,38 @@ struct telemetry {
     struct layer_record *layers;
     struct update_summary *updates;
     struct summary *outputs;
-    uint64_t newest; // the step whose summaries `updates` holds; 0 for none
+    uint32_t network_stats; // what there is to record
+    uint64_t newest;        // the step whose summaries `updates` holds; 0 for none
     struct step_record record;
 };
 
-enum nabla_code telemetry_new(const struct network *network, struct telemetry **ret, struct nabla_error *err)
+#define BIT(stat) (UINT32_C(1) << NETWORK_##stat)
+
+static const uint32_t validation_stats =
+    BIT(VALIDATION_LOSS) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) | BIT(VALIDATION_F1) |
+    BIT(VALIDATION_CALIBRATION_ERROR) | BIT(VALIDATION_R2) | BIT(VALIDATION_MAE);
+
+uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
+{
+    const uint32_t of_classes = BIT(ACCURACY) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) |
+                                BIT(VALIDATION_F1) | BIT(VALIDATION_CALIBRATION_ERROR);
+    const uint32_t of_numbers = BIT(VALIDATION_R2) | BIT(VALIDATION_MAE);
+    uint32_t stats = (UINT32_C(1) << NETWORK_STAT_COUNT) - 1;
+    stats &= ~(task == TASK_REGRESSION ? of_classes : of_numbers);
+    if (!task_has_classes(task) || classes <= REPORT_TOP)
+        stats &= ~BIT(VALIDATION_TOP_5_ACCURACY);
+    return validates ? stats : stats & ~validation_stats;
+}
+
+enum nabla_code telemetry_new(const struct network *network, uint32_t recorded, struct telemetry **ret,
+                              struct nabla_error *err)
 {
     const size_t count = network->trained_count;
     struct telemetry *telemetry = calloc(1, sizeof *telemetry);
     if (!telemetry)
         return nabla_fail_memory(err, "the telemetry");
     telemetry->layer_count = count;
+    telemetry->network_stats = recorded;
     telemetry->layers = size_alloc(count, 1, sizeof *telemetry->layers);
     telemetry->updates = size_alloc(count, 1, sizeof *telemetry->updates);
     telemetry->outputs = size_alloc(count, 1, sizeof *telemetry->outputs);
@@ -133,6 +154,15 @@ static void describe_layer(struct layer_record *record, const struct update_summ
     record->recorded = (UINT32_C(1) << LAYER_STAT_COUNT) - 1;
 }
 
+static void describe_validation(double values[NETWORK_STAT_COUNT], const struct report *report)
+{
+    values[NETWORK_VALIDATION_TOP_5_ACCURACY] = report ? report->top[REPORT_TOP - 1] : NAN;
+    values[NETWORK_VALIDATION_F1] = report ? report->macro_f1 : NAN;
+    values[NETWORK_VALIDATION_CALIBRATION_ERROR] = report ? report->calibration_error : NAN;
+    values[NETWORK_VALIDATION_R2] = report ? report->r2 : NAN;
+    values[NETWORK_VALIDATION_MAE] = report ? report->mae : NAN;
+}
+
 static void describe_network(struct step_record *record, const struct telemetry_step *step, double square_sum)
 {
     const struct layer_record *last = &record->layers[record->layer_count - 1];
@@ -146,11 +176,10 @@ static void describe_network(struct step_record *record, const struct telemetry_
     values[NETWORK_VALIDATION_LOSS] = step->validation_loss;
     values[NETWORK_VALIDATION_ACCURACY] = step->validation_accuracy;
     values[NETWORK_SAMPLES_PER_SECOND] = step->samples_per_second;
-    record->recorded = (UINT32_C(1) << NETWORK_STAT_COUNT) - 1;
-    if (!step->validated)
-        record->recorded &=
-            ~(UINT32_C(1) << NETWORK_VALIDATION_LOSS | UINT32_C(1) << NETWORK_VALIDATION_ACCURACY);
+    describe_validation(values, step->validation);
 }
+
+#undef BIT
 
 const struct step_record *telemetry_record(struct telemetry *telemetry, const struct telemetry_step *step)
 {
@@ -163,5 +192,7 @@ const struct step_record *telemetry_record(struct telemetry *telemetry, const st
     telemetry->record.layers = telemetry->layers;
     telemetry->record.layer_count = telemetry->layer_count;
     describe_network(&telemetry->record, step, square_sum);
+    telemetry->record.recorded =
+        telemetry->network_stats & (step->validation ? UINT32_MAX : ~validation_stats);
     return &telemetry->record;
 }

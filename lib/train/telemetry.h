@@ -10,6 +10,7 @@
 
 #include "base/stats.h"
 #include "train/network.h"
+#include "train/report.h"
 
 struct telemetry;
 
@@ -18,11 +19,17 @@ struct telemetry_step {
     uint64_t step;
     double loss, accuracy, learning_rate;
     double validation_loss, validation_accuracy;
-    bool validated;
+    const struct report *validation; // NULL where it is not due
     double samples_per_second;
 };
 
-enum nabla_code telemetry_new(const struct network *network, struct telemetry **ret, struct nabla_error *err);
+// What there is to tell of a network: what makes no sense for the task is left out, and so are figures of
+// validation without a part for it. `classes`: of the data set.
+uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates);
+
+// `recorded`: of telemetry_network_stats.
+enum nabla_code telemetry_new(const struct network *network, uint32_t recorded, struct telemetry **ret,
+                              struct nabla_error *err);
 void telemetry_free(struct telemetry *telemetry);
 
 // The weights were replaced: nothing is known of them any more.

@@ -42,7 +42,7 @@ static void balance(struct train_data *data)
 static enum nabla_code weigh_classes(struct train_data *data, const struct train_spec *spec,
                                      struct nabla_error *err)
 {
-    const size_t classes = data->source->classes;
+    const size_t classes = data->source->ids ? data->source->classes : data->source->outputs;
     if (!spec->class_weights_balanced && spec->class_weight_count == 0)
         return NABLA_OK;
     data->class_weights = size_alloc(classes, 1, sizeof *data->class_weights);
@@ -52,6 +52,28 @@ static enum nabla_code weigh_classes(struct train_data *data, const struct train
         balance(data);
     else
         memcpy(data->class_weights, spec->class_weights, classes * sizeof *data->class_weights);
+    return NABLA_OK;
+}
+
+// What the samples weigh. A binary loss knows one output, not the two classes behind it: their weights go
+// with the rows, as Keras has it for all losses.
+static enum nabla_code weigh_rows(struct train_data *data, const struct train_spec *spec,
+                                  struct nabla_error *err)
+{
+    const struct dataset *source = data->source;
+    const bool by_class = data->class_weights && spec_task(spec, source) == TASK_BINARY;
+    if (!source->weights && !by_class)
+        return NABLA_OK;
+    data->row_weights = size_alloc(source->rows, 1, sizeof *data->row_weights);
+    if (!data->row_weights)
+        return nabla_fail_memory(err, "the rows' weights");
+    for (size_t i = 0; i < source->rows; i++)
+        data->row_weights[i] = (source->weights ? (double)source->weights[i] : 1) *
+                               (by_class ? data->class_weights[source->ids[i]] : 1);
+    if (by_class) {
+        free(data->class_weights);
+        data->class_weights = NULL;
+    }
     return NABLA_OK;
 }
 
@@ -77,6 +99,8 @@ enum nabla_code train_data_new(const struct train_spec *spec, const struct datas
     if (code == NABLA_OK)
         code = weigh_classes(data, spec, err);
     if (code == NABLA_OK)
+        code = weigh_rows(data, spec, err);
+    if (code == NABLA_OK)
         code = order_rows(data, err);
     if (code != NABLA_OK) {
         train_data_free(data);
@@ -92,6 +116,7 @@ void train_data_free(struct train_data *data)
         return;
     free(data->order);
     free(data->class_weights);
+    free(data->row_weights);
     free(data->features);
     if (data->standardized)
         standardizer_free(&data->standardizer);
@@ -106,11 +131,18 @@ void train_data_shuffle(struct train_data *data, struct random *random)
 }
 
 void train_data_gather(const struct train_data *data, const size_t *rows, size_t count, float *features,
-                       int64_t *ids)
+                       const struct labels *labels)
 {
-    const size_t columns = data->source->columns;
+    const struct dataset *source = data->source;
+    const size_t columns = source->columns, outputs = source->outputs;
     for (size_t i = 0; i < count; i++) {
         memcpy(features + i * columns, data->features + rows[i] * columns, columns * sizeof *features);
-        ids[i] = data->source->ids[rows[i]];
+        if (labels->ids)
+            labels->ids[i] = source->ids[rows[i]];
+        if (labels->targets)
+            memcpy(labels->targets + i * outputs, source->targets + rows[i] * outputs,
+                   outputs * sizeof *labels->targets);
+        if (labels->weights)
+            labels->weights[i] = data->row_weights[rows[i]];
     }
 }

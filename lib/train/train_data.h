@@ -8,7 +8,7 @@
 #include "data/split.h"
 #include "data/standardize.h"
 #include "math/random.h"
-#include "train/spec.h"
+#include "train/task.h"
 
 struct train_data {
     const struct dataset *source;
@@ -17,7 +17,15 @@ struct train_data {
     struct standardizer standardizer;
     struct split split;
     size_t *order;         // the training rows of this epoch
-    double *class_weights; // classes of them, or NULL
+    double *class_weights; // what the loss multiplies classes by, or NULL
+    double *row_weights;   // all rows: what each counts in the loss, or NULL for all 1
+};
+
+// What is to be learned of some rows. NULL: ids without classes, targets with them, weights where all are 1.
+struct labels {
+    int64_t *ids;
+    float *targets; // rows × outputs
+    double *weights;
 };
 
 enum nabla_code train_data_new(const struct train_spec *spec, const struct dataset *dataset,
@@ -27,8 +35,8 @@ void train_data_free(struct train_data *data);
 // A new order of the training rows, made from the ascending one: it depends on the stream's position alone.
 void train_data_shuffle(struct train_data *data, struct random *random);
 
-// Copies `count` rows, by index, into features (count × columns) and ids.
+// Copies `count` rows, by index, into features (count × columns) and labels.
 void train_data_gather(const struct train_data *data, const size_t *rows, size_t count, float *features,
-                       int64_t *ids);
+                       const struct labels *labels);
 
 #endif

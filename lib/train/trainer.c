@@ -5,10 +5,14 @@
 #include "math/matrix.h"
 #include "train/model.h"
 #include "train/network.h"
+#include "train/objective.h"
+#include "train/report.h"
+#include "train/spec_rows.h"
 #include "train/telemetry.h"
 #include "train/train_data.h"
 #include "train/training.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,24 +28,19 @@ struct trainer {
     struct network *network;
     struct telemetry *telemetry;
     struct model *model; // the tensors' names
-    struct nabla_loss loss;
+    struct objective *objective;
     struct random shuffle;
-    int64_t *ids; // of a batch
+    struct report_builder *reports[2]; // of a finished run: training, validation
     struct training training;
     int64_t started_ns; // clock of the run under way; 0 for none
     int64_t busy_ns;    // training since the last record
     size_t busy_rows;
 };
 
-// Means over several batches.
-struct evaluation {
-    double loss, denominator;
-    double right, counted;
-};
-
-uint32_t trainer_network_stats(void)
+uint32_t trainer_network_stats(const struct train_spec *spec, const struct dataset *dataset)
 {
-    return (UINT32_C(1) << NETWORK_STAT_COUNT) - 1;
+    const size_t classes = dataset->ids ? dataset->classes : dataset->outputs;
+    return telemetry_network_stats(spec_task(spec, dataset), classes, spec->validation_split > 0);
 }
 
 uint32_t trainer_layer_stats(void)
@@ -54,9 +53,9 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static size_t batches_of(const struct trainer *trainer)
+static uint64_t steps_of_epoch(const struct trainer *trainer)
 {
-    return (trainer->data->split.train_count - 1) / trainer->spec->batch_size + 1;
+    return epoch_steps(trainer->spec, trainer->data->split.train_count);
 }
 
 static void trainer_start(struct trainer *trainer)
@@ -67,7 +66,7 @@ static void trainer_start(struct trainer *trainer)
     trainer->network->random = random_new(seed, STREAM_DROPOUT);
     trainer->shuffle = random_new(seed, STREAM_SHUFFLE);
     trainer->training = (struct training){
-        .progress = {.steps = (uint64_t)batches_of(trainer) * trainer->spec->epochs,
+        .progress = {.steps = steps_of_epoch(trainer) * trainer->spec->epochs,
                      .epochs = trainer->spec->epochs,
                      .loss = NAN,
                      .accuracy = NAN,
@@ -87,16 +86,13 @@ static enum nabla_code trainer_build(struct trainer *trainer, const struct datas
     const size_t rows = smaller(spec->batch_size, dataset->rows);
     code = network_new(spec, dataset->columns, rows, &trainer->network, err);
     if (code == NABLA_OK)
-        code = telemetry_new(trainer->network, &trainer->telemetry, err);
+        code =
+            telemetry_new(trainer->network, trainer_network_stats(spec, dataset), &trainer->telemetry, err);
     if (code == NABLA_OK)
         code = model_new(trainer->network, trainer->data, &trainer->model, err);
     if (code != NABLA_OK)
         return code;
-    trainer->ids = size_alloc(rows, 1, sizeof *trainer->ids);
-    if (!trainer->ids)
-        return nabla_fail_memory(err, "a batch of labels");
-    trainer->loss.class_weights = trainer->data->class_weights;
-    return NABLA_OK;
+    return objective_new(spec, trainer->data, rows, &trainer->objective, err);
 }
 
 enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset *dataset,
@@ -107,7 +103,6 @@ enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset 
     if (!trainer)
         return nabla_fail_memory(err, "the trainer");
     trainer->spec = spec;
-    trainer->loss = spec->loss;
     enum nabla_code code = trainer_build(trainer, dataset, err);
     if (code != NABLA_OK) {
         trainer_free(trainer);
@@ -122,7 +117,9 @@ void trainer_free(struct trainer *trainer)
 {
     if (!trainer)
         return;
-    free(trainer->ids);
+    report_free(trainer->reports[0]);
+    report_free(trainer->reports[1]);
+    objective_free(trainer->objective);
     model_free(trainer->model);
     telemetry_free(trainer->telemetry);
     network_free(trainer->network);
@@ -130,91 +127,169 @@ void trainer_free(struct trainer *trainer)
     free(trainer);
 }
 
-// The loss of the `rows` in trainer->ids whose scores these are; with its gradient where one is asked for.
-static enum nabla_code compute_loss(const struct trainer *trainer, const float *scores, size_t rows,
-                                    float *gradient, struct nabla_loss_result *ret, struct nabla_error *err)
+// The network as it would be used, over some rows, its penalties included; into a report where one is being
+// made. Batches are the training's own in size.
+static enum nabla_code evaluate(struct trainer *trainer, const size_t *rows, size_t count,
+                                struct report_builder *report, struct objective_value *ret,
+                                struct nabla_error *err)
 {
-    const struct nabla_loss_batch batch = {
-        .dtype = NABLA_FLOAT32,
-        .rows = rows,
-        .classes = trainer->network->outputs,
-        .scores = scores,
-        .ids = trainer->ids,
-    };
-    *ret = (struct nabla_loss_result){.gradient = gradient};
-    return nabla_loss_compute(&trainer->loss, &batch, ret, err);
-}
-
-static void evaluation_add(struct evaluation *evaluation, const struct nabla_loss_result *batch,
-                           enum nabla_reduction reduction)
-{
-    const double weight = reduction == NABLA_MEAN ? batch->denominator : 1;
-    const double counted = (double)batch->rows_counted;
-    evaluation->loss += weight > 0 ? batch->loss * weight : 0;
-    evaluation->denominator += weight;
-    evaluation->right += counted > 0 ? batch->accuracy * counted : 0;
-    evaluation->counted += counted;
-}
-
-// The network as it would be used, over some rows. Batches are the training's own in size.
-static enum nabla_code evaluate(struct trainer *trainer, const size_t *rows, size_t count, double *ret_loss,
-                                double *ret_accuracy, struct nabla_error *err)
-{
-    struct evaluation evaluation = {0};
-    const enum nabla_reduction reduction = trainer->loss.reduction;
-    for (size_t first = 0; first < count; first += trainer->network->rows_max) {
-        size_t taken = smaller(trainer->network->rows_max, count - first);
-        train_data_gather(trainer->data, rows + first, taken, trainer->network->input, trainer->ids);
-        const float *scores = network_forward(trainer->network, taken, NETWORK_INFER);
-        struct nabla_loss_result result;
-        enum nabla_code code = compute_loss(trainer, scores, taken, NULL, &result, err);
+    struct network *network = trainer->network;
+    const struct labels *labels = &trainer->objective->labels;
+    struct objective_value sum = {0}, batch;
+    for (size_t first = 0; first < count; first += network->rows_max) {
+        const size_t taken = smaller(network->rows_max, count - first);
+        train_data_gather(trainer->data, rows + first, taken, network->input, labels);
+        const float *scores = network_forward(network, taken, NETWORK_INFER);
+        enum nabla_code code = objective_compute(trainer->objective, scores, taken, NULL, &batch, err);
         if (code != NABLA_OK)
             return code;
-        evaluation_add(&evaluation, &result, reduction);
+        objective_join(trainer->objective, &sum, &batch);
+        if (report)
+            report_add(report, scores, labels->ids, labels->targets, taken);
     }
-    const bool divide = reduction == NABLA_MEAN && evaluation.denominator > 0;
-    *ret_loss = divide ? evaluation.loss / evaluation.denominator : evaluation.loss;
-    *ret_accuracy = evaluation.counted > 0 ? evaluation.right / evaluation.counted : NAN;
+    sum.loss += network_penalty(network);
+    *ret = sum;
     return NABLA_OK;
+}
+
+// With the averaged weights, where there are some.
+static enum nabla_code evaluate_average(struct trainer *trainer, const size_t *rows, size_t count,
+                                        struct report_builder *report, struct objective_value *ret,
+                                        struct nabla_error *err)
+{
+    network_swap_average(trainer->network);
+    enum nabla_code code = evaluate(trainer, rows, count, report, ret, err);
+    network_swap_average(trainer->network);
+    return code;
 }
 
 static enum nabla_code validate(struct trainer *trainer, struct nabla_error *err)
 {
     const struct split *split = &trainer->data->split;
+    struct train_progress *progress = &trainer->training.progress;
+    struct objective_value value;
     if (split->validation_count == 0)
         return NABLA_OK;
-    enum nabla_code code = evaluate(trainer, split->validation, split->validation_count,
-                                    &trainer->training.progress.validation_loss,
-                                    &trainer->training.progress.validation_accuracy, err);
+    report_free(trainer->reports[1]);
+    trainer->reports[1] = NULL;
+    enum nabla_code code = report_begin(trainer->spec, trainer->data->source, split->validation_count, false,
+                                        &trainer->reports[1], err);
     if (code == NABLA_OK)
-        schedule_epoch(&trainer->spec->optimizer, &trainer->training.schedule,
-                       trainer->training.progress.validation_loss);
+        code = evaluate_average(trainer, split->validation, split->validation_count, trainer->reports[1],
+                                &value, err);
+    if (code != NABLA_OK)
+        return code;
+    progress->validation_loss = value.loss;
+    progress->validation_accuracy = objective_accuracy(&value);
+    schedule_epoch(&trainer->spec->optimizer, &trainer->training.schedule, value.loss);
+    return NABLA_OK;
+}
+
+// What early stopping goes by.
+static double monitored(const struct trainer *trainer)
+{
+    const struct training *training = &trainer->training;
+    const double figures[] = {
+        [MONITOR_VALIDATION_LOSS] = training->progress.validation_loss,
+        [MONITOR_VALIDATION_ACCURACY] = training->progress.validation_accuracy,
+        [MONITOR_LOSS] = training->epoch_loss / training->epoch_rows,
+        [MONITOR_ACCURACY] = training->epoch_right / training->epoch_counted,
+    };
+    _Static_assert(sizeof figures / sizeof *figures == MONITOR_COUNT, "every monitor has its figure");
+    return figures[trainer->spec->early_stopping.monitor];
+}
+
+static void judge_epoch(struct trainer *trainer)
+{
+    struct training *training = &trainer->training;
+    const struct early_stopping *stopping = &trainer->spec->early_stopping;
+    if (stopping->active &&
+        stopping_epoch(stopping, &training->stopping, training->progress.epoch, monitored(trainer)) &&
+        stopping->restore_best) {
+        network_swap_average(trainer->network);
+        network_keep_best(trainer->network);
+        network_swap_average(trainer->network);
+    }
+    training->epoch_loss = training->epoch_right = training->epoch_counted = training->epoch_rows = 0;
+}
+
+static enum nabla_code end_epoch(struct trainer *trainer, struct nabla_error *err)
+{
+    trainer->training.progress.epoch++;
+    enum nabla_code code = validate(trainer, err);
+    if (code == NABLA_OK)
+        judge_epoch(trainer);
     return code;
 }
 
-// One update with the rows of one batch.
-static enum nabla_code train_batch(struct trainer *trainer, const size_t *rows, size_t count, bool recorded,
-                                   struct nabla_error *err)
+// Forward and backward with one batch: number `index` of the `count` that make a step.
+static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, size_t taken, size_t index,
+                                   size_t count, struct objective_value *ret, struct nabla_error *err)
 {
     struct network *network = trainer->network;
-    const uint64_t step = trainer->training.progress.step + 1;
-    train_data_gather(trainer->data, rows, count, network->input, trainer->ids);
-    const float *scores = network_forward(network, count, NETWORK_TRAIN);
-    struct nabla_loss_result result;
-    enum nabla_code code = compute_loss(trainer, scores, count, network_loss_gradient(network), &result, err);
+    train_data_gather(trainer->data, rows, taken, network->input, &trainer->objective->labels);
+    const float *scores = network_forward(network, taken, NETWORK_TRAIN);
+    enum nabla_code code =
+        objective_compute(trainer->objective, scores, taken, network_loss_gradient(network), ret, err);
     if (code != NABLA_OK)
         return code;
-    if (recorded)
-        telemetry_outputs(trainer->telemetry, network, count);
-    network_backward(network, count);
-    trainer->training.learning_rate =
-        schedule_rate(&trainer->spec->optimizer, &trainer->training.schedule, step);
-    const struct optimizer_step update =
-        optimizer_step_new(&trainer->spec->optimizer, trainer->training.learning_rate, step);
-    network_update(network, &update, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
-    trainer->training.progress.step = step;
-    trainer->training.progress.loss = result.loss;
-    trainer->training.progress.accuracy = result.accuracy;
+    network_backward(network, taken);
+    if (network_accumulates(trainer->spec))
+        network_accumulate(network, index, count);
+    return NABLA_OK;
+}
+
+// The mean of the batches' losses, as their gradients'.
+static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows, size_t count, bool recorded,
+                                     struct objective_value *ret, struct nabla_error *err)
+{
+    const size_t batch_size = trainer->spec->batch_size, batches = (count - 1) / batch_size + 1;
+    struct objective_value sum = {0};
+    for (size_t i = 0; i < batches; i++) {
+        const size_t taken = smaller(batch_size, count - i * batch_size);
+        struct objective_value batch;
+        enum nabla_code code = learn_batch(trainer, rows + i * batch_size, taken, i, batches, &batch, err);
+        if (code != NABLA_OK)
+            return code;
+        sum.loss += batch.loss / (double)batches;
+        sum.right += batch.right;
+        sum.counted += batch.counted;
+        if (recorded && i + 1 == batches)
+            telemetry_outputs(trainer->telemetry, trainer->network, taken);
+    }
+    *ret = sum;
+    return NABLA_OK;
+}
+
+static void update(struct trainer *trainer, bool recorded)
+{
+    const struct optimizer_spec *spec = &trainer->spec->optimizer;
+    struct training *training = &trainer->training;
+    const uint64_t step = training->progress.step + 1;
+    training->learning_rate = schedule_rate(spec, &training->schedule, step);
+    const struct optimizer_step made = optimizer_step_new(spec, training->learning_rate, step);
+    network_update(trainer->network, &made, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
+    training->progress.step = step;
+}
+
+// One update with `count` rows, of as many batches as they make.
+static enum nabla_code train_step(struct trainer *trainer, const size_t *rows, size_t count, bool recorded,
+                                  struct nabla_error *err)
+{
+    struct training *training = &trainer->training;
+    struct objective_value value;
+    enum nabla_code code = learn_batches(trainer, rows, count, recorded, &value, err);
+    if (code != NABLA_OK)
+        return code;
+    value.loss += network_penalty(trainer->network);
+    network_penalty_gradient(trainer->network);
+    update(trainer, recorded);
+    training->progress.loss = value.loss;
+    training->progress.accuracy = objective_accuracy(&value);
+    training->epoch_loss += value.loss * (double)count;
+    training->epoch_right += value.right;
+    training->epoch_counted += value.counted;
+    training->epoch_rows += (double)count;
     return NABLA_OK;
 }
 
@@ -229,7 +304,7 @@ static enum nabla_code tell(struct trainer *trainer, const struct train_observer
         .learning_rate = trainer->training.learning_rate,
         .validation_loss = validated ? progress->validation_loss : NAN,
         .validation_accuracy = validated ? progress->validation_accuracy : NAN,
-        .validated = validated,
+        .validation = validated ? report_end(trainer->reports[1]) : NULL,
         .samples_per_second = 1e9 * (double)trainer->busy_rows / (double)(trainer->busy_ns + 1),
     };
     const struct step_record *record = telemetry_record(trainer->telemetry, &step);
@@ -245,29 +320,44 @@ static enum nabla_code poll(const struct train_observer *observer, struct nabla_
     return observer && observer->poll ? observer->poll(observer->context, err) : NABLA_OK;
 }
 
+static enum nabla_code check_loss(const struct trainer *trainer, struct nabla_error *err)
+{
+    const struct train_progress *progress = &trainer->training.progress;
+    if (!trainer->spec->stop_on_nan || isfinite(progress->loss))
+        return NABLA_OK;
+    return nabla_fail(err, NABLA_DIVERGED, NULL, "the loss of step %" PRIu64 " is %s", progress->step,
+                      isnan(progress->loss) ? "NaN" : "infinite");
+}
+
 // One step with all that belongs to it.
 static enum nabla_code run_step(struct trainer *trainer, const struct train_observer *observer,
                                 struct nabla_error *err)
 {
     const struct train_spec *spec = trainer->spec;
     struct training *training = &trainer->training;
-    const size_t first = (size_t)training->batch * spec->batch_size;
-    const size_t count = smaller(spec->batch_size, trainer->data->split.train_count - first);
+    const size_t rows = spec->batch_size * (size_t)spec->optimizer.gradient_accumulation_steps;
+    const size_t first = (size_t)training->batch * rows;
+    const size_t count = smaller(rows, trainer->data->split.train_count - first);
     const uint64_t step = training->progress.step + 1;
-    const bool last = training->batch + 1 == batches_of(trainer);
+    const bool last = training->batch + 1 == steps_of_epoch(trainer);
     const bool recorded = step == 1 || step % spec->telemetry_every == 0 || last;
     const int64_t start = clock_monotonic_ns();
-    enum nabla_code code = train_batch(trainer, trainer->data->order + first, count, recorded, err);
+    enum nabla_code code = train_step(trainer, trainer->data->order + first, count, recorded, err);
     trainer->busy_ns += clock_monotonic_ns() - start;
     trainer->busy_rows += count;
     training->batch++;
-    if (code == NABLA_OK && last) {
-        training->progress.epoch++;
-        code = validate(trainer, err);
-    }
+    if (code == NABLA_OK && last)
+        code = end_epoch(trainer, err);
     if (code == NABLA_OK && recorded)
         code = tell(trainer, observer, last && trainer->data->split.validation_count > 0, err);
-    return code;
+    return code == NABLA_OK ? check_loss(trainer, err) : code;
+}
+
+static bool is_timed_out(const struct trainer *trainer)
+{
+    const double limit = trainer->spec->time_limit;
+    return limit > 0 &&
+           trainer->training.seconds + 1e-9 * (double)(clock_monotonic_ns() - trainer->started_ns) >= limit;
 }
 
 // Where the epoch's order begins in its stream is all that a checkpoint needs of it.
@@ -284,15 +374,77 @@ static enum nabla_code run_epoch(struct trainer *trainer, const struct train_obs
     struct training *training = &trainer->training;
     enum nabla_code code = NABLA_OK;
     shuffle_epoch(trainer);
-    while (training->batch < batches_of(trainer) && code == NABLA_OK) {
+    while (training->batch < steps_of_epoch(trainer) && code == NABLA_OK && !is_timed_out(trainer)) {
         code = poll(observer, err);
         if (code == NABLA_OK)
             code = run_step(trainer, observer, err);
     }
-    if (code != NABLA_OK)
+    if (code != NABLA_OK || training->batch < steps_of_epoch(trainer))
         return code;
     training->batch = 0;
     training->order_at = trainer->shuffle.position;
+    return NABLA_OK;
+}
+
+static enum train_stop why_over(const struct trainer *trainer)
+{
+    const struct train_progress *progress = &trainer->training.progress;
+    if (progress->epoch == trainer->spec->epochs)
+        return STOP_NONE;
+    return trainer->training.stopping.is_over ? STOP_EARLY
+           : is_timed_out(trainer)            ? STOP_TIME_LIMIT
+                                              : STOP_NONE;
+}
+
+static bool is_over(const struct trainer *trainer)
+{
+    return trainer->training.progress.epoch == trainer->spec->epochs || why_over(trainer) != STOP_NONE;
+}
+
+// The model is that of the averaged weights, or of the best epoch.
+static void settle_model(struct trainer *trainer)
+{
+    const bool restores = trainer->spec->early_stopping.active && trainer->spec->early_stopping.restore_best;
+    network_swap_average(trainer->network);
+    if (restores && trainer->training.stopping.best_epoch > 0)
+        network_restore_best(trainer->network);
+}
+
+// The whole of one part, with its report.
+static enum nabla_code report_part(struct trainer *trainer, const size_t *rows, size_t count,
+                                   struct report_builder **report, struct objective_value *ret,
+                                   struct nabla_error *err)
+{
+    report_free(*report);
+    *report = NULL;
+    enum nabla_code code = report_begin(trainer->spec, trainer->data->source, count, true, report, err);
+    return code ? code : evaluate(trainer, rows, count, *report, ret, err);
+}
+
+static enum nabla_code make_result(struct trainer *trainer, struct train_result *ret, struct nabla_error *err)
+{
+    const struct split *split = &trainer->data->split;
+    const struct train_progress *progress = &trainer->training.progress;
+    struct objective_value training, validation = {.loss = NAN};
+    enum nabla_code code =
+        report_part(trainer, split->train, split->train_count, &trainer->reports[0], &training, err);
+    if (code == NABLA_OK && split->validation_count > 0)
+        code = report_part(trainer, split->validation, split->validation_count, &trainer->reports[1],
+                           &validation, err);
+    if (code != NABLA_OK)
+        return code;
+    *ret = (struct train_result){
+        .steps = progress->step,
+        .epochs = progress->epoch,
+        .stop = why_over(trainer),
+        .best_epoch = trainer->spec->early_stopping.restore_best ? trainer->training.stopping.best_epoch : 0,
+        .training = report_end(trainer->reports[0]),
+        .validation = split->validation_count > 0 ? report_end(trainer->reports[1]) : NULL,
+        .loss = training.loss,
+        .accuracy = objective_accuracy(&training),
+        .validation_loss = validation.loss,
+        .validation_accuracy = objective_accuracy(&validation),
+    };
     return NABLA_OK;
 }
 
@@ -306,23 +458,19 @@ static void take_time(struct trainer *trainer)
 enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,
                             struct train_result *ret, struct nabla_error *err)
 {
-    const struct split *split = &trainer->data->split;
-    const struct train_progress *progress = &trainer->training.progress;
+    struct train_result result;
     enum nabla_code code = NABLA_OK;
     trainer->started_ns = clock_monotonic_ns();
-    while (progress->epoch < trainer->spec->epochs && code == NABLA_OK)
+    while (!is_over(trainer) && code == NABLA_OK)
         code = run_epoch(trainer, observer, err);
-    struct train_result result = {0};
-    if (code == NABLA_OK)
-        code = evaluate(trainer, split->train, split->train_count, &result.loss, &result.accuracy, err);
+    if (code == NABLA_OK) {
+        settle_model(trainer);
+        code = make_result(trainer, &result, err);
+    }
     take_time(trainer);
     trainer->started_ns = 0;
     if (code != NABLA_OK)
         return code;
-    result.steps = progress->step;
-    result.epochs = progress->epoch;
-    result.validation_loss = progress->validation_loss;
-    result.validation_accuracy = progress->validation_accuracy;
     result.seconds = trainer->training.seconds;
     *ret = result;
     return NABLA_OK;

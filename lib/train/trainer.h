@@ -11,6 +11,9 @@
 // class weights included (unlike Keras, which leaves them out of validation). Thread safety: one trainer, one
 // thread; trainers share nothing. Ownership: the trainer borrows spec and data set (it makes its own
 // standardised copy of the rows).
+//
+// With use_ema, validation, the result and the model are those of the averaged weights (Keras validates the
+// others, and takes the averages when training ends).
 #ifndef NABLA_TRAIN_TRAINER_H
 #define NABLA_TRAIN_TRAINER_H
 
@@ -42,10 +45,17 @@ struct train_observer {
     enum nabla_code (*poll)(void *context, struct nabla_error *err);
 };
 
+// Why a run ended before its last epoch.
+enum train_stop { STOP_NONE, STOP_EARLY, STOP_TIME_LIMIT };
+
 // The figures of a finished run, of the whole training and validation parts with dropout off.
+struct report;
 struct train_result {
     uint64_t steps;
     size_t epochs;
+    enum train_stop stop;
+    size_t best_epoch;                          // whose model it is, from 1; 0: the last one's
+    const struct report *training, *validation; // the trainer's; NULL without a validation part
     double loss, accuracy;
     double validation_loss, validation_accuracy; // NaN without a validation part
     double seconds;                              // of training, runs before a checkpoint included
@@ -57,7 +67,7 @@ enum { TRAINER_PLATFORM_SIZE = 128 };
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE]);
 
 // Which statistics the trainer records: bit masks over network_stats and layer_stats.
-uint32_t trainer_network_stats(void);
+uint32_t trainer_network_stats(const struct train_spec *spec, const struct dataset *dataset);
 uint32_t trainer_layer_stats(void);
 
 // `spec` has been completed for `dataset`.
@@ -65,6 +75,7 @@ enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset 
                             struct trainer **ret, struct nabla_error *err);
 void trainer_free(struct trainer *trainer);
 
+// NABLA_DIVERGED where the spec says stop_on_nan and a step's loss is no finite number; the step is recorded.
 // From where the trainer stands, the start or a restored state, to the end. A run that `poll` ended goes on
 // with the next call.
 enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer *observer,

@@ -6,17 +6,20 @@
 #define NABLA_TRAIN_TRAINING_H
 
 #include "train/schedule.h"
+#include "train/stopping.h"
 #include "train/train_state.h"
 #include "train/trainer.h"
 
 struct training {
     struct train_progress progress;
     struct schedule_state schedule;
-    double seconds;       // of the runs before this one
-    double learning_rate; // of the newest step
-    uint64_t batch;       // steps done of this epoch
-    uint64_t order_at;    // position of the shuffle's stream where this epoch's order begins
-    uint64_t dropout_at;  // position of the dropout's stream
+    struct stopping_state stopping;
+    double epoch_loss, epoch_right, epoch_counted, epoch_rows; // sums over this epoch's batches
+    double seconds;                                            // of the runs before this one
+    double learning_rate;                                      // of the newest step
+    uint64_t batch;                                            // steps done of this epoch
+    uint64_t order_at;   // position of the shuffle's stream where this epoch's order begins
+    uint64_t dropout_at; // position of the dropout's stream
 };
 
 struct training_field {

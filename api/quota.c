@@ -1,0 +1,74 @@
+#include "api/quota.h"
+
+#include "api/datasets_keep.h"
+#include "api/identity.h"
+#include "store/usage.h"
+
+#include <inttypes.h>
+
+struct dataset_limits quota_dataset(const struct api_call *call)
+{
+    struct dataset_limits limits = dataset_limits_of(&call->api->options.limits);
+    limits.rows = (size_t)identity_limit(limits.rows, call->grant.dataset_rows);
+    return limits;
+}
+
+static bool server_has_disk(const struct api_call *call, uint64_t bytes, struct api_answer *ret)
+{
+    uint64_t most = call->api->options.limits.disk_bytes, used;
+    if (most == 0)
+        return true;
+    used = store_usage_bytes(call->api->options.store);
+    if (used < most && bytes <= most - used)
+        return true;
+    answer_status(ret, call, 507,
+                  "the data folder holds %" PRIu64 " bytes and this would add about %" PRIu64
+                  "; the limit max_disk is %" PRIu64 ": delete what is no longer needed",
+                  used, bytes, most);
+    return false;
+}
+
+static bool token_has_disk(const struct api_call *call, uint64_t bytes, struct api_answer *ret)
+{
+    uint64_t most = call->grant.disk_bytes, used;
+    struct nabla_error err = {0};
+    if (most == 0)
+        return true;
+    if (store_owner_bytes(call->api->options.store, call->grant.id, &used, &err)) {
+        answer_error(ret, call, &err);
+        return false;
+    }
+    if (used < most && bytes <= most - used)
+        return true;
+    answer_status(ret, call, 413,
+                  "data sets of this token hold %" PRIu64 " bytes and this would add about %" PRIu64
+                  "; its limit max_disk is %" PRIu64,
+                  used, bytes, most);
+    return false;
+}
+
+bool quota_disk(const struct api_call *call, const struct dataset *dataset, struct api_answer *ret)
+{
+    uint64_t bytes = (uint64_t)dataset->rows * (dataset->columns + 1) * sizeof(float);
+    return server_has_disk(call, bytes, ret) && token_has_disk(call, bytes, ret);
+}
+
+bool quota_queue(const struct api_call *call, struct api_answer *ret)
+{
+    size_t queued, most = call->api->options.limits.queued_jobs;
+    uint64_t own = 0;
+    struct nabla_error err = {0};
+    enum nabla_code code = store_job_count(call->api->options.store, JOB_QUEUED, &queued, &err);
+    if (!code && call->grant.queued_jobs)
+        code = store_owner_queued(call->api->options.store, call->grant.id, &own, &err);
+    if (!code && queued >= most)
+        code = nabla_fail(&err, NABLA_BUSY, NULL, "%zu jobs are queued; the limit max_queued_jobs is %zu",
+                          queued, most);
+    if (code)
+        answer_error(ret, call, &err);
+    else if (call->grant.queued_jobs && own >= call->grant.queued_jobs)
+        answer_status(ret, call, 429,
+                      "%" PRIu64 " jobs of this token are queued; its limit max_queued_jobs is %" PRIu64, own,
+                      call->grant.queued_jobs);
+    return !code && !(call->grant.queued_jobs && own >= call->grant.queued_jobs);
+}

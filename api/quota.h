@@ -1,0 +1,18 @@
+// What a call may add to the store: the server's limits and those of the caller's token.
+#ifndef NABLA_API_QUOTA_H
+#define NABLA_API_QUOTA_H
+
+#include "api/handler.h"
+#include "data/dataset.h"
+
+// What a data set of this call may be.
+struct dataset_limits quota_dataset(const struct api_call *call);
+
+// Whether a data set may be kept. False: *ret is the refusal, 507 for the server's max_disk, 413 for the
+// token's.
+bool quota_disk(const struct api_call *call, const struct dataset *dataset, struct api_answer *ret);
+
+// Whether one more job may be queued; else 503, or 429 where it is the token's limit.
+bool quota_queue(const struct api_call *call, struct api_answer *ret);
+
+#endif

@@ -1,0 +1,100 @@
+#include "store/usage.h"
+
+#include "base/clock.h"
+#include "store/access.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WALK_EVERY_MS = 10000, DEPTH = 4 };
+
+// Of the open folder, which it closes.
+static uint64_t walk(int fd, int depth)
+{
+    uint64_t bytes = 0;
+    DIR *folder = fdopendir(fd);
+    if (!folder) {
+        close(fd);
+        return 0;
+    }
+    for (struct dirent *at; (at = readdir(folder));) {
+        struct stat status;
+        if (strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0 ||
+            fstatat(dirfd(folder), at->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if (S_ISREG(status.st_mode))
+            bytes += (uint64_t)status.st_size;
+        int inner = S_ISDIR(status.st_mode) && depth > 1
+                        ? openat(dirfd(folder), at->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                        : -1;
+        if (inner >= 0)
+            bytes += walk(inner, depth - 1);
+    }
+    closedir(folder);
+    return bytes;
+}
+
+uint64_t store_usage_bytes(struct store *store)
+{
+    int64_t now = clock_monotonic_ms();
+    pthread_mutex_lock(&store->usage_lock);
+    if (store->usage_ms == 0 || now - store->usage_ms > WALK_EVERY_MS) {
+        int fd = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        store->usage_bytes = fd >= 0 ? walk(fd, DEPTH) : 0;
+        store->usage_ms = now;
+    }
+    uint64_t bytes = store->usage_bytes;
+    pthread_mutex_unlock(&store->usage_lock);
+    return bytes;
+}
+
+static enum nabla_code number_of_owner(struct store *store, enum sql_id id, const char *owner,
+                                       const char *state, uint64_t *ret, struct nabla_error *err)
+{
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, id);
+    statement_bind_text(row, owner);
+    if (state)
+        statement_bind_text(row, state);
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK)
+        *ret = (uint64_t)statement_int(row, 0);
+    statement_reset(row);
+    access_release(store, db);
+    return code;
+}
+
+enum nabla_code store_owner_queued(struct store *store, const char *owner, uint64_t *ret,
+                                   struct nabla_error *err)
+{
+    return number_of_owner(store, SQL_OWNER_JOBS, owner, job_state_name(JOB_QUEUED), ret, err);
+}
+
+enum nabla_code store_owner_bytes(struct store *store, const char *owner, uint64_t *ret,
+                                  struct nabla_error *err)
+{
+    return number_of_owner(store, SQL_OWNER_BYTES, owner, NULL, ret, err);
+}
+
+enum nabla_code store_job_counts(struct store *store, uint64_t ret[JOB_STATE_COUNT], struct nabla_error *err)
+{
+    uint64_t counts[JOB_STATE_COUNT] = {0};
+    struct database *db = access_reader(store);
+    struct statement *row = database_statement(db, SQL_JOB_COUNTS);
+    enum nabla_code code;
+    while ((code = statement_row(row, err)) == NABLA_OK) {
+        const char *name = statement_text(row, 0);
+        int state = name ? job_state_find(name) : -1;
+        if (state >= 0)
+            counts[state] = (uint64_t)statement_int(row, 1);
+    }
+    statement_reset(row);
+    access_release(store, db);
+    if (code != NABLA_NOT_FOUND)
+        return code;
+    memcpy(ret, counts, sizeof counts);
+    return NABLA_OK;
+}

@@ -1,0 +1,20 @@
+// How much of the store is used, and by whom: what quotas and metrics ask for.
+#ifndef NABLA_STORE_USAGE_H
+#define NABLA_STORE_USAGE_H
+
+#include "store/jobs.h"
+
+// Bytes of the data folder's files: the database, data sets, jobs' files. Walks the folder when the last walk
+// is more than ten seconds ago. Files that cannot be looked at count nothing.
+uint64_t store_usage_bytes(struct store *store);
+
+// Queued jobs, and bytes of data sets, that a token made.
+enum nabla_code store_owner_queued(struct store *store, const char *owner, uint64_t *ret,
+                                   struct nabla_error *err);
+enum nabla_code store_owner_bytes(struct store *store, const char *owner, uint64_t *ret,
+                                  struct nabla_error *err);
+
+// Jobs by state, in one look.
+enum nabla_code store_job_counts(struct store *store, uint64_t ret[JOB_STATE_COUNT], struct nabla_error *err);
+
+#endif
