@@ -178,7 +178,7 @@ ENGINE enum nabla_code network_describe(const struct train_spec *spec, size_t in
 ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
                                    struct network **ret, struct nabla_error *err)
 {
-    struct network *network;
+    struct network *network = NULL;
     enum nabla_code code = network_describe(spec, inputs, rows_max, &network, err);
     if (code != NABLA_OK)
         return code;
