@@ -5,6 +5,7 @@
 #include "server/address.h"
 #include "server/compute_pool.h"
 #include "server/config.h"
+#include "server/confine.h"
 #include "server/http.h"
 #include "server/http_tls.h"
 #include "server/launcher.h"
@@ -118,10 +119,20 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
                                                .log = &server->log,
                                                .launcher = launcher_local(program_path()),
                                                .socket = server->socket,
+                                               .limits = {.is_confined = server->config.confine_workers,
+                                                          .memory_bytes = server->config.limits.job_bytes,
+                                                          .cpu_seconds = server->config.job_cpu,
+                                                          .file_bytes = server->config.limits.job_bytes},
                                                .slots = server->config.workers,
                                                .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
     int fd = -1;
+    char missing[64];
+    confine_missing(missing, sizeof missing);
+    if (!server->config.confine_workers)
+        log_write(&server->log, LOG_WARNING, "workers run unconfined, as confine-workers says");
+    else if (missing[0])
+        log_write(&server->log, LOG_WARNING, "this kernel lacks %s: workers are confined without", missing);
     if (!code)
         code = listener_unix(server->socket, &fd, err);
     if (!code)

@@ -223,7 +223,8 @@ static enum nabla_code start_worker(struct supervisor *supervisor, const struct 
     const struct supervisor_options *options = &supervisor->options;
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s/jobs/%s", store_folder(options->store), job->id);
-    char *path = NULL;
+    char *path = NULL, traceparent[TRACEPARENT_SIZE] = "";
+    store_job_trace(options->store, job->id, traceparent, NULL); // a job runs without it, too
     enum nabla_code code = dataset_path(options->store, job, &path, err);
     if (!code) {
         const struct launch launch = {.job = job->id,
@@ -231,7 +232,9 @@ static enum nabla_code start_worker(struct supervisor *supervisor, const struct 
                                       .attempt = job->attempt,
                                       .socket = options->socket,
                                       .folder = folder,
-                                      .dataset = path};
+                                      .dataset = path,
+                                      .traceparent = traceparent,
+                                      .limits = options->limits};
         code = options->launcher.start(options->launcher.context, &launch, ret, err);
     }
     free(path);

@@ -15,8 +15,9 @@ struct supervisor_options {
     const struct log *log;    // borrowed
     struct launcher launcher; // of jobs with executor local
     const char *socket;       // of the worker listener, borrowed
-    unsigned slots;           // workers at a time
-    int64_t lease_ms;         // how long a job of executor client may be silent
+    struct worker_limits limits;
+    unsigned slots;   // workers at a time
+    int64_t lease_ms; // how long a job of executor client may be silent
 };
 
 // Makes it; nothing runs before supervisor_start.
