@@ -106,9 +106,10 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
 .PHONY: coverage
+# A confined worker could not write down what it reached.
 coverage: ## which lines the tests reach, in build/coverage/index.html
 	@scripts/install-packages.sh coverage
-	@$(MAKE) --no-print-directory check BUILD=build/coverage CHECKS= HARDEN= OPTIMISE='-O0 -g' SANITIZE=--coverage
+	@NABLA_CONFINE_WORKERS=false $(MAKE) --no-print-directory check BUILD=build/coverage CHECKS= HARDEN= OPTIMISE='-O0 -g' SANITIZE=--coverage
 	gcovr --root . --exclude tests/ --print-summary --html-details build/coverage/index.html build/coverage
 
 .PHONY: bench

@@ -12,7 +12,7 @@ enum { HEADERS_LIMIT = 64 << 10, CONNECT_MS = 5000 };
 
 struct client {
     CURL *curl;
-    char *url, *socket, *token, *ca_file;
+    char *url, *socket, *token, *traceparent, *ca_file;
     bool any_host;
     size_t answer_limit;
     atomic_bool stopped;
@@ -48,7 +48,9 @@ enum nabla_code client_new(const struct client_options *options, struct client *
     client->answer_limit = options->answer_limit;
     client->curl = curl_easy_init();
     bool copied = copy_text(options->url, &client->url) && copy_text(options->unix_socket, &client->socket) &&
-                  copy_text(options->token, &client->token) && copy_text(options->ca_file, &client->ca_file);
+                  copy_text(options->token, &client->token) &&
+                  copy_text(options->traceparent, &client->traceparent) &&
+                  copy_text(options->ca_file, &client->ca_file);
     client->any_host = options->any_host;
     if (!client->curl || !copied) {
         client_free(client);
@@ -70,6 +72,7 @@ void client_free(struct client *client)
     free(client->socket);
     free(client->token);
     free(client->ca_file);
+    free(client->traceparent);
     free(client);
 }
 
@@ -121,6 +124,10 @@ static struct curl_slist *headers_of(const struct client *client, const struct c
     list = curl_slist_append(list, request->type ? line : "Content-Type:");
     if (client->token) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", client->token);
+        list = curl_slist_append(list, line);
+    }
+    if (client->traceparent && client->traceparent[0]) {
+        snprintf(line, sizeof line, "traceparent: %s", client->traceparent);
         list = curl_slist_append(list, line);
     }
     for (const char *const *at = request->headers; at && *at; at++)

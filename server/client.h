@@ -14,6 +14,7 @@ struct client_options {
     const char *url;         // "http://127.0.0.1:8080"; with a socket its host is only a name
     const char *unix_socket; // path, or NULL for TCP
     const char *token;       // sent as a bearer token, or NULL
+    const char *traceparent; // sent with every request, or NULL
     const char *ca_file;     // certificates to trust instead of the system's, or NULL
     bool any_host;           // the certificate may be for another host name
     size_t answer_limit;     // largest body accepted

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { CONFIG_TEXT_SIZE = 512, CONFIG_OPTIONS_MAX = 48 };
+enum { CONFIG_TEXT_SIZE = 512, CONFIG_OPTIONS_MAX = 64 };
 
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG, CONFIG_SOURCE_COUNT };
 
@@ -24,6 +24,8 @@ struct config {
     bool auth;                        // ask for tokens also where only this machine can connect
     char tls_certificate[CONFIG_TEXT_SIZE], tls_key[CONFIG_TEXT_SIZE]; // "" for plain HTTP
     unsigned workers;
+    bool confine_workers;
+    uint64_t job_cpu;      // seconds
     unsigned client_lease; // seconds
     unsigned http_threads, compute_threads, compute_queue;
     unsigned connections, streams;

@@ -6,15 +6,24 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+// What a worker may take; 0 for no limit.
+struct worker_limits {
+    bool is_confined; // false: none of confine.h holds, for debuggers and the like
+    uint64_t memory_bytes, cpu_seconds, file_bytes;
+};
 
 // What a worker is told, on its standard input: nothing of it stands in arguments or environment.
 struct launch {
     const char *job, *token;
     unsigned attempt;
-    const char *socket;  // of the worker listener
-    const char *folder;  // the job's own; made by the launcher
-    const char *dataset; // path of the data set's file
+    const char *socket;      // of the worker listener
+    const char *folder;      // the job's own; made by the launcher
+    const char *dataset;     // path of the data set's file
+    const char *traceparent; // of the request that made the job; "" for none
+    struct worker_limits limits;
 };
 
 // A started worker.

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -20,13 +21,14 @@ enum { LINE_LIMIT = 4096, PATH_SIZE = 4096 }; // a pipe takes a line of PIPE_BUF
 
 static enum nabla_code write_line(int fd, const struct launch *launch, struct nabla_error *err)
 {
-    const char *const fields[][2] = {{"job", launch->job},
-                                     {"token", launch->token},
-                                     {"socket", launch->socket},
-                                     {"folder", launch->folder},
-                                     {"dataset_path", launch->dataset}};
+    const char *const fields[][2] = {
+        {"job", launch->job},       {"token", launch->token},          {"socket", launch->socket},
+        {"folder", launch->folder}, {"dataset_path", launch->dataset}, {"traceparent", launch->traceparent}};
     struct buffer line = buffer_new(LINE_LIMIT);
-    buffer_format(&line, "{\"attempt\":%u", launch->attempt);
+    const struct worker_limits *limits = &launch->limits;
+    buffer_format(
+        &line, "{\"attempt\":%u,\"confine\":%d,\"memory\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"file\":%" PRIu64,
+        launch->attempt, limits->is_confined, limits->memory_bytes, limits->cpu_seconds, limits->file_bytes);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         buffer_format(&line, ",\"%s\":", fields[i][0]);
         buffer_json_string(&line, fields[i][1]);
@@ -149,6 +151,9 @@ static bool local_is_alive(void *context, struct launched *launched, char ret_ev
         return true;
     if (ended < 0)
         snprintf(ret_evidence, EVIDENCE_SIZE, "the worker is gone");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        snprintf(ret_evidence, EVIDENCE_SIZE,
+                 "the worker has used all the CPU time that the limit max_job_cpu allows");
     else if (WIFSIGNALED(status))
         snprintf(ret_evidence, EVIDENCE_SIZE, "the worker was killed by signal %d (SIG%s)", WTERMSIG(status),
                  sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");

@@ -67,6 +67,7 @@ enum nabla_code reporter_new(const struct reporter_options *options, struct repo
     const struct client_options client = {.url = "http://worker",
                                           .unix_socket = options->socket,
                                           .token = options->token,
+                                          .traceparent = options->traceparent,
                                           .answer_limit = ANSWER_LIMIT};
     enum nabla_code code = client_new(&client, &reporter->client, err);
     if (code) {

@@ -13,7 +13,7 @@
 struct reporter;
 
 struct reporter_options {
-    const char *socket, *job, *token; // copied
+    const char *socket, *job, *token, *traceparent; // copied; the last may be NULL
     unsigned attempt;
 };
 

@@ -48,7 +48,8 @@ struct supervisor {
     struct supervisor_options options;
     int wake_fd;
     atomic_bool stopping;
-    bool is_recovering; // before the thread starts
+    atomic_uint_fast64_t started, lost; // for metrics
+    bool is_recovering;                 // before the thread starts
     bool is_running;
     pthread_t thread;
     struct leases *leases;
@@ -86,6 +87,12 @@ void supervisor_free(struct supervisor *supervisor)
     free(supervisor->fds);
     leases_free(supervisor->leases);
     free(supervisor);
+}
+
+struct supervisor_counts supervisor_count(struct supervisor *supervisor)
+{
+    return (struct supervisor_counts){.started = atomic_load(&supervisor->started),
+                                      .lost = atomic_load(&supervisor->lost)};
 }
 
 void supervisor_wake(struct supervisor *supervisor)
@@ -149,6 +156,7 @@ static bool settle(struct supervisor *supervisor, const char *id, unsigned attem
     enum nabla_code code = store_job_get(store, id, &job, &err);
     bool is_lost = !code && job->state == JOB_RUNNING && job->attempt == attempt;
     if (is_lost) {
+        atomic_fetch_add(&supervisor->lost, 1);
         code = end_attempt(supervisor, job, evidence, &err);
         job_free(job);
         job = NULL;
@@ -223,7 +231,8 @@ static enum nabla_code start_worker(struct supervisor *supervisor, const struct 
     const struct supervisor_options *options = &supervisor->options;
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s/jobs/%s", store_folder(options->store), job->id);
-    char *path = NULL;
+    char *path = NULL, traceparent[TRACEPARENT_SIZE] = "";
+    store_job_trace(options->store, job->id, traceparent, NULL); // a job runs without it, too
     enum nabla_code code = dataset_path(options->store, job, &path, err);
     if (!code) {
         const struct launch launch = {.job = job->id,
@@ -231,7 +240,9 @@ static enum nabla_code start_worker(struct supervisor *supervisor, const struct 
                                       .attempt = job->attempt,
                                       .socket = options->socket,
                                       .folder = folder,
-                                      .dataset = path};
+                                      .dataset = path,
+                                      .traceparent = traceparent,
+                                      .limits = options->limits};
         code = options->launcher.start(options->launcher.context, &launch, ret, err);
     }
     free(path);
@@ -260,6 +271,7 @@ static bool take_job(struct supervisor *supervisor, struct worker *worker)
         worker->is_ended = true;
         supervisor_wake(supervisor); // to settle it
     } else {
+        atomic_fetch_add(&supervisor->started, 1);
         log_write(supervisor->options.log, LOG_INFO, "%s, attempt %u: started", job->id, job->attempt);
     }
     job_free(job);

@@ -4,10 +4,13 @@
 #include "server/worker.h"
 
 #include "api/datasets_keep.h"
+#include "api/model_file.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
 #include "math/matrix.h"
 #include "server/checkpointer.h"
+#include "server/confine.h"
+#include "server/job_lock.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/reporter.h"
@@ -25,8 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -38,11 +39,21 @@ enum {
     NICENESS = 10,
     SPEC_LIMIT = 64 << 20,
     LUGGAGE_LIMIT = 64 << 20,
+    MEMORY_SPARE = 256 << 20, // stacks, libraries, the reports on their way
 };
+
+// The sanitizers look at a process from another one when it ends.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { CONFINE_NEVER = true };
+#else
+enum { CONFINE_NEVER = false };
+#endif
 
 struct orders {
     char job[64], token[64], socket[PATH_SIZE], folder[PATH_SIZE], dataset[PATH_SIZE];
+    char traceparent[64];
     unsigned attempt;
+    uint64_t is_confined, memory_bytes, cpu_seconds, file_bytes;
 };
 
 static bool read_line(char line[LINE_SIZE], size_t *ret_length)
@@ -68,15 +79,36 @@ static bool orders_read(struct orders *ret)
     char line[LINE_SIZE];
     struct message message = {.text = line};
     uint64_t attempt = 0;
-    bool complete = read_line(line, &message.size) &&
-                    message_text(message, "job", ret->job, sizeof ret->job) &&
-                    message_text(message, "token", ret->token, sizeof ret->token) &&
-                    message_text(message, "socket", ret->socket, sizeof ret->socket) &&
-                    message_text(message, "folder", ret->folder, sizeof ret->folder) &&
-                    message_text(message, "dataset_path", ret->dataset, sizeof ret->dataset) &&
-                    message_whole(message, "attempt", &attempt);
+    bool complete =
+        read_line(line, &message.size) && message_text(message, "job", ret->job, sizeof ret->job) &&
+        message_text(message, "token", ret->token, sizeof ret->token) &&
+        message_text(message, "socket", ret->socket, sizeof ret->socket) &&
+        message_text(message, "folder", ret->folder, sizeof ret->folder) &&
+        message_text(message, "dataset_path", ret->dataset, sizeof ret->dataset) &&
+        message_text(message, "traceparent", ret->traceparent, sizeof ret->traceparent) &&
+        message_whole(message, "attempt", &attempt) && message_whole(message, "confine", &ret->is_confined) &&
+        message_whole(message, "memory", &ret->memory_bytes) &&
+        message_whole(message, "cpu", &ret->cpu_seconds) && message_whole(message, "file", &ret->file_bytes);
     ret->attempt = (unsigned)attempt;
     return complete;
+}
+
+// Of the orders, which come from the server itself, only the job's folder and data set are believed before.
+static void confine(const struct orders *orders)
+{
+    char missing[64] = "";
+    const struct confine confine = {.memory_bytes =
+                                        orders->memory_bytes ? orders->memory_bytes + MEMORY_SPARE : 0,
+                                    .cpu_seconds = orders->cpu_seconds,
+                                    .file_bytes = orders->file_bytes,
+                                    .folder = orders->folder,
+                                    .file = orders->dataset};
+    if (orders->is_confined && !CONFINE_NEVER)
+        confine_process(&confine, missing, sizeof missing);
+    if (missing[0])
+        fprintf(stderr, "attempt %u: confined without %s\n", orders->attempt, missing);
+    if (orders->traceparent[0])
+        fprintf(stderr, "attempt %u: traceparent %s\n", orders->attempt, orders->traceparent);
 }
 
 // The API answers while every core trains: its threads go first.
@@ -85,7 +117,6 @@ static void step_back(void)
     const struct sched_param none = {0};
     setpriority(PRIO_PROCESS, 0, NICENESS);
     sched_setscheduler(0, SCHED_BATCH, &none);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 struct watch {
@@ -145,20 +176,6 @@ static void watch_stop(struct watch *watch)
         close(watch->signals);
     if (watch->finished >= 0)
         close(watch->finished);
-}
-
-// Held until the process ends. The worker of an earlier attempt may still be on its way out.
-static enum nabla_code lock_take(const char *folder, struct nabla_error *err)
-{
-    char path[PATH_SIZE + 8];
-    snprintf(path, sizeof path, "%s/lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return nabla_fail_errno(err, "open", path);
-    while (flock(fd, LOCK_EX))
-        if (errno != EINTR)
-            return nabla_fail_errno(err, "lock", path);
-    return NABLA_OK;
 }
 
 // The server has checked the limits already.
@@ -239,6 +256,13 @@ static enum nabla_code restore(struct attempt *attempt, struct nabla_error *err)
     return code;
 }
 
+static enum nabla_code load_weights(struct attempt *attempt, struct nabla_error *err)
+{
+    char path[PATH_SIZE + sizeof INITIAL_FILE];
+    snprintf(path, sizeof path, "%s/" INITIAL_FILE, attempt->orders->folder);
+    return weights_load(path, attempt->trainer, err);
+}
+
 static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
 {
     const struct orders *orders = attempt->orders;
@@ -251,6 +275,8 @@ static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
         code = spec_prepare(&attempt->spec, attempt->dataset, err);
     if (!code)
         code = trainer_new(&attempt->spec.train, attempt->dataset, &attempt->trainer, err);
+    if (!code && attempt->spec.initial.kind != INITIAL_NONE)
+        code = load_weights(attempt, err);
     if (code)
         return code;
     attempt->checkpointer = checkpointer_new(orders->folder, attempt->trainer, attempt->document.data,
@@ -266,6 +292,14 @@ static void save_last(struct attempt *attempt)
         fprintf(stderr, "%s\n", attempt->saved);
 }
 
+static enum nabla_code save_model(const struct attempt *attempt, struct nabla_error *err)
+{
+    char path[PATH_SIZE + sizeof MODEL_FILE];
+    snprintf(path, sizeof path, "%s/" MODEL_FILE, attempt->orders->folder);
+    return model_file_write(path, &attempt->spec, attempt->document.data, attempt->dataset, attempt->trainer,
+                            err);
+}
+
 static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)
 {
     const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
@@ -276,6 +310,8 @@ static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result
     if (code)
         return code;
     code = trainer_run(attempt->trainer, &observer, &result, err);
+    if (!code)
+        code = save_model(attempt, err);
     if (!code)
         outcome_encode(&result, &attempt->spec.train, checkpointer_is_reproducible(&attempt->checkpointer),
                        ret_result);
@@ -319,8 +355,11 @@ static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code
 
 static int work(const struct orders *orders)
 {
-    const struct reporter_options options = {
-        .socket = orders->socket, .job = orders->job, .token = orders->token, .attempt = orders->attempt};
+    const struct reporter_options options = {.socket = orders->socket,
+                                             .job = orders->job,
+                                             .token = orders->token,
+                                             .attempt = orders->attempt,
+                                             .traceparent = orders->traceparent};
     struct nabla_error err = {0};
     struct reporter *reporter = NULL;
     struct attempt attempt = {.orders = orders, .document = buffer_new(SPEC_LIMIT)};
@@ -330,7 +369,8 @@ static int work(const struct orders *orders)
     if (!code)
         code = watch_start(&watch, reporter, &err);
     if (!code)
-        code = lock_take(orders->folder, &err);
+        code = job_lock_take(orders->folder, true,
+                             &err); // the worker of an earlier attempt may be on its way out
     if (!code) {
         attempt.reporter = reporter;
         code = do_job(&attempt, &result, &err);
@@ -355,6 +395,7 @@ int worker_main(void)
         return EXIT_USAGE;
     }
     step_back();
+    confine(&orders);
     matrix_use_one_thread();
     return work(&orders);
 }

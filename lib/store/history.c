@@ -22,6 +22,7 @@ struct writing {
     bool folded[2];        // the job has folds: of the network, of layers
     struct touch *touches; // what was written so far
     size_t count;
+    uint64_t steps; // that it goes on
 };
 
 static void touch(struct writing *to, int64_t series, uint64_t step)
@@ -177,6 +178,18 @@ static enum nabla_code advance_job(const struct writing *to, const struct histor
     return statement_run(update, err);
 }
 
+// How many steps the batch takes the job on.
+static uint64_t steps_gone(struct database *db, int64_t number, const struct job_progress *progress)
+{
+    if (!progress)
+        return 0;
+    struct statement *row = database_statement(db, SQL_JOB_STEP);
+    statement_bind_int(row, number);
+    uint64_t before = statement_row(row, NULL) == NABLA_OK ? (uint64_t)statement_int(row, 0) : UINT64_MAX;
+    statement_reset(row);
+    return progress->step > before ? progress->step - before : 0;
+}
+
 static enum nabla_code check_stand(const char *id, const struct job_stand *stand, unsigned attempt,
                                    struct nabla_error *err)
 {
@@ -260,7 +273,10 @@ static enum nabla_code write_batch(struct writing *to, const char *id, const str
     if (code == NABLA_OK)
         code = rollup_touch(to->db, to->stand->number, to->touches, to->count, err);
     free(to->touches);
-    return code ? code : advance_job(to, batch, err);
+    if (code)
+        return code;
+    to->steps = steps_gone(to->db, to->stand->number, batch->progress);
+    return advance_job(to, batch, err);
 }
 
 enum nabla_code store_history_append(struct store *store, const char *job_id,
@@ -276,6 +292,7 @@ enum nabla_code store_history_append(struct store *store, const char *job_id,
     code = access_end(store, code, err);
     if (code)
         return code;
+    atomic_fetch_add(&store->steps, to.steps);
     *ret = (struct history_ack){.revision = stand.revision + 1, .requested = stand.requested};
     access_notify(store, job_id, ret->revision);
     return NABLA_OK;

@@ -1,0 +1,421 @@
+// What a confined process can and cannot do, from each of its threads; and that a live worker is one.
+// A child does what is tried: confining cannot be taken back.
+#include "server/confine.h"
+
+#include "base/buffer.h"
+#include "base/file.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "live.h"
+
+static char folder[64], data_set[96], outside[96];
+static int listening; // on loopback
+static struct sockaddr_in there;
+
+static bool opens(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool try_shadow(void)
+{
+    return opens("/etc/shadow", O_RDONLY);
+}
+static bool try_passwd(void)
+{
+    return opens("/etc/passwd", O_RDONLY);
+}
+static bool try_list(void)
+{
+    DIR *list = opendir("/etc");
+    if (list)
+        closedir(list);
+    return list != NULL;
+}
+static bool try_proc(void)
+{
+    return opens("/proc/self/environ", O_RDONLY);
+}
+static bool try_outside(void)
+{
+    return opens(outside, O_WRONLY | O_CREAT);
+}
+static bool try_truncate(void)
+{
+    return truncate(outside, 0) == 0;
+}
+static bool try_chmod(void)
+{
+    return chmod(outside, 0666) == 0;
+}
+static bool try_data_set_write(void)
+{
+    return opens(data_set, O_WRONLY);
+}
+static bool try_data_set(void)
+{
+    return opens(data_set, O_RDONLY);
+}
+static bool try_link(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/link", folder);
+    return link(outside, path) == 0 || symlink(outside, path) == 0;
+}
+static bool try_own_file(void)
+{
+    char path[128], moved[128];
+    snprintf(path, sizeof path, "%s/own", folder);
+    snprintf(moved, sizeof moved, "%s/moved", folder);
+    return opens(path, O_RDWR | O_CREAT) && rename(path, moved) == 0 && opens(moved, O_RDONLY) &&
+           unlink(moved) == 0;
+}
+static bool try_own_program(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/program", folder);
+    execl(path, path, NULL);
+    return errno != EPERM && errno != EACCES;
+}
+static bool try_program(void)
+{
+    execl("/bin/true", "true", NULL);
+    return errno != EPERM && errno != EACCES;
+}
+static bool try_system(void)
+{
+    return system("exit 0") == 0;
+}
+static bool try_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    return child > 0;
+}
+static bool try_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (const struct sockaddr *)&there, sizeof there) == 0;
+}
+static bool try_datagram(void)
+{
+    return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0;
+}
+static bool try_netlink(void)
+{
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0;
+}
+static bool try_unix(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+static bool try_kill(void)
+{
+    return kill(getppid(), 0) == 0;
+}
+static bool try_ptrace(void)
+{
+    return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0;
+}
+static bool try_namespace(void)
+{
+    return unshare(CLONE_NEWUSER) == 0;
+}
+static bool try_executable(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return page != MAP_FAILED && mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
+}
+static bool try_perf(void)
+{
+    return syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0) >= 0 || errno == EFAULT;
+}
+static bool try_uring(void)
+{
+    return syscall(SYS_io_uring_setup, 1, NULL) >= 0 || errno == EFAULT;
+}
+static void *nothing(void *context)
+{
+    return context;
+}
+static bool try_thread(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, nothing, NULL) == 0 && pthread_join(thread, NULL) == 0;
+}
+static bool try_memory(void)
+{
+    void *block = malloc(1 << 20);
+    free(block);
+    return block != NULL;
+}
+
+static const struct attempt {
+    const char *what;
+    bool (*attempt)(void);
+    bool is_allowed;
+} attempts[] = {
+    {"read /etc/shadow", try_shadow, false},
+    {"read /etc/passwd", try_passwd, false},
+    {"list a folder elsewhere", try_list, false},
+    {"read its environment through /proc", try_proc, false},
+    {"write a file elsewhere", try_outside, false},
+    {"truncate a file elsewhere", try_truncate, false},
+    {"change a file's mode", try_chmod, false},
+    {"link a file into its folder", try_link, false},
+    {"write its data set", try_data_set_write, false},
+    {"read its data set", try_data_set, true},
+    {"make, rename and remove a file of its own", try_own_file, true},
+    {"run a program", try_program, false},
+    {"run a program that it wrote itself", try_own_program, false},
+    {"run a shell", try_system, false},
+    {"start a process", try_fork, false},
+    {"connect by TCP", try_socket, false},
+    {"send datagrams", try_datagram, false},
+    {"ask the kernel for its network", try_netlink, false},
+    {"have a Unix stream", try_unix, true},
+    {"signal another process", try_kill, false},
+    {"be traced", try_ptrace, false},
+    {"have a namespace", try_namespace, false},
+    {"make memory executable", try_executable, false},
+    {"measure the machine", try_perf, false},
+    {"use io_uring", try_uring, false},
+    {"start a thread", try_thread, true},
+    {"allocate memory", try_memory, true},
+};
+enum { ATTEMPTS = sizeof attempts / sizeof *attempts };
+
+struct outcome {
+    bool succeeded[2][ATTEMPTS]; // by the first thread, by another
+};
+
+static void *try_all(void *context)
+{
+    bool *succeeded = context;
+    for (size_t i = 0; i < ATTEMPTS; i++)
+        succeeded[i] = attempts[i].attempt();
+    return NULL;
+}
+
+static void be_confined(const struct confine *confine, struct outcome *outcome)
+{
+    char missing[64];
+    pthread_t thread;
+    confine_process(confine, missing, sizeof missing);
+    try_all(outcome->succeeded[0]);
+    if (pthread_create(&thread, NULL, try_all, outcome->succeeded[1]) == 0)
+        pthread_join(thread, NULL);
+}
+
+static int run_child(const struct confine *confine, void (*run)(const struct confine *, struct outcome *),
+                     struct outcome *ret)
+{
+    struct outcome *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        run(confine, shared);
+        _exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    *ret = *shared;
+    munmap(shared, sizeof *shared);
+    return status;
+}
+
+static bool kernel_confines(void)
+{
+    char missing[64];
+    confine_missing(missing, sizeof missing);
+    return !missing[0] && syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 3;
+}
+
+static void a_confined_process_can_do_its_work_and_nothing_else(void **state)
+{
+    (void)state;
+    const struct confine confine = {.folder = folder, .file = data_set};
+    struct outcome outcome;
+    if (!kernel_confines())
+        skip();
+    assert_int_equal(run_child(&confine, be_confined, &outcome), 0);
+    for (size_t thread = 0; thread < 2; thread++)
+        for (size_t i = 0; i < ATTEMPTS; i++)
+            if (outcome.succeeded[thread][i] != attempts[i].is_allowed)
+                fail_msg("thread %zu %s %s", thread, outcome.succeeded[thread][i] ? "could" : "could not",
+                         attempts[i].what);
+}
+
+static void be_free(const struct confine *confine, struct outcome *outcome)
+{
+    (void)confine;
+    static bool (*const possible[])(void) = {try_passwd, try_outside, try_fork, try_socket, try_list};
+    for (size_t i = 0; i < sizeof possible / sizeof *possible; i++)
+        outcome->succeeded[0][i] = possible[i]();
+}
+
+// The attempts themselves are sound: what is refused above succeeds without confinement.
+static void a_process_that_is_not_confined_can(void **state)
+{
+    (void)state;
+    struct outcome outcome;
+    assert_int_equal(run_child(NULL, be_free, &outcome), 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(outcome.succeeded[0][i]);
+}
+
+static void use_too_much(const struct confine *confine, struct outcome *outcome)
+{
+    char missing[64], path[128], block[4096] = {0};
+    confine_process(confine, missing, sizeof missing);
+    snprintf(path, sizeof path, "%s/large", folder);
+    void *memory = malloc(64 << 20);
+    outcome->succeeded[0][0] = memory != NULL;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && write(fd, block, sizeof block) == sizeof block)
+        ;
+    outcome->succeeded[0][1] = errno != EFBIG;
+    for (volatile uint64_t busy = 0;; busy++) // until the CPU time is used up
+        if (outcome->succeeded[0][2])
+            break;
+}
+
+static void each_resource_has_its_limit(void **state)
+{
+    (void)state;
+    const struct confine confine = {
+        .folder = folder, .memory_bytes = 16 << 20, .file_bytes = 64 << 10, .cpu_seconds = 1};
+    struct outcome outcome;
+    int status = run_child(&confine, use_too_much, &outcome);
+    assert_true(WIFSIGNALED(status));
+    assert_true(WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // their shadows exceed any limit
+    assert_false(outcome.succeeded[0][0]);
+#endif
+    assert_false(outcome.succeeded[0][1]);
+}
+
+static bool says(const char *path, const char *line)
+{
+    struct buffer text = buffer_new(1 << 20);
+    bool found = file_read(path, &text, NULL) == NABLA_OK && strstr(text.data, line);
+    buffer_free(&text);
+    return found;
+}
+
+// Every thread of a worker that trains, as the kernel sees it.
+static void a_live_worker_is_confined(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    if (!kernel_confines())
+        skip();
+    static const char *const flags[] = {"--confine-workers", "true", NULL};
+    struct live live;
+    char job[64], path[300];
+    live_make_folder(&live);
+    live_start(&live, flags);
+    live_post_job(
+        &live,
+        "{\"dataset\":{\"generator\":\"moons\",\"rows\":1000},\"model\":{\"layers\":[{\"units\":64}]},"
+        "\"training\":{\"epochs\":100000}}",
+        job);
+    struct client_answer answer = live_await(&live, job, "running");
+    client_answer_free(&answer);
+    pid_t worker = 0;
+    while (!worker)
+        worker = live_worker(&live, job);
+    snprintf(path, sizeof path, "/proc/%d/task", worker);
+    DIR *threads = opendir(path);
+    size_t count = 0;
+    for (struct dirent *at; threads && (at = readdir(threads));) {
+        if (at->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/status", worker, at->d_name);
+        assert_true(says(path, "NoNewPrivs:\t1"));
+        assert_true(says(path, "Seccomp:\t2"));
+        count++;
+    }
+    closedir(threads);
+    assert_true(count >= 1);
+    snprintf(path, sizeof path, "/proc/%d/limits", worker);
+    assert_true(says(path, "Max core file size        0 "));
+    assert_int_equal(live_end(&live, SIGTERM), 0);
+    live_remove_folder(&live);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/nabla-confine-XXXXXX");
+    socklen_t size = sizeof there;
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(data_set, sizeof data_set, "%s.data", folder);
+    snprintf(outside, sizeof outside, "%s.outside", folder);
+    char program[128];
+    snprintf(program, sizeof program, "%s/program", folder);
+    there = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return file_replace(data_set, "x", 1, NULL) || file_replace(outside, "x", 1, NULL) ||
+           file_replace(program, "#!/bin/sh\n", 10, NULL) || chmod(program, 0700) ||
+           bind(listening, (struct sockaddr *)&there, sizeof there) || listen(listening, 8) ||
+           getsockname(listening, (struct sockaddr *)&there, &size);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    struct live made = {0};
+    snprintf(made.folder, sizeof made.folder, "%s", folder);
+    live_remove_folder(&made);
+    unlink(data_set);
+    unlink(outside);
+    return close(listening);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_process_that_is_not_confined_can),
+        cmocka_unit_test(a_confined_process_can_do_its_work_and_nothing_else),
+        cmocka_unit_test(each_resource_has_its_limit),
+        cmocka_unit_test(a_live_worker_is_confined),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
