@@ -5,9 +5,13 @@
 #include "store/job_row.h"
 #include "store/sweep.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static enum nabla_code require_dataset(struct database *db, const char *dataset, struct nabla_error *err)
 {
@@ -62,7 +66,36 @@ static enum nabla_code insert_beside(struct database *db, const struct job_new *
     return code ? code : job_entry_insert(db, number, 1, now_ms, "created", NULL, err);
 }
 
-static enum nabla_code create_job(const struct store *store, struct database *db, const struct job_new *job,
+static bool sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
+// Before the row is committed: a row without its file must not be. A file without its row is swept.
+static enum nabla_code place_file(struct store *store, const char *id, const struct job_new *job,
+                                  struct nabla_error *err)
+{
+    if (!job->file)
+        return NABLA_OK;
+    enum nabla_code code = NABLA_OK;
+    char *jobs = access_path(store, "jobs"), *folder = access_path(store, "jobs/%s", id);
+    char *path = access_path(store, "jobs/%s/%s", id, job->file_name);
+    if (!jobs || !folder || !path)
+        code = nabla_fail_memory(err, "a path");
+    else if ((mkdir(folder, 0700) && errno != EEXIST) || link(job->file, path) || !sync_folder(folder) ||
+             !sync_folder(jobs))
+        code = nabla_fail_errno(err, "link", path);
+    free(path);
+    free(folder);
+    free(jobs);
+    return code;
+}
+
+static enum nabla_code create_job(struct store *store, struct database *db, const struct job_new *job,
                                   struct creation *made, bool *ret_repeated, struct nabla_error *err)
 {
     enum nabla_code code = key_find(db, KEY_JOBS, job->key, made, err);
@@ -76,6 +109,8 @@ static enum nabla_code create_job(const struct store *store, struct database *db
         code = insert_job(store, db, job, made->id, now_ms, &number, err);
     if (code == NABLA_OK)
         code = insert_beside(db, job, number, now_ms, err);
+    if (code == NABLA_OK)
+        code = place_file(store, made->id, job, err);
     return code ? code : key_insert(db, KEY_JOBS, job->key, made, now_ms, err);
 }
 
