@@ -155,6 +155,21 @@ static void dataset_decode(struct fields *root, struct bulk bulks[2], const stru
     fields_end(&fields);
 }
 
+static void initial_decode(const json_t *value, struct problems *problems, struct initial_weights *ret)
+{
+    struct fields fields = fields_begin(value, "/initial_weights", problems);
+    const char *job = fields_text(&fields, "job", "");
+    const bool is_posted = fields_bool(&fields, "posted", false);
+    if (fields.object && !job[0] == !is_posted)
+        fields_problem(&fields, "job", "must name a job, or else posted must be true");
+    else if (strlen(job) >= sizeof ret->job)
+        fields_problem(&fields, "job", "must be the id of a job");
+    else
+        snprintf(ret->job, sizeof ret->job, "%s", job);
+    ret->kind = is_posted ? INITIAL_POSTED : job[0] ? INITIAL_JOB : INITIAL_NONE;
+    fields_end(&fields);
+}
+
 static void name_decode(struct fields *root, struct job_spec *ret)
 {
     const char *name = fields_text(root, "name", "");
@@ -216,5 +231,6 @@ void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct data
     optimizer_decode(fields_value(&fields, "optimizer"), problems, &ret->train.optimizer);
     training_decode(fields_value(&fields, "training"), problems, &ret->train);
     telemetry_decode(fields_value(&fields, "telemetry"), problems, &ret->train);
+    initial_decode(fields_value(&fields, "initial_weights"), problems, &ret->initial);
     fields_end(&fields);
 }

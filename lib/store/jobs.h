@@ -80,6 +80,8 @@ struct job_new {
     uint64_t steps, epochs;
     uint32_t network_stats, layer_stats;
     const char *token_sha256; // executor client: of its token; else NULL (set at each claim)
+    const char *file;         // a file that becomes one of the job's folder, by another link; NULL for none
+    const char *file_name;    // what it is called there
     const char *owner;        // id of the token that it was asked for with, or NULL
     const char *traceparent;  // of the request, or NULL
     const struct creation_key *key;

@@ -92,6 +92,11 @@ void trainer_restored(struct trainer *trainer);
 // Back to the start, whatever the rows hold.
 void trainer_restart(struct trainer *trainer);
 
+// Initial weights from a file instead of the initialisers'; before the first step. Errors as model_take's.
+struct safetensors;
+enum nabla_code trainer_load(struct trainer *trainer, const struct safetensors *weights,
+                             struct nabla_error *err);
+
 // The trained parameters by name ("dense_1.weight": inputs × units as stored, "dense_1.bias",
 // "batch_norm_1.gamma", "…running_mean", …), valid until the trainer changes or is freed.
 struct tensor;
