@@ -303,9 +303,9 @@ static void each_loss_goes_back_through_a_network(void **state)
         {NABLA_HUBER, true, true, false, true},
     };
     _Static_assert(sizeof cases / sizeof *cases == NABLA_LOSS_TYPE_COUNT, "every loss is checked");
-    const struct layer_spec layers[LAYERS_MAX] = {ruled(dense(7), 0.01, 0.02), batch_norm(),
-                                                  activation(ACTIVATION_SILU), dense(5), layer_norm(),
-                                                  residual(2, PROJECTION_DENSE), dense(CLASSES)};
+    const struct layer_spec layers[LAYERS_MAX] = {
+        ruled(dense(7), 0.01, 0.02),   batch_norm(),  activation(ACTIVATION_SILU), dense(5), layer_norm(),
+        residual(2, PROJECTION_DENSE), dense(CLASSES)};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int with_targets = 0; with_targets < 2; with_targets++) {
             struct setting setting;
