@@ -21,9 +21,9 @@ struct job_stream {
     struct stream_block *block; // what is told at present, or NULL
     size_t told;                // bytes of it
     uint64_t revision;          // of the job, everything up to which was told
-    bool more, over;
-    const char *note;          // of what is said between blocks, the rest
-    int64_t ping_ms, again_ms; // when silence is broken; when to ask again
+    bool more, over, failed;    // failed: the store, or memory, had nothing to give
+    const char *note;           // of what is said between blocks, the rest
+    int64_t ping_ms, again_ms;  // when silence is broken; when to ask again
 };
 
 // --- blocks
@@ -180,7 +180,7 @@ static void stream_refill(struct job_stream *stream)
     struct stream_block *block = stream->block = block_take(stream, revision);
     stream->told = 0;
     if (!block) {
-        stream->over = true;
+        stream->over = stream->failed = true;
         return;
     }
     memcpy(stream->place, block->place, sizeof stream->place);
@@ -302,8 +302,11 @@ void job_stream_answer(const struct api_call *call, const struct stream_kind *ki
     }
     stream_refill(stream);
     if (stream->over && stream_left(stream) == 0) {
+        if (stream->failed)
+            answer_status(ret, call, 503, "the store could not be read; come back");
+        else
+            answer_begin(ret, 204, NULL); // tells an EventSource not to come back
         stream_close(stream);
-        answer_begin(ret, 204, NULL); // tells an EventSource not to come back
         return;
     }
     answer_begin(ret, 200, media_name(MEDIA_EVENT_STREAM));
