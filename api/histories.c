@@ -1,7 +1,7 @@
 // GET …/metrics and …/gradients. Without `after`, rows are read in the order of layers and steps; a cursor on
 // the way there holds the revision that the first answer stood at, and the last answer ends with that. From a
-// revision on, rows are read in the order of writing (revision, layer, step). So whoever goes on from the cursor
-// of each answer misses nothing, whatever cut it and however batches came in.
+// revision on, rows are read in the order of writing (revision, layer, step). So whoever goes on from the
+// cursor of each answer misses nothing, whatever cut it and however batches came in.
 #include "api/handlers.h"
 #include "api/history_reading.h"
 #include "api/job_stream.h"

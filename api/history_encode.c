@@ -2,9 +2,11 @@
 
 #include "api/write.h"
 #include "base/number.h"
+#include "base/size.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- JSON, by columns
@@ -170,13 +172,19 @@ static void csv_number(double value, bool nonfinite_as_null, struct buffer *ret)
 
 // Columns are those of the first frame that has the name, for all: layers may record different statistics.
 struct csv_columns {
-    const char *names[64 + 1024];
+    const char **names; // NULL: no memory
     size_t count;
     bool is_folded;
 };
 
 static void csv_collect(const struct frames *frames, struct csv_columns *ret)
 {
+    size_t most = 1;
+    for (size_t i = 0; i < frames->count; i++)
+        most += frames->frames[i].column_count;
+    ret->names = size_alloc(most, 1, sizeof *ret->names);
+    if (!ret->names)
+        return;
     for (size_t i = 0; i < frames->count; i++) {
         const struct frame *frame = &frames->frames[i];
         ret->is_folded |= frame->is_folded;
@@ -184,7 +192,7 @@ static void csv_collect(const struct frames *frames, struct csv_columns *ret)
             size_t at = 0;
             while (at < ret->count && strcmp(ret->names[at], frame->columns[c].name) != 0)
                 at++;
-            if (at == ret->count && at < sizeof ret->names / sizeof *ret->names)
+            if (at == ret->count)
                 ret->names[ret->count++] = frame->columns[c].name;
         }
     }
@@ -210,8 +218,10 @@ static void csv_cell(const struct frame *frame, const char *name, size_t row, bo
         csv_number(value, nonfinite_as_null, ret);
     if (!is_folded)
         return;
-    const struct history_fold single = {
-        .nonfinite = !isfinite(value), .min = isfinite(value) ? value : (double)NAN, .max = isfinite(value) ? value : (double)NAN};
+    bool finite = isfinite(value);
+    const struct history_fold single = {.nonfinite = finite ? 0U : 1U,
+                                        .min = finite ? value : (double)NAN,
+                                        .max = finite ? value : (double)NAN};
     const struct history_fold *fold = recorded && column->folds ? &column->folds[row] : &single;
     buffer_char(ret, ',');
     if (recorded)
@@ -243,6 +253,10 @@ void frames_encode_csv(const struct frames *frames, bool nonfinite_as_null, stru
 {
     struct csv_columns columns = {.count = 0};
     csv_collect(frames, &columns);
+    if (!columns.names) {
+        ret->failed = NABLA_NO_MEMORY;
+        return;
+    }
     buffer_text(ret, frames->layers ? "step,layer,name" : "step");
     if (columns.is_folded)
         buffer_text(ret, ",count");
@@ -253,4 +267,5 @@ void frames_encode_csv(const struct frames *frames, bool nonfinite_as_null, stru
     for (size_t i = 0; i < frames->count; i++)
         for (size_t row = 0; row < frames->frames[i].rows; row++)
             csv_row(frames, &frames->frames[i], row, &columns, nonfinite_as_null, ret);
+    free(columns.names);
 }

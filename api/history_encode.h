@@ -45,8 +45,8 @@ enum nabla_code history_take(void *context, const struct history_row *row);
 // To be called once, after the last row.
 void history_sort(struct history *history);
 
-// Where the next answer goes on: "12" when everything up to revision 12 was told, "12-3-400" within it, in the
-// order of writing; "12~3-400" in the order of steps, of what stood at revision 12.
+// Where the next answer goes on: "12" when everything up to revision 12 was told, "12-3-400" within it, in
+// the order of writing; "12~3-400" in the order of steps, of what stood at revision 12.
 void cursor_write(const struct history *history, uint64_t revision, char ret[CURSOR_TEXT_SIZE]);
 bool cursor_read(const char *text, struct history_cursor *ret, bool *ret_by_step);
 
@@ -70,8 +70,8 @@ struct frames {
     size_t count;
     bool layers;
 };
-// `stated`: statistics that are told even where no row has them. NABLA_NO_MEMORY, or NABLA_OK; *ret is always to
-// be freed, and borrows from the history.
+// `stated`: statistics that are told even where no row has them. NABLA_NO_MEMORY, or NABLA_OK; *ret is always
+// to be freed, and borrows from the history.
 enum nabla_code frames_build(const struct history *history, bool layers, uint32_t stated, struct frames *ret,
                              struct nabla_error *err);
 void frames_free(struct frames *frames);

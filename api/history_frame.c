@@ -67,8 +67,8 @@ static bool add_column(struct frame *frame, const char *name)
     return column->values && column->recorded && (column->folds || !frame->is_folded);
 }
 
-static void set_cell(const struct history *history, const struct history_point *point, size_t value, size_t row,
-                     struct frame_column *column)
+static void set_cell(const struct history *history, const struct history_point *point, size_t value,
+                     size_t row, struct frame_column *column)
 {
     double number = history->values[point->values + value];
     bool finite = isfinite(number);
@@ -84,8 +84,8 @@ static void set_cell(const struct history *history, const struct history_point *
 }
 
 // Columns [first, …) from points of one place, whose value i belongs to the column with stat i.
-static void fill_columns(const struct history *history, size_t from, size_t to, const int *stats, size_t first,
-                         struct frame *frame)
+static void fill_columns(const struct history *history, size_t from, size_t to, const int *stats,
+                         size_t first, struct frame *frame)
 {
     size_t row = 0;
     for (size_t i = from; i < to; i++) {

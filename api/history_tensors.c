@@ -1,7 +1,8 @@
-// A history as safetensors: "steps" (I64) and a tensor for each column (F64), of a layer behind "layers.INDEX.".
-// Where rows stand for several steps: "counts" (I64), and for each column .min, .max (F64) and .nonfinite (I64).
-// ".recorded" (U8) is there for a column that lacks some rows: NaN is also a value. What stands beside the tables
-// in JSON is the metadata's "response".
+// A history as safetensors: "steps" (I64) and a tensor for each column (F64), of a layer behind
+// "layers.INDEX.". Where rows stand for several steps: "counts" (I64), and for each column .min, .max (F64)
+// and .nonfinite (I64).
+// ".recorded" (U8) is there for a column that lacks some rows: NaN is also a value. What stands beside the
+// tables in JSON is the metadata's "response".
 #include "api/history_encode.h"
 
 #include "base/size.h"
@@ -109,9 +110,8 @@ enum nabla_code frames_encode_tensors(const struct frames *frames, const char *h
     for (size_t i = 0; i < frames->count && packed; i++)
         packed = pack_frame(&packing, frames, &frames->frames[i]);
     const struct tensor_metadata metadata = {.key = (char[]){"response"}, .value = (char *)(uintptr_t)head};
-    enum nabla_code code = packed
-                               ? safetensors_write(packing.tensors, packing.count, &metadata, 1, ret, err)
-                               : nabla_fail_memory(err, "a history's tensors");
+    enum nabla_code code = packed ? safetensors_write(packing.tensors, packing.count, &metadata, 1, ret, err)
+                                  : nabla_fail_memory(err, "a history's tensors");
     for (size_t i = 0; packing.blocks && i < packing.count; i++)
         free(packing.blocks[i]);
     free(packing.blocks);

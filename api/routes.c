@@ -7,9 +7,9 @@
     {                                                                                                        \
         __VA_ARGS__, NULL                                                                                    \
     }
-#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | \
-     (unsigned)MEDIA_EVENT_STREAM)
-#define LOSS_MEDIA  ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
+#define TABLE_MEDIA                                                                                          \
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
+#define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
     {.method = "GET",
@@ -158,8 +158,8 @@ const struct route api_routes[] = {
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
-     .query = QUERY_LIST("column", "since_step", "until_step", "after", "limit", "max_points",
-                         "newest", "format", "nonfinite")},
+     .query = QUERY_LIST("column", "since_step", "until_step", "after", "limit", "max_points", "newest",
+                         "format", "nonfinite")},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/metrics",
      .handle = handle_job_metrics_post,
@@ -176,8 +176,7 @@ const struct route api_routes[] = {
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
-     .query =
-         QUERY_LIST("column", "layer", "since_step", "until_step", "after", "limit", "max_points",
+     .query = QUERY_LIST("column", "layer", "since_step", "until_step", "after", "limit", "max_points",
                          "newest", "format", "nonfinite")},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/state",

@@ -85,6 +85,8 @@ static const struct option options[] = {
     {"max-job-memory", OPTION_SIZE, LIMIT(job_bytes), NULL, 1, NULL, "SIZE", "memory that a job needs"},
     {"max-queued-jobs", OPTION_MANY, LIMIT(queued_jobs), NULL, 1, NULL, "N", "jobs waiting for a worker"},
     {"max-history-rows", OPTION_MANY, LIMIT(history_rows), NULL, 1, NULL, "N", "history rows in one answer"},
+    {"max-metric-names", OPTION_COUNT, LIMIT(metric_names), NULL, 1, NULL, "N",
+     "metrics of one job that its client names itself"},
     {"max-disk", OPTION_WIDE_SIZE, LIMIT(disk_bytes), NULL, 0, NULL, "SIZE",
      "the data folder: above it data sets and jobs are answered 507; 0 for the disk's own limit"},
     {"max-retries", OPTION_COUNT, LIMIT(retries), NULL, 0, NULL, "N", "retries that a job may ask for"},
