@@ -1,5 +1,5 @@
-// std::from_chars is what makes this file C++: measured against strtod it reads bulk arrays of numbers several
-// times as fast, always correctly rounded, and never asks the locale. Nothing else of C++ is used.
+// std::from_chars is what makes this file C++: measured against strtod it reads bulk arrays of numbers
+// several times as fast, always correctly rounded, and never asks the locale. Nothing else of C++ is used.
 #include "base/number.h"
 
 #include <charconv>

@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-// The room that the writers below want: a text has 25 characters at most, and what lies behind it within the room
-// is overwritten.
+// The room that the writers below want: a text has 25 characters at most, and what lies behind it within the
+// room is overwritten.
 enum { NUMBER_TEXT_SIZE = 48 };
 
 // Write a finite number as JSON allows it; return the length. NaN and infinities come out as the words NaN,

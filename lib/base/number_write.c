@@ -57,8 +57,8 @@ INLINE int floor_log2_pow10(int k)
     return (k * 1741647) >> 19;
 }
 
-// The digits with the fewest places within the interval, whose ends count where `is_closed`. Which of the three
-// answers it is nobody can foretell: so all are made, and none is branched to.
+// The digits with the fewest places within the interval, whose ends count where `is_closed`. Which of the
+// three answers it is nobody can foretell: so all are made, and none is branched to.
 INLINE struct decimal choose(struct interval v, int k, bool is_closed)
 {
     const uint64_t low = v.low + !is_closed, high = v.high - !is_closed;

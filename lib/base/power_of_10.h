@@ -1,5 +1,5 @@
-// The powers of ten that turn binary numbers into decimal ones and back: their 128 leading bits, rounded up, as
-// high · 2^64 + low with the highest bit set. Exact from 1e0 to 1e55. Thread safety: constants.
+// The powers of ten that turn binary numbers into decimal ones and back: their 128 leading bits, rounded up,
+// as high · 2^64 + low with the highest bit set. Exact from 1e0 to 1e55. Thread safety: constants.
 #ifndef NABLA_BASE_POWER_OF_10_H
 #define NABLA_BASE_POWER_OF_10_H
 
