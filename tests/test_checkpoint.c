@@ -90,7 +90,8 @@ enum {
     WITH_AVERAGE = 32,
     WITH_BEST = 64, // stops early and goes back to the best epoch
     WITH_ACCUMULATION = 128,
-    WITH_ALL = 255
+    WITH_RESIDUAL = 256, // with layer_norm, alpha_dropout, a penalty and a limit
+    WITH_ALL = 511
 };
 
 static void add(struct train_spec *spec, enum layer_type type, enum activation activation)
@@ -112,6 +113,15 @@ static struct train_spec make_spec(const struct dataset *data, enum optimizer_ty
     add(&spec, LAYER_TYPE_ACTIVATION, ACTIVATION_TANH);
     if (with & WITH_DROPOUT)
         add(&spec, LAYER_TYPE_DROPOUT, ACTIVATION_LINEAR);
+    if (with & WITH_RESIDUAL) {
+        add(&spec, LAYER_TYPE_LAYER_NORM, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_DENSE, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_ALPHA_DROPOUT, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_RESIDUAL, ACTIVATION_LINEAR);
+        spec.layers[spec.layer_count - 1].branch = 3;
+        spec.layers[spec.layer_count - 1].projection = PROJECTION_DENSE;
+        spec.layers[0].rules[0] = (struct tensor_rule){.l2 = 0.01, .max_norm = 1};
+    }
     spec.optimizer = optimizer_defaults(optimizer);
     if (optimizer == OPTIMIZER_SGD || optimizer == OPTIMIZER_RMSPROP)
         spec.optimizer.momentum = 0.9;
@@ -214,7 +224,7 @@ static bool try_run(const struct train_spec *spec, const struct dataset *data, s
     assert_int_equal(trainer_new(spec, data, &attempt->trainer, &err), NABLA_OK);
     assert_int_equal(checkpoint_read(attempt->folder, attempt->trainer, &origin, ret_found, &err), NABLA_OK);
     assert_int_equal(ret_found->refused, 0);
-    const struct train_observer observer = {attempt, on_record, on_poll};
+    const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
     enum nabla_code code = trainer_run(attempt->trainer, &observer, &result, &err);
     assert_true(code == NABLA_OK || code == NABLA_CANCELLED);
     if (code == NABLA_OK)
@@ -246,7 +256,7 @@ static size_t run_killed(const struct train_spec *spec, const struct fixture *fi
 // Nothing, everything, each thing by itself, then some at random.
 static unsigned combination(unsigned i, struct random *random)
 {
-    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 10 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
+    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 11 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
 }
 
 static void a_killed_run_ends_in_the_same_bits(void **state)
@@ -299,7 +309,8 @@ static void a_state_is_all_that_a_run_depends_on(void **state)
     assert_int_equal(trainer_new(&spec, fixture->data, &from, &err), NABLA_OK);
     assert_int_equal(trainer_new(&spec, fixture->data, &to, &err), NABLA_OK);
     struct attempt a = {.outcome = first, .killed_at = 8}, b = {.outcome = second, .killed_at = 15};
-    struct train_observer observe_a = {&a, on_record, on_poll}, observe_b = {&b, on_record, on_poll};
+    struct train_observer observe_a = {.context = &a, .record = on_record, .poll = on_poll},
+                          observe_b = {.context = &b, .record = on_record, .poll = on_poll};
     assert_int_equal(trainer_run(from, &observe_a, &result, &err), NABLA_CANCELLED);
     assert_int_equal(trainer_run(to, &observe_b, &result, &err), NABLA_CANCELLED); // it stands elsewhere
     trainer_state(from, &source);
@@ -333,7 +344,7 @@ static struct trainer *save_two(const struct fixture *fixture, const struct trai
     assert_int_equal(trainer_new(spec, fixture->data, &trainer, &err), NABLA_OK);
     for (unsigned polls = 4; polls <= 6; polls += 2) {
         struct attempt attempt = {.outcome = outcome, .killed_at = polls == 4 ? 4 : 3};
-        const struct train_observer observer = {&attempt, on_record, on_poll};
+        const struct train_observer observer = {.context = &attempt, .record = on_record, .poll = on_poll};
         assert_int_equal(trainer_run(trainer, &observer, &result, &err), NABLA_CANCELLED);
         assert_int_equal(checkpoint_write(fixture->folder, trainer, &origin, NULL, &err), NABLA_OK);
     }
@@ -422,7 +433,7 @@ static void the_newest_two_are_kept_and_half_written_ones_removed(void **state)
     write_file(path, "half", 4);
     struct trainer *trainer = save_two(fixture, &spec);
     struct attempt attempt = {.outcome = outcome, .killed_at = 6};
-    const struct train_observer observer = {&attempt, on_record, on_poll};
+    const struct train_observer observer = {.context = &attempt, .record = on_record, .poll = on_poll};
     assert_int_equal(trainer_run(trainer, &observer, &result, &err), NABLA_CANCELLED);
     assert_int_equal(checkpoint_write(fixture->folder, trainer, &origin, NULL, &err), NABLA_OK);
     assert_int_equal(list_folder(fixture->folder, false), 2);
