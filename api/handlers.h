@@ -6,6 +6,7 @@
 #include "api/handler.h"
 
 typedef void route_handler(struct api_call *call, struct api_answer *ret);
+typedef bool route_peek(struct api_call *call, struct api_answer *ret);
 
 // losses.c
 route_handler handle_losses; // POST /v1/losses
@@ -31,7 +32,12 @@ route_handler handle_jobs_pause;     // POST   /v1/jobs/{id}/pause
 route_handler handle_jobs_resume;    // POST   /v1/jobs/{id}/resume
 route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 
+// models.c, predict.c
+route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
+route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
+
 // histories.c
+route_peek peek_job_history;           // of the GETs below: 304 where nothing is new
 route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
@@ -44,6 +50,7 @@ route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
 route_handler handle_index;   // GET /
 route_handler handle_healthz; // GET /healthz
 route_handler handle_readyz;  // GET /readyz
+route_handler handle_metrics; // GET /metrics
 route_handler handle_openapi; // GET /openapi.json
 
 #endif

@@ -3,14 +3,19 @@
 #include "api/handlers.h"
 #include "api/identity.h"
 #include "api/job_encode.h"
+#include "api/models.h"
 #include "api/quota.h"
 #include "api/repeat.h"
 #include "api/spec_decode.h"
+#include "base/file.h"
+#include "train/model.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // A job on its way.
 struct draft {
@@ -21,10 +26,19 @@ struct draft {
     struct train_cost cost;
     struct buffer text; // the expanded document
     char id[TOKEN_ID_SIZE], token[TOKEN_SECRET_SIZE];
+    struct safetensors *posted; // the body, where it came as tensors
+    const char *document;       // the body's, or what its metadata has
+    size_t document_size;
+    char *weights;     // path of the initial weights, or NULL
+    bool is_temporary; // it is a file of our own
 };
 
 static void draft_free(struct draft *draft)
 {
+    if (draft->is_temporary)
+        unlink(draft->weights);
+    free(draft->weights);
+    safetensors_free(draft->posted);
     job_spec_free(&draft->spec);
     dataset_free(draft->dataset);
     buffer_free(&draft->text);
@@ -35,17 +49,56 @@ static const struct api_limits *limits_of(const struct draft *draft)
     return &draft->call->api->options.limits;
 }
 
+// As with losses: tensors, and the document as one text in their metadata.
+static bool draft_open(struct draft *draft, struct api_answer *ret)
+{
+    const struct buffer *body = &draft->call->body;
+    struct nabla_error err = {0};
+    draft->document = body->data ? body->data : "";
+    draft->document_size = body->size;
+    if (draft->call->content != MEDIA_SAFETENSORS)
+        return true;
+    enum nabla_code code = safetensors_read(draft->document, body->size, &draft->posted, &err);
+    const char *document = code ? NULL : safetensors_metadata(draft->posted, "request");
+    if (!code && !document)
+        code = nabla_fail(&err, NABLA_INVALID, "/__metadata__/request",
+                          "is missing: the job's document as a text");
+    if (code) {
+        answer_error(ret, draft->call, &err);
+        return false;
+    }
+    draft->document = document;
+    draft->document_size = strlen(document);
+    return true;
+}
+
+static void check_initial(struct draft *draft, struct problems *problems)
+{
+    struct initial_weights *initial = &draft->spec.initial;
+    if (draft->posted && initial->kind == INITIAL_JOB)
+        problems_add(problems, "/initial_weights", "names a job, but the body brings tensors");
+    else if (!draft->posted && initial->kind == INITIAL_POSTED)
+        problems_add(
+            problems, "/initial_weights",
+            "says that the weights come with the document: post them as safetensors, the document under "
+            "request in their metadata");
+    else if (initial->kind != INITIAL_NONE && draft->spec.executor == JOB_CLIENT)
+        problems_add(problems, "/initial_weights", "is for jobs that are trained here");
+    else if (draft->posted)
+        initial->kind = INITIAL_POSTED;
+}
+
 static bool draft_decode(struct draft *draft, struct api_answer *ret)
 {
     const struct api_call *call = draft->call;
     struct dataset_limits limits = quota_dataset(draft->call);
     struct problems problems = {0};
     struct nabla_error err = {0};
-    struct bulk bulks[2];
+    struct bulk bulks[DATASET_BULKS];
     json_t *root;
     job_spec_bulks(bulks);
-    if (document_read(call->body.data, call->body.size, limits_of(draft)->document_bytes, bulks, 2, &root,
-                      &err)) {
+    if (document_read(draft->document, draft->document_size, limits_of(draft)->document_bytes, bulks,
+                      DATASET_BULKS, &root, &err)) {
         answer_error(ret, call, &err);
         return false;
     }
@@ -56,8 +109,9 @@ static bool draft_decode(struct draft *draft, struct api_answer *ret)
     if (draft->spec.retries > limits_of(draft)->retries)
         problems_add(&problems, "/retries", "is above the limit max_retries of %u",
                      limits_of(draft)->retries);
+    check_initial(draft, &problems);
     json_decref(root);
-    bulk_free(bulks, 2);
+    bulk_free(bulks, DATASET_BULKS);
     if (problems.count > 0)
         answer_problems(ret, call, &problems);
     return problems.count == 0;
@@ -138,6 +192,62 @@ static bool draft_check(struct draft *draft, struct api_answer *ret)
     return problems.count == 0;
 }
 
+static enum nabla_code write_posted(struct draft *draft, struct nabla_error *err)
+{
+    const struct buffer *body = &draft->call->body;
+    char name[TOKEN_ID_SIZE];
+    token_make_id(name, "weights");
+    if (asprintf(&draft->weights, "%s/tmp/%s", store_folder(draft->call->api->options.store), name) < 0) {
+        draft->weights = NULL;
+        return nabla_fail_memory(err, "a path");
+    }
+    draft->is_temporary = true;
+    return file_replace(draft->weights, body->data, body->size, err);
+}
+
+// The tensors of another job's model, checked.
+static enum nabla_code check_model(struct draft *draft, const struct job *job, struct nabla_error *err)
+{
+    struct mapped mapped = {0};
+    struct safetensors *file = NULL;
+    if (job->state != JOB_SUCCEEDED)
+        return model_fail_missing(job, err);
+    draft->weights = model_path(draft->call, job->id);
+    if (!draft->weights)
+        return nabla_fail_memory(err, "a path");
+    enum nabla_code code = mapped_open_path(draft->weights, &mapped, err);
+    if (!code)
+        code = safetensors_read(mapped.bytes, mapped.size, &file, err);
+    if (!code)
+        code = model_check_spec(&draft->spec.train, draft->dataset->columns, file, err);
+    safetensors_free(file);
+    mapped_close(&mapped);
+    return code;
+}
+
+static bool draft_weights(struct draft *draft, struct api_answer *ret)
+{
+    const struct initial_weights *initial = &draft->spec.initial;
+    struct nabla_error err = {0};
+    struct job *job = NULL;
+    enum nabla_code code = NABLA_OK;
+    if (initial->kind == INITIAL_JOB) {
+        code = store_job_get(draft->call->api->options.store, initial->job, &job, &err);
+        if (!code)
+            code = check_model(draft, job, &err);
+        job_free(job);
+    } else if (initial->kind == INITIAL_POSTED) {
+        code = model_check_spec(&draft->spec.train, draft->dataset->columns, draft->posted, &err);
+        if (!code)
+            code = write_posted(draft, &err);
+    }
+    if (code == NABLA_CONFLICT) // the job that it names is not the one that is asked for
+        err.code = NABLA_INVALID;
+    if (code)
+        answer_at(ret, draft->call, "/initial_weights", &err);
+    return code == NABLA_OK;
+}
+
 // Rows that came with the job become a data set, which its document then names.
 static enum nabla_code keep_rows(struct draft *draft, struct nabla_error *err)
 {
@@ -171,6 +281,8 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .network_stats = local ? trainer_network_stats(&spec->train, draft->dataset) : 0,
                           .layer_stats = local ? trainer_layer_stats() : 0,
                           .token_sha256 = local ? NULL : token,
+                          .file = draft->weights,
+                          .file_name = INITIAL_FILE,
                           .owner = identity_owner(draft->call),
                           .traceparent = draft->call->traceparent,
                           .key = &draft->repeat.key};
@@ -221,8 +333,10 @@ void handle_jobs_create(struct api_call *call, struct api_answer *ret)
         return;
     if (draft.repeat.known)
         memcpy(draft.id, draft.repeat.made.id, sizeof draft.id);
-    if (draft.repeat.known || (draft_decode(&draft, ret) && draft_dataset(&draft, ret) &&
-                               draft_check(&draft, ret) && quota_queue(call, ret) && draft_keep(&draft, ret)))
+    if (draft.repeat.known ||
+        (draft_open(&draft, ret) && draft_decode(&draft, ret) && draft_dataset(&draft, ret) &&
+         draft_check(&draft, ret) && draft_weights(&draft, ret) && quota_queue(call, ret) &&
+         draft_keep(&draft, ret)))
         draft_answer(&draft, ret);
     draft_free(&draft);
 }

@@ -7,7 +7,7 @@
     {                                                                                                        \
         __VA_ARGS__, NULL                                                                                    \
     }
-#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV)
+#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_EVENT_STREAM)
 #define LOSS_MEDIA  ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
@@ -27,6 +27,7 @@ const struct route api_routes[] = {
      .identity = IDENTITY_ANYONE,
      .produces = MEDIA_JSON,
      .needs_store = true},
+    {.method = "GET", .pattern = "/metrics", .handle = handle_metrics, .produces = MEDIA_PROMETHEUS},
     {.method = "GET",
      .pattern = "/openapi.json",
      .handle = handle_openapi,
@@ -95,7 +96,7 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/jobs",
      .handle = handle_jobs_create,
-     .accepts = MEDIA_JSON,
+     .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS,
      .produces = MEDIA_JSON,
      .body = API_BODY_MEMORY,
      .is_long = true,
@@ -137,6 +138,7 @@ const struct route api_routes[] = {
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/metrics",
      .handle = handle_job_metrics_get,
+     .peek = peek_job_history,
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
@@ -153,6 +155,7 @@ const struct route api_routes[] = {
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/gradients",
      .handle = handle_job_gradients,
+     .peek = peek_job_history,
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
@@ -168,9 +171,26 @@ const struct route api_routes[] = {
      .is_long = true,
      .needs_store = true},
     {.method = "GET",
+     .pattern = "/v1/jobs/{id}/model",
+     .handle = handle_job_model,
+     .produces = MEDIA_SAFETENSORS,
+     .is_long = true,
+     .needs_store = true},
+    {.method = "POST",
+     .pattern = "/v1/jobs/{id}/predict",
+     .handle = handle_job_predict,
+     .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
+     .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
+     .body = API_BODY_MEMORY,
+     .is_long = true,
+     .needs_store = true,
+     .query = QUERY_LIST("nonfinite")},
+    {.method = "GET",
      .pattern = "/v1/jobs/{id}/events",
      .handle = handle_job_events,
-     .produces = MEDIA_EVENT_STREAM,
+     .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_EVENT_STREAM,
+     .prefers = MEDIA_EVENT_STREAM,
+     .query = QUERY_LIST("after", "limit", "format"),
      .needs_store = true},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/events",

@@ -30,6 +30,14 @@ void dataset_source_free(struct dataset_source *source);
 enum nabla_code dataset_source_make(struct dataset_source *source, const struct dataset_limits *limits,
                                     struct dataset **ret, struct nabla_error *err);
 
+// Where the weights come from that a job starts with: its initialisers, another job's model, or a file that
+// came with the document.
+enum initial_kind { INITIAL_NONE, INITIAL_JOB, INITIAL_POSTED };
+struct initial_weights {
+    enum initial_kind kind;
+    char job[TOKEN_ID_SIZE]; // INITIAL_JOB
+};
+
 // Parts of a document that may be absent for executor client; the others' defaults always stand.
 enum spec_part {
     SPEC_DATASET = 1,
@@ -44,6 +52,7 @@ struct job_spec {
     char *name; // "" for none
     struct dataset_source source;
     enum job_executor executor;
+    struct initial_weights initial;
     unsigned retries;
     unsigned parts; // enum spec_part bits: what was given; SPEC_ALL once spec_prepare has run
     struct train_spec train;

@@ -139,8 +139,8 @@ static void dataset_id_decode(struct fields *root, const char *id, struct datase
     snprintf(ret->id, sizeof ret->id, "%s", id);
 }
 
-static void dataset_decode(struct fields *root, struct bulk bulks[2], const struct dataset_limits *limits,
-                           struct dataset_source *ret)
+static void dataset_decode(struct fields *root, struct bulk bulks[DATASET_BULKS],
+                           const struct dataset_limits *limits, struct dataset_source *ret)
 {
     const json_t *value = fields_value(root, "dataset");
     if (!value)
@@ -152,6 +152,21 @@ static void dataset_decode(struct fields *root, struct bulk bulks[2], const stru
     struct fields fields = fields_begin(value, "/dataset", root->problems);
     if (json_is_object(value))
         dataset_source_decode(&fields, bulks, limits, ret);
+    fields_end(&fields);
+}
+
+static void initial_decode(const json_t *value, struct problems *problems, struct initial_weights *ret)
+{
+    struct fields fields = fields_begin(value, "/initial_weights", problems);
+    const char *job = fields_text(&fields, "job", "");
+    const bool is_posted = fields_bool(&fields, "posted", false);
+    if (fields.object && !job[0] == !is_posted)
+        fields_problem(&fields, "job", "must name a job, or else posted must be true");
+    else if (strlen(job) >= sizeof ret->job)
+        fields_problem(&fields, "job", "must be the id of a job");
+    else
+        snprintf(ret->job, sizeof ret->job, "%s", job);
+    ret->kind = is_posted ? INITIAL_POSTED : job[0] ? INITIAL_JOB : INITIAL_NONE;
     fields_end(&fields);
 }
 
@@ -189,14 +204,15 @@ static void model_require(struct fields *root, const struct job_spec *spec)
         fields_problem(root, "model", "is missing: {\"layers\": […]}");
 }
 
-void job_spec_bulks(struct bulk ret[2])
+void job_spec_bulks(struct bulk ret[DATASET_BULKS])
 {
     ret[DATASET_FEATURES] = (struct bulk){.pointer = "/dataset/features"};
     ret[DATASET_LABELS] = (struct bulk){.pointer = "/dataset/labels"};
+    ret[DATASET_WEIGHTS] = (struct bulk){.pointer = "/dataset/sample_weights"};
 }
 
-void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct dataset_limits *limits,
-                     struct problems *problems, struct job_spec *ret)
+void job_spec_decode(const json_t *root, struct bulk bulks[DATASET_BULKS],
+                     const struct dataset_limits *limits, struct problems *problems, struct job_spec *ret)
 {
     *ret = (struct job_spec){.train = spec_defaults()};
     if (!json_is_object(root)) {
@@ -216,5 +232,6 @@ void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct data
     optimizer_decode(fields_value(&fields, "optimizer"), problems, &ret->train.optimizer);
     training_decode(fields_value(&fields, "training"), problems, &ret->train);
     telemetry_decode(fields_value(&fields, "telemetry"), problems, &ret->train);
+    initial_decode(fields_value(&fields, "initial_weights"), problems, &ret->initial);
     fields_end(&fields);
 }

@@ -253,6 +253,14 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
     buffer_char(ret, '}');
 }
 
+static void encode_initial(const struct initial_weights *initial, struct buffer *ret)
+{
+    if (initial->kind == INITIAL_JOB)
+        buffer_format(ret, ",\"initial_weights\":{\"job\":\"%s\"}", initial->job);
+    else if (initial->kind == INITIAL_POSTED)
+        buffer_text(ret, ",\"initial_weights\":{\"posted\":true}");
+}
+
 enum nabla_code spec_to_json(const struct job_spec *spec, struct buffer *ret, struct nabla_error *err)
 {
     buffer_format(ret, "{\"schema_version\":%d,\"name\":", SPEC_SCHEMA_VERSION);
@@ -267,6 +275,7 @@ enum nabla_code spec_to_json(const struct job_spec *spec, struct buffer *ret, st
         encode_optimizer(&spec->train.optimizer, ret);
     if (spec->parts & SPEC_TRAINING)
         encode_training(&spec->train, ret);
+    encode_initial(&spec->initial, ret);
     buffer_format(ret, ",\"telemetry\":{\"every\":%zu},\"retries\":%u,\"executor\":\"%s\"}",
                   spec->train.telemetry_every, spec->retries, job_executor_name(spec->executor));
     return buffer_status(ret, "the job's document", err);

@@ -21,35 +21,57 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: nabla train SPEC.json [--dataset FILE.csv] [--label COLUMN] [--out FOLDER]\n\n"
+    "Usage: nabla train SPEC.json [--dataset FILE.csv] [--label COLUMN] [--weights FILE] [--model FILE] "
+    "[--out FOLDER]\n"
+    "       nabla train --resume [--model FILE] [--out FOLDER]\n\n"
     "Trains the network that SPEC.json describes (as the body of POST /v1/jobs does) and shows how it "
-    "goes.\n\n"
+    "goes. Ctrl-C saves it;\nwith --resume it goes on from there, to the same bits.\n\n"
     "  --dataset FILE.csv  the rows, with a header line; without it, the spec's own data set\n"
     "  --label COLUMN      the column of the labels [the last]\n"
+    "  --weights FILE      initial weights: a model as --model writes it\n"
+    "  --model FILE        where the trained model goes, as safetensors\n"
+    "  --resume            go on with the newest run of the folder that was interrupted or killed\n"
     "  --out FOLDER        where the history is kept: nabla serve --data FOLDER reads it [./nabla-train]\n\n"
-    "Exit status: 0 trained, 1 failed, 2 called wrongly, 3 interrupted.\n";
+    "Exit status: 0 trained, 1 failed, 2 called wrongly, 3 interrupted and saved.\n";
 
 enum { EXIT_INTERRUPTED = 3, FILE_LIMIT = 1 << 30 };
 
 struct arguments {
-    const char *spec, *dataset, *label, *out;
+    const char *spec, *dataset, *label, *weights, *model, *out;
+    bool resume;
 };
+
+static const char **argument_find(struct arguments *arguments, const char *option)
+{
+    const struct {
+        const char *option, **field;
+    } options[] = {{"--dataset", &arguments->dataset},
+                   {"--label", &arguments->label},
+                   {"--weights", &arguments->weights},
+                   {"--model", &arguments->model},
+                   {"--out", &arguments->out}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (strcmp(options[i].option, option) == 0)
+            return options[i].field;
+    return NULL;
+}
 
 static bool arguments_read(int argc, char **argv, struct arguments *ret)
 {
     *ret = (struct arguments){.out = "./nabla-train"};
     for (int i = 1; i < argc; i++) {
-        const char **field = strcmp(argv[i], "--dataset") == 0 ? &ret->dataset
-                             : strcmp(argv[i], "--label") == 0 ? &ret->label
-                             : strcmp(argv[i], "--out") == 0   ? &ret->out
-                                                               : NULL;
+        const char **field = argument_find(ret, argv[i]);
         if (field && i + 1 < argc)
             *field = argv[++i];
+        else if (strcmp(argv[i], "--resume") == 0)
+            ret->resume = true;
         else if (!field && argv[i][0] != '-' && !ret->spec)
             ret->spec = argv[i];
         else
             return false;
     }
+    if (ret->resume)
+        return !ret->spec && !ret->dataset && !ret->label && !ret->weights;
     return ret->spec && (ret->dataset || !ret->label);
 }
 
@@ -125,28 +147,52 @@ static void print_result(const struct train_result *result, const struct train_r
            train_run_job(run), arguments->out, arguments->out);
 }
 
-static enum nabla_code train_in_store(const struct arguments *arguments, const char *dataset_name,
-                                      struct job_spec *spec, const struct dataset *dataset,
-                                      struct nabla_error *err)
+// Weights that come from a job are on a server; here a file brings them.
+static enum nabla_code check_weights(const struct arguments *arguments, struct job_spec *spec,
+                                     struct nabla_error *err)
 {
-    struct train_run *run = NULL;
+    if (arguments->weights)
+        spec->initial = (struct initial_weights){.kind = INITIAL_POSTED};
+    else if (spec->initial.kind != INITIAL_NONE)
+        return nabla_fail(
+            err, NABLA_INVALID, "/initial_weights",
+            "the weights are elsewhere: give --weights FILE, as GET /v1/jobs/{id}/model answers it");
+    return NABLA_OK;
+}
+
+static enum nabla_code begin(const struct arguments *arguments, struct job_spec *spec,
+                             struct dataset **dataset, struct train_run **ret, struct nabla_error *err)
+{
+    if (arguments->resume)
+        return train_run_resume(arguments->out, spec, dataset, ret, err);
+    const char *name = arguments->dataset ? arguments->dataset : "";
+    enum nabla_code code = read_spec(arguments, spec, err);
+    if (!code)
+        code = check_weights(arguments, spec, err);
+    if (!code)
+        code = read_dataset(arguments, spec, dataset, err);
+    if (!code)
+        code = spec_prepare(spec, *dataset, err);
+    return code ? code : train_run_new(arguments->out, spec, *dataset, name, arguments->weights, ret, err);
+}
+
+static enum nabla_code train(const struct arguments *arguments, struct train_run *run,
+                             const struct job_spec *spec, const struct dataset *dataset,
+                             struct nabla_error *err)
+{
     struct trainer *trainer = NULL;
     struct train_result result;
-    enum nabla_code code = spec_prepare(spec, dataset, err);
+    enum nabla_code code = trainer_new(&spec->train, dataset, &trainer, err);
     if (!code)
-        code = train_run_new(arguments->out, spec, dataset, dataset_name, &run, err);
-    if (!code)
-        code = trainer_new(&spec->train, dataset, &trainer, err);
+        code = train_run_begin(run, trainer, err);
     if (!code) {
         const struct train_observer observer = train_run_observer(run);
         code = trainer_run(trainer, &observer, &result, err);
     }
-    if (run)
-        code = train_run_end(run, code, &result, err);
+    code = train_run_end(run, code, &result, arguments->model, err);
     if (!code)
         print_result(&result, run, arguments);
     trainer_free(trainer);
-    train_run_free(run);
     return code;
 }
 
@@ -155,15 +201,17 @@ static int train_by_hand(const struct arguments *arguments)
     struct nabla_error err;
     struct job_spec spec = {0};
     struct dataset *dataset = NULL;
+    struct train_run *run = NULL;
     char text[OUTCOME_TEXT_SIZE];
-    const char *name = arguments->dataset ? arguments->dataset : "";
-    enum nabla_code code = read_spec(arguments, &spec, &err);
+    enum nabla_code code = begin(arguments, &spec, &dataset, &run, &err);
     if (!code)
-        code = read_dataset(arguments, &spec, &dataset, &err);
-    if (!code)
-        code = train_in_store(arguments, name, &spec, dataset, &err);
-    if (code)
+        code = train(arguments, run, &spec, dataset, &err);
+    if (code == NABLA_CANCELLED)
+        fprintf(stderr, "nabla train: interrupted at %s: nabla train --resume --out %s goes on\n",
+                train_run_saved(run), arguments->out);
+    else if (code)
         fprintf(stderr, "nabla train: %s\n", outcome_error_text(&err, text));
+    train_run_free(run);
     dataset_free(dataset);
     job_spec_free(&spec);
     return code == NABLA_CANCELLED ? EXIT_INTERRUPTED : code ? EXIT_FAILED : EXIT_DONE;

@@ -8,18 +8,19 @@
 
 enum { BAR_WIDTH = 24, SHOW_MS = 100, FEW_EPOCHS = 20, LINE_MS = 5000 };
 
-struct train_view train_view_new(FILE *out, const struct train_spec *spec)
+struct train_view train_view_new(FILE *out, const struct train_spec *spec, uint64_t first_step)
 {
     return (struct train_view){.out = out,
                                .is_terminal = isatty(fileno(out)) == 1,
                                .batch_size = spec->batch_size,
+                               .first_step = first_step,
                                .started_ms = clock_monotonic_ms()};
 }
 
 static void show_figures(struct train_view *view, const struct train_progress *progress)
 {
     double seconds = (double)(clock_monotonic_ms() - view->started_ms) / 1000;
-    double speed = seconds > 0 ? (double)progress->step / seconds : 0;
+    double speed = seconds > 0 ? (double)(progress->step - view->first_step) / seconds : 0;
     double left = speed > 0 ? (double)(progress->steps - progress->step) / speed : 0;
     fprintf(view->out, "epoch %zu/%zu  loss %.4g  accuracy %.1f %%", progress->epoch, progress->epochs,
             progress->loss, 100 * progress->accuracy);

@@ -15,9 +15,10 @@ struct train_view {
     size_t batch_size;
     int64_t started_ms, shown_ms;
     size_t epoch_shown;
+    uint64_t first_step; // where it began: after a checkpoint not at 0
 };
 
-struct train_view train_view_new(FILE *out, const struct train_spec *spec);
+struct train_view train_view_new(FILE *out, const struct train_spec *spec, uint64_t first_step);
 void train_view_progress(struct train_view *view, const struct train_progress *progress);
 void train_view_end(struct train_view *view); // leaves the bar's line
 

@@ -4,11 +4,13 @@
 #include "server/worker.h"
 
 #include "api/datasets_keep.h"
+#include "api/model_file.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
 #include "math/matrix.h"
 #include "server/checkpointer.h"
 #include "server/confine.h"
+#include "server/job_lock.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/reporter.h"
@@ -26,7 +28,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -177,20 +178,6 @@ static void watch_stop(struct watch *watch)
         close(watch->finished);
 }
 
-// Held until the process ends. The worker of an earlier attempt may still be on its way out.
-static enum nabla_code lock_take(const char *folder, struct nabla_error *err)
-{
-    char path[PATH_SIZE + 8];
-    snprintf(path, sizeof path, "%s/lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return nabla_fail_errno(err, "open", path);
-    while (flock(fd, LOCK_EX))
-        if (errno != EINTR)
-            return nabla_fail_errno(err, "lock", path);
-    return NABLA_OK;
-}
-
 // The server has checked the limits already.
 static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
 
@@ -269,6 +256,13 @@ static enum nabla_code restore(struct attempt *attempt, struct nabla_error *err)
     return code;
 }
 
+static enum nabla_code load_weights(struct attempt *attempt, struct nabla_error *err)
+{
+    char path[PATH_SIZE + sizeof INITIAL_FILE];
+    snprintf(path, sizeof path, "%s/" INITIAL_FILE, attempt->orders->folder);
+    return weights_load(path, attempt->trainer, err);
+}
+
 static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
 {
     const struct orders *orders = attempt->orders;
@@ -281,6 +275,8 @@ static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
         code = spec_prepare(&attempt->spec, attempt->dataset, err);
     if (!code)
         code = trainer_new(&attempt->spec.train, attempt->dataset, &attempt->trainer, err);
+    if (!code && attempt->spec.initial.kind != INITIAL_NONE)
+        code = load_weights(attempt, err);
     if (code)
         return code;
     attempt->checkpointer = checkpointer_new(orders->folder, attempt->trainer, attempt->document.data,
@@ -296,6 +292,14 @@ static void save_last(struct attempt *attempt)
         fprintf(stderr, "%s\n", attempt->saved);
 }
 
+static enum nabla_code save_model(const struct attempt *attempt, struct nabla_error *err)
+{
+    char path[PATH_SIZE + sizeof MODEL_FILE];
+    snprintf(path, sizeof path, "%s/" MODEL_FILE, attempt->orders->folder);
+    return model_file_write(path, &attempt->spec, attempt->document.data, attempt->dataset, attempt->trainer,
+                            err);
+}
+
 static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)
 {
     const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
@@ -306,6 +310,8 @@ static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result
     if (code)
         return code;
     code = trainer_run(attempt->trainer, &observer, &result, err);
+    if (!code)
+        code = save_model(attempt, err);
     if (!code)
         outcome_encode(&result, &attempt->spec.train, checkpointer_is_reproducible(&attempt->checkpointer),
                        ret_result);
@@ -363,7 +369,8 @@ static int work(const struct orders *orders)
     if (!code)
         code = watch_start(&watch, reporter, &err);
     if (!code)
-        code = lock_take(orders->folder, &err);
+        code = job_lock_take(orders->folder, true,
+                             &err); // the worker of an earlier attempt may be on its way out
     if (!code) {
         attempt.reporter = reporter;
         code = do_job(&attempt, &result, &err);

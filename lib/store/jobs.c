@@ -2,12 +2,17 @@
 
 #include "base/clock.h"
 #include "store/access.h"
+#include "store/doomed.h"
 #include "store/job_row.h"
 #include "store/sweep.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static enum nabla_code require_dataset(struct database *db, const char *dataset, struct nabla_error *err)
 {
@@ -62,7 +67,36 @@ static enum nabla_code insert_beside(struct database *db, const struct job_new *
     return code ? code : job_entry_insert(db, number, 1, now_ms, "created", NULL, err);
 }
 
-static enum nabla_code create_job(const struct store *store, struct database *db, const struct job_new *job,
+static bool sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
+// Before the row is committed: a row without its file must not be. A file without its row is swept.
+static enum nabla_code place_file(struct store *store, const char *id, const struct job_new *job,
+                                  struct nabla_error *err)
+{
+    if (!job->file)
+        return NABLA_OK;
+    enum nabla_code code = NABLA_OK;
+    char *jobs = access_path(store, "jobs"), *folder = access_path(store, "jobs/%s", id);
+    char *path = access_path(store, "jobs/%s/%s", id, job->file_name);
+    if (!jobs || !folder || !path)
+        code = nabla_fail_memory(err, "a path");
+    else if ((mkdir(folder, 0700) && errno != EEXIST) || link(job->file, path) || !sync_folder(folder) ||
+             !sync_folder(jobs))
+        code = nabla_fail_errno(err, "link", path);
+    free(path);
+    free(folder);
+    free(jobs);
+    return code;
+}
+
+static enum nabla_code create_job(struct store *store, struct database *db, const struct job_new *job,
                                   struct creation *made, bool *ret_repeated, struct nabla_error *err)
 {
     enum nabla_code code = key_find(db, KEY_JOBS, job->key, made, err);
@@ -76,6 +110,8 @@ static enum nabla_code create_job(const struct store *store, struct database *db
         code = insert_job(store, db, job, made->id, now_ms, &number, err);
     if (code == NABLA_OK)
         code = insert_beside(db, job, number, now_ms, err);
+    if (code == NABLA_OK)
+        code = place_file(store, made->id, job, err);
     return code ? code : key_insert(db, KEY_JOBS, job->key, made, now_ms, err);
 }
 
@@ -125,12 +161,17 @@ enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t
                                    struct nabla_error *err)
 {
     struct job_stand stand;
+    uint64_t changes;
+    if (revisions_find(&store->revisions, id, ret, &changes))
+        return NABLA_OK;
     struct database *db = access_reader(store);
     enum nabla_code code = job_stand_read(db, id, &stand, err);
     access_release(store, db);
-    if (code == NABLA_OK)
-        *ret = stand.revision;
-    return code;
+    if (code)
+        return code;
+    revisions_keep(&store->revisions, id, stand.revision, changes);
+    *ret = stand.revision;
+    return NABLA_OK;
 }
 
 enum nabla_code store_job_count(struct store *store, enum job_state state, size_t *ret,
@@ -147,12 +188,10 @@ enum nabla_code store_job_count(struct store *store, enum job_state state, size_
     return code;
 }
 
-// Every row that carries the job's number; that of the job itself goes last.
+// The job itself goes at once, whatever else carries its number goes by doomed.h.
 static enum nabla_code delete_rows(struct database *db, int64_t number, struct nabla_error *err)
 {
-    static const enum sql_id deletions[] = {SQL_DELETE_GRADIENTS, SQL_DELETE_METRICS, SQL_DELETE_LAYERS,
-                                            SQL_DELETE_EVENTS,    SQL_DELETE_KEYS,    SQL_DELETE_SPEC,
-                                            SQL_DELETE_JOB};
+    static const enum sql_id deletions[] = {SQL_DELETE_KEYS, SQL_DELETE_SPEC, SQL_DELETE_JOB, SQL_DOOM};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof deletions / sizeof *deletions && code == NABLA_OK; i++) {
         struct statement *deletion = database_statement(db, deletions[i]);
@@ -183,6 +222,7 @@ enum nabla_code store_job_delete(struct store *store, const char *id, struct nab
     if (folder)
         sweep_tree(folder, NULL); // what stays behind is swept at the next opening
     free(folder);
+    doomed_sweep(store, NULL); // as is what is left of the history
     return NABLA_OK;
 }
 

@@ -80,6 +80,8 @@ struct job_new {
     uint64_t steps, epochs;
     uint32_t network_stats, layer_stats;
     const char *token_sha256; // executor client: of its token; else NULL (set at each claim)
+    const char *file;         // a file that becomes one of the job's folder, by another link; NULL for none
+    const char *file_name;    // what it is called there
     const char *owner;        // id of the token that it was asked for with, or NULL
     const char *traceparent;  // of the request, or NULL
     const struct creation_key *key;
@@ -92,6 +94,7 @@ enum nabla_code store_job_create(struct store *store, const struct job_new *job,
                                  bool *ret_repeated, struct nabla_error *err);
 
 enum nabla_code store_job_get(struct store *store, const char *id, struct job **ret, struct nabla_error *err);
+// From memory where it is known, else from the file: see revisions.h.
 enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t *ret,
                                    struct nabla_error *err);
 

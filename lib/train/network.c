@@ -155,8 +155,8 @@ static void describe_layers(struct network *network, const struct train_spec *sp
         network->layers[i].observed = find_observed(network, i);
 }
 
-ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
-                                   struct network **ret, struct nabla_error *err)
+ENGINE enum nabla_code network_describe(const struct train_spec *spec, size_t inputs, size_t rows_max,
+                                        struct network **ret, struct nabla_error *err)
 {
     struct network *network = size_alloc(1, 1, sizeof *network);
     if (!network)
@@ -166,20 +166,29 @@ ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs,
     network->layer_count = spec->layer_count;
     network->layers = size_alloc(spec->layer_count, 1, sizeof *network->layers);
     network->trained = size_alloc(spec->layer_count, 1, sizeof *network->trained);
-    enum nabla_code code;
     if (!network->layers || !network->trained) {
-        code = nabla_fail_memory(err, "the network's layers");
-        goto fail;
+        network_free(network);
+        return nabla_fail_memory(err, "the network's layers");
     }
     describe_layers(network, spec);
-    code = allocate_slabs(network, spec, err);
-    if (code != NABLA_OK)
-        goto fail;
     *ret = network;
     return NABLA_OK;
-fail:
-    network_free(network);
-    return code;
+}
+
+ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
+                                   struct network **ret, struct nabla_error *err)
+{
+    struct network *network = NULL;
+    enum nabla_code code = network_describe(spec, inputs, rows_max, &network, err);
+    if (code != NABLA_OK)
+        return code;
+    code = allocate_slabs(network, spec, err);
+    if (code != NABLA_OK) {
+        network_free(network);
+        return code;
+    }
+    *ret = network;
+    return NABLA_OK;
 }
 
 ENGINE void network_free(struct network *network)

@@ -70,6 +70,9 @@ struct update_summary {
 // start as network_initialize leaves them.
 ENGINE enum nabla_code network_new(const struct train_spec *spec, size_t inputs, size_t rows_max,
                                    struct network **ret, struct nabla_error *err);
+// The same without memory for a single number: layers, names and sizes.
+ENGINE enum nabla_code network_describe(const struct train_spec *spec, size_t inputs, size_t rows_max,
+                                        struct network **ret, struct nabla_error *err);
 ENGINE void network_free(struct network *network);
 
 // Weights by their initialisers, in order; biases and beta 0, gamma 1, running mean 0 and variance 1.

@@ -1,5 +1,7 @@
 #include "train/task.h"
 
+#include <string.h>
+
 #include "math/loss_row.h"
 
 // What the written layers end in; 0: the output layer is still to come.
@@ -38,4 +40,23 @@ bool task_has_classes(enum task task)
 bool task_is_binary(enum task task)
 {
     return task == TASK_BINARY || task == TASK_MULTI_LABEL;
+}
+
+static const char *const names[] = {
+    [TASK_CLASSES] = "classes", [TASK_BINARY] = "binary",         [TASK_MULTI_LABEL] = "multi_label",
+    [TASK_SHARES] = "shares",   [TASK_REGRESSION] = "regression",
+};
+_Static_assert(sizeof names / sizeof *names == TASK_COUNT, "every task has its name");
+
+const char *task_name(enum task task)
+{
+    return names[task];
+}
+
+int task_find(const char *name)
+{
+    for (int i = 0; i < TASK_COUNT; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
 }

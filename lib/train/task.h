@@ -12,10 +12,14 @@ enum task {
     TASK_MULTI_LABEL, // any of the outputs: targets from 0 to 1, a binary loss
     TASK_SHARES,      // a distribution over the outputs: targets, a loss of classes
     TASK_REGRESSION,  // numbers: targets, a loss of regression
+    TASK_COUNT
 };
 
 // The layers must end in the output layer where the spec says that they are written.
 enum task spec_task(const struct train_spec *spec, const struct dataset *dataset);
+
+const char *task_name(enum task task); // "classes", "binary", "multi_label", "shares", "regression"
+int task_find(const char *name);       // or -1
 
 // How many outputs the network must have. TASK_BINARY where the output layer is not written and can be.
 size_t task_outputs(enum task task, const struct dataset *dataset);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/size.h"
-#include "math/loss_fast.h"
 #include "math/matrix.h"
 #include "train/model.h"
 #include "train/network.h"
@@ -507,7 +506,7 @@ void trainer_restart(struct trainer *trainer)
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
 {
     snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, 1 thread, Nabla %s", matrix_core_type(),
-             loss_fast_best()->name, NABLA_VERSION);
+             nabla_loss_kernel_name(), NABLA_VERSION);
 }
 
 size_t trainer_tensor_count(const struct trainer *trainer)
@@ -518,4 +517,13 @@ size_t trainer_tensor_count(const struct trainer *trainer)
 void trainer_tensors(const struct trainer *trainer, struct tensor *ret)
 {
     model_tensors(trainer->model, ret);
+}
+
+enum nabla_code trainer_load(struct trainer *trainer, const struct safetensors *weights,
+                             struct nabla_error *err)
+{
+    enum nabla_code code = model_take(trainer->model, weights, err);
+    if (code == NABLA_OK)
+        telemetry_restart(trainer->telemetry);
+    return code;
 }
