@@ -1,12 +1,12 @@
 #include "train/adam.h"
 
-#include "math/vectorised.h"
-
 #include <math.h>
 
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma,popcnt")
 #include <immintrin.h>
+
+#include "math/wide_sums.h"
 
 enum { LANES = 16 };
 
@@ -22,49 +22,15 @@ struct adam {
     __m512 keep, rate, epsilon, complement_1, complement_2;
 };
 
-// Sums of 16 floats a time, in double.
-struct wide {
-    __m512d low, high;
-};
-
 struct told {
     struct wide gradient, gradient_abs, gradient_square, weight, weight_square, change_square;
     __m512i gradient_max, change_max; // magnitudes, whose bits are ordered as they are; NaN on top
     size_t zero, tiny;
 };
 
-INLINE struct wide widen(__m512 x)
-{
-    return (struct wide){_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
-                         _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
-}
-
-INLINE void add(struct wide *sum, struct wide x)
-{
-    sum->low = _mm512_add_pd(sum->low, x.low);
-    sum->high = _mm512_add_pd(sum->high, x.high);
-}
-
-INLINE void add_abs(struct wide *sum, struct wide x)
-{
-    sum->low = _mm512_add_pd(sum->low, _mm512_abs_pd(x.low));
-    sum->high = _mm512_add_pd(sum->high, _mm512_abs_pd(x.high));
-}
-
-INLINE void add_square(struct wide *sum, struct wide x)
-{
-    sum->low = _mm512_fmadd_pd(x.low, x.low, sum->low);
-    sum->high = _mm512_fmadd_pd(x.high, x.high, sum->high);
-}
-
 INLINE __m512i magnitude(__m512 x)
 {
     return _mm512_and_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
-}
-
-INLINE double total(struct wide sum)
-{
-    return _mm512_reduce_add_pd(sum.low) + _mm512_reduce_add_pd(sum.high);
 }
 
 INLINE double largest(__m512i magnitudes)
@@ -76,10 +42,10 @@ INLINE double largest(__m512i magnitudes)
 // Of numbers beyond the mask, which are 0, only the counts need to know.
 INLINE void tell_gradient(struct told *told, __m512 g, __mmask16 mask)
 {
-    const struct wide x = widen(g);
-    add(&told->gradient, x);
-    add_abs(&told->gradient_abs, x);
-    add_square(&told->gradient_square, x);
+    const struct wide x = wide_new(g);
+    wide_add(&told->gradient, x);
+    wide_add_abs(&told->gradient_abs, x);
+    wide_add_square(&told->gradient_square, x);
     const __m512i size = magnitude(g);
     told->gradient_max = _mm512_max_epu32(told->gradient_max, size);
     const __mmask16 tiny =
@@ -92,10 +58,10 @@ INLINE void tell_gradient(struct told *told, __m512 g, __mmask16 mask)
 
 INLINE void tell_weights(struct told *told, __m512 w, __m512 change)
 {
-    const struct wide x = widen(w);
-    add(&told->weight, x);
-    add_square(&told->weight_square, x);
-    add_square(&told->change_square, widen(change));
+    const struct wide x = wide_new(w);
+    wide_add(&told->weight, x);
+    wide_add_square(&told->weight_square, x);
+    wide_add_square(&told->change_square, wide_new(change));
     told->change_max = _mm512_max_epu32(told->change_max, magnitude(change));
 }
 
@@ -149,10 +115,10 @@ static void raise_max(struct summary *summary, double max_abs)
 
 static void merge_gradient(struct summary *summary, const struct told *told, const float *g, size_t count)
 {
-    const double sum = total(told->gradient), square = total(told->gradient_square);
+    const double sum = wide_total(told->gradient), square = wide_total(told->gradient_square);
     summary->count += count;
     summary->sum += sum;
-    summary->sum_abs += total(told->gradient_abs);
+    summary->sum_abs += wide_total(told->gradient_abs);
     summary->sum_square += square;
     raise_max(summary, largest(told->gradient_max));
     summary->zero += told->zero;
@@ -164,14 +130,14 @@ static void merge_gradient(struct summary *summary, const struct told *told, con
 static void merge_weights(struct update_summary *summary, const struct told *told, const float *w,
                           size_t count)
 {
-    const double square = total(told->weight_square);
+    const double square = wide_total(told->weight_square);
     summary->weights.count += count;
-    summary->weights.sum += total(told->weight);
+    summary->weights.sum += wide_total(told->weight);
     summary->weights.sum_square += square;
     if (!isfinite(square))
         summary->weights.nonfinite += count_nonfinite(w, count);
     summary->change.count += count;
-    summary->change.sum_square += total(told->change_square);
+    summary->change.sum_square += wide_total(told->change_square);
     raise_max(&summary->change, largest(told->change_max));
 }
 
@@ -194,9 +160,9 @@ double adam_square_sum(const float *w, size_t count)
     for (size_t i = 0; i < count; i += LANES) {
         const size_t left = count - i;
         const __mmask16 mask = left < LANES ? (__mmask16)((1U << left) - 1) : 0xffff;
-        add_square(&sum, widen(_mm512_maskz_loadu_ps(mask, w + i)));
+        wide_add_square(&sum, wide_new(_mm512_maskz_loadu_ps(mask, w + i)));
     }
-    return total(sum);
+    return wide_total(sum);
 }
 
 #else
