@@ -28,7 +28,8 @@ enum route_media {
     MEDIA_CSV = 2,
     MEDIA_SAFETENSORS = 4,
     MEDIA_EVENT_STREAM = 8,
-    MEDIA_NPY = 16
+    MEDIA_NPY = 16,
+    MEDIA_BYTES = 32 // anything
 };
 
 struct route {

@@ -185,9 +185,9 @@ enum nabla_code store_job_count(struct store *store, enum job_state state, size_
 // Every row that carries the job's number; that of the job itself goes last.
 static enum nabla_code delete_rows(struct database *db, int64_t number, struct nabla_error *err)
 {
-    static const enum sql_id deletions[] = {SQL_DELETE_GRADIENTS, SQL_DELETE_METRICS, SQL_DELETE_LAYERS,
-                                            SQL_DELETE_EVENTS,    SQL_DELETE_KEYS,    SQL_DELETE_SPEC,
-                                            SQL_DELETE_JOB};
+    static const enum sql_id deletions[] = {SQL_DELETE_GRADIENTS,  SQL_DELETE_METRICS, SQL_DELETE_LAYERS,
+                                            SQL_DELETE_CHECKPOINT, SQL_DELETE_EVENTS,  SQL_DELETE_KEYS,
+                                            SQL_DELETE_SPEC,       SQL_DELETE_JOB};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof deletions / sizeof *deletions && code == NABLA_OK; i++) {
         struct statement *deletion = database_statement(db, deletions[i]);

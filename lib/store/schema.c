@@ -94,7 +94,18 @@ static const char version_owner[] = "ALTER TABLE jobs ADD COLUMN owner TEXT NOT 
                                     "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';\n"
                                     "ALTER TABLE datasets ADD COLUMN owner TEXT NOT NULL DEFAULT '';\n";
 
-const char *const schema_steps[] = {version_1, version_2, version_owner};
+// The newest checkpoint of a client that trains by itself: jobs/ID/FILE.
+static const char version_checkpoints[] = "CREATE TABLE checkpoints (\n"
+                                          "    job INTEGER PRIMARY KEY,\n"
+                                          "    attempt INTEGER NOT NULL,\n"
+                                          "    step INTEGER NOT NULL,\n"
+                                          "    bytes INTEGER NOT NULL,\n"
+                                          "    sha256 TEXT NOT NULL,\n"
+                                          "    file TEXT NOT NULL,\n"
+                                          "    created_ms INTEGER NOT NULL\n"
+                                          ");\n";
+
+const char *const schema_steps[] = {version_1, version_2, version_owner, version_checkpoints};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

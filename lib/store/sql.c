@@ -59,6 +59,11 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_JOB_TOUCH] = "UPDATE jobs SET revision = revision + 1 WHERE number = ?",
 
+    [SQL_CHECKPOINT_UPSERT] =
+        "INSERT OR REPLACE INTO checkpoints (job, attempt, step, bytes, sha256, file, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [SQL_CHECKPOINT_OF_JOB] = "SELECT attempt, step, bytes, sha256, file FROM checkpoints WHERE job = ?",
+
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
                          " WHERE job = ? AND revision > ? ORDER BY revision",
@@ -70,6 +75,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_DELETE_GRADIENTS] = "DELETE FROM gradient_rows WHERE job = ?",
     [SQL_DELETE_METRICS] = "DELETE FROM metric_rows WHERE job = ?",
     [SQL_DELETE_LAYERS] = "DELETE FROM layers WHERE job = ?",
+    [SQL_DELETE_CHECKPOINT] = "DELETE FROM checkpoints WHERE job = ?",
     [SQL_DELETE_EVENTS] = "DELETE FROM events WHERE job = ?",
     [SQL_DELETE_KEYS] =
         "DELETE FROM idempotency_keys WHERE resource = (SELECT id FROM jobs WHERE number = ?)",
