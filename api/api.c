@@ -9,9 +9,15 @@
 #include "api/identity.h"
 #include "api/media.h"
 #include "api/router.h"
+#include "api/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(sizeof((struct api_seen *)0)->token == TOKENS_NAME_SIZE &&
+                   sizeof((struct api_seen *)0)->token_id == TOKEN_ID_SIZE &&
+                   sizeof((struct api_seen *)0)->traceparent == TRACEPARENT_SIZE,
+               "what is seen has the size of what it is seen of");
 
 static const size_t KIB = 1024, MIB = (size_t)1 << 20, GIB = (size_t)1 << 30;
 
@@ -94,27 +100,46 @@ static bool check_accept(struct api_call *call, struct api_answer *ret)
     return false;
 }
 
+static void look(const struct api_call *call, struct api_seen *ret)
+{
+    const struct route *route = call->route;
+    *ret =
+        (struct api_seen){.route = route ? (size_t)(route - api_routes) : SIZE_MAX,
+                          .is_change = route && route->identity != IDENTITY_READ &&
+                                       route->identity != IDENTITY_JOB && strcmp(route->method, "GET") != 0};
+    memcpy(ret->token, call->grant.name, sizeof ret->token);
+    memcpy(ret->token_id, call->grant.id, sizeof ret->token_id);
+    memcpy(ret->traceparent, call->traceparent, sizeof ret->traceparent);
+}
+
 void api_open(struct api *api, const struct api_request *request, struct api_call **ret_call,
               struct api_answer *ret_answer)
 {
     *ret_call = NULL;
     *ret_answer = (struct api_answer){.fd = -1};
+    if (request->seen)
+        *request->seen = (struct api_seen){.route = SIZE_MAX};
     struct api_call *call = malloc(sizeof *call);
     if (!call) {
         api_refuse(ret_answer, 503, NULL, "cannot allocate the call");
         return;
     }
-    *call = (struct api_call){.api = api, .body_fd = -1, .listener = request->listener};
-    if (!copy_headers(call, request))
+    *call = (struct api_call){
+        .api = api, .body_fd = -1, .listener = request->listener, .request_id = request->request_id};
+    if (copy_headers(call, request))
+        trace_parse(call_header(call, "traceparent"), call->traceparent);
+    if (!call->headers)
         answer_status(ret_answer, call, 503, "cannot allocate the request's headers");
     else if (router_find(call, request->method, request->target, ret_answer) &&
              router_query(call, ret_answer) && check_store(call, ret_answer) &&
              identity_check(call, ret_answer) && check_accept(call, ret_answer) &&
              body_open(call, ret_answer)) {
         *ret_call = call;
-        return;
     }
-    api_close(call);
+    if (request->seen)
+        look(call, request->seen);
+    if (!*ret_call)
+        api_close(call);
 }
 
 void api_close(struct api_call *call)
@@ -171,12 +196,16 @@ const char *api_call_route(const struct api_call *call)
     return call && call->route ? call->route->pattern : "";
 }
 
-const char *api_call_token(const struct api_call *call)
+size_t api_route_total(void)
 {
-    return call ? call->grant.name : "";
+    return api_route_count;
 }
 
-const char *api_call_token_id(const struct api_call *call)
+bool api_route_at(size_t number, const char **ret_method, const char **ret_pattern)
 {
-    return call ? call->grant.id : "";
+    if (number >= api_route_count)
+        return false;
+    *ret_method = api_routes[number].method;
+    *ret_pattern = api_routes[number].pattern;
+    return true;
 }

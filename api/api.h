@@ -45,7 +45,10 @@ struct api_options {
     struct token_table *tokens;  // borrowed; NULL: nobody is asked for a token, but by a job's own routes
     void (*wake)(void *context); // a job was queued, or a request made of a running one; may be NULL
     // A request failed inside: the cause, which the answer leaves out. For a log; any thread; may be NULL.
-    void (*failed)(void *context, const char *method, const char *path, const struct nabla_error *err);
+    void (*failed)(void *context, const char *request_id, const char *method, const char *path,
+                   const struct nabla_error *err);
+    // Appends what GET /metrics tells beyond the store, in Prometheus' text format; may be NULL.
+    void (*metrics)(void *context, struct buffer *ret);
     void *context;
 };
 
@@ -66,6 +69,16 @@ struct api_request {
     const struct api_header *headers;
     size_t header_count;
     enum api_listener listener;
+    const char *request_id; // what logs call it; NULL for nothing
+    struct api_seen *seen;  // filled by api_open, whatever comes of it; may be NULL
+};
+
+// What api_open learns of a request, for logs and metrics.
+struct api_seen {
+    size_t route;                 // its number (api_route_at); SIZE_MAX where there is none
+    bool is_change;               // it changes something, or would have
+    char token[64], token_id[32]; // whose it is; "" where no token was asked for
+    char traceparent[56];         // W3C Trace Context; "" for none
 };
 
 enum api_answer_kind {
@@ -130,9 +143,9 @@ bool api_call_is_long(const struct api_call *call);
 // Does the work. Called again (same call) after an API_WAIT answer.
 void api_handle(struct api_call *call, struct api_answer *ret_answer);
 
-// The name and id of the token that the call came with; "" for none.
-const char *api_call_token(const struct api_call *call);
-const char *api_call_token_id(const struct api_call *call);
+// The routes by number, for metrics; false: there is no such number. The texts are static.
+size_t api_route_total(void);
+bool api_route_at(size_t number, const char **ret_method, const char **ret_pattern);
 
 // The route's pattern ("/v1/jobs/{id}"), for logs and metrics; static. "" when there is no route.
 const char *api_call_route(const struct api_call *call);

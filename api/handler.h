@@ -29,7 +29,8 @@ enum route_media {
     MEDIA_SAFETENSORS = 4,
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
-    MEDIA_BYTES = 32 // anything
+    MEDIA_PROMETHEUS = 32,
+    MEDIA_BYTES = 64 // anything
 };
 
 struct route {
@@ -60,6 +61,7 @@ struct api_call {
     struct query_parameter query[QUERY_MAX];
     size_t query_count;
     enum api_listener listener;
+    const char *request_id;             // borrowed from the request; may be NULL
     struct token_grant grant;           // whose call it is; empty where no token was asked for
     char traceparent[TRACEPARENT_SIZE]; // of the request, checked; "" for none
     struct token_use *token_use;        // counts among the token's running requests

@@ -52,6 +52,7 @@ route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
 route_handler handle_index;   // GET /
 route_handler handle_healthz; // GET /healthz
 route_handler handle_readyz;  // GET /readyz
+route_handler handle_metrics; // GET /metrics
 route_handler handle_openapi; // GET /openapi.json
 
 #endif

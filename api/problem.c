@@ -147,7 +147,8 @@ void call_failed(const struct api_call *call, const struct nabla_error *err)
 {
     const struct api_options *options = call ? &call->api->options : NULL;
     if (options && options->failed)
-        options->failed(options->context, call->route->method, call->path, err);
+        options->failed(options->context, call->request_id ? call->request_id : "", call->route->method,
+                        call->path, err);
 }
 
 void answer_error(struct api_answer *ret, const struct api_call *call, const struct nabla_error *err)

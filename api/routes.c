@@ -27,6 +27,7 @@ const struct route api_routes[] = {
      .identity = IDENTITY_ANYONE,
      .produces = MEDIA_JSON,
      .needs_store = true},
+    {.method = "GET", .pattern = "/metrics", .handle = handle_metrics, .produces = MEDIA_PROMETHEUS},
     {.method = "GET",
      .pattern = "/openapi.json",
      .handle = handle_openapi,

@@ -79,6 +79,14 @@ bool compute_pool_submit(struct compute_pool *pool, void (*run)(void *context), 
     return room;
 }
 
+size_t compute_pool_waiting(struct compute_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    size_t count = pool->count;
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 void compute_pool_free(struct compute_pool *pool)
 {
     if (!pool)

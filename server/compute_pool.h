@@ -15,6 +15,9 @@ enum nabla_code compute_pool_new(unsigned threads, unsigned queue, struct comput
 // False when the queue is full: `run` will not be called.
 bool compute_pool_submit(struct compute_pool *pool, void (*run)(void *context), void *context);
 
+// How many wait for a thread.
+size_t compute_pool_waiting(struct compute_pool *pool);
+
 // Finishes what was submitted, then ends the threads. Nobody may submit any more.
 void compute_pool_free(struct compute_pool *pool);
 

@@ -116,6 +116,7 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
         return nabla_fail_memory(err, "the HTTP server");
     }
     http->options = *options;
+    atomic_init(&http->numbers, (uint64_t)clock_wall_ms() << 20 ^ (uint64_t)clock_monotonic_ns());
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -123,15 +124,28 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
     pthread_cond_init(&http->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
     enum nabla_code code = socket_reaper_new(&http->reaper, err);
+    *ret = http; // before the first request, which may ask for it
     if (!code && !(http->daemon = daemon_start(http)))
         code = nabla_fail(err, NABLA_IO, NULL, "cannot start the HTTP server: %s", strerror(errno));
     if (code) {
         close(options->fd);
         http_free(http);
+        *ret = NULL;
         return code;
     }
-    *ret = http;
     return NABLA_OK;
+}
+
+struct http_state http_look(struct http *http)
+{
+    pthread_mutex_lock(&http->lock);
+    unsigned requests = http->exchanges;
+    pthread_mutex_unlock(&http->lock);
+    return (struct http_state){.connections = socket_reaper_count(http->reaper),
+                               .requests = requests,
+                               .streams = atomic_load(&http->streams),
+                               .waits = atomic_load(&http->waits),
+                               .refused = atomic_load(&http->refused)};
 }
 
 // Waits until no request is on the pool (it would come back to a daemon that is gone) and, for a while, until

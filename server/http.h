@@ -7,8 +7,10 @@
 #define NABLA_SERVER_HTTP_H
 
 #include "api/api.h"
+#include "server/audit.h"
 #include "server/compute_pool.h"
 #include "server/log.h"
+#include "server/metrics.h"
 #include "server/waiters.h"
 
 struct http;
@@ -19,6 +21,8 @@ struct http_options {
     struct compute_pool *pool;  // borrowed
     struct waiters *waiters;    // borrowed; tell it of every change of a job
     const struct log *log;      // borrowed
+    struct metrics *metrics;    // borrowed; NULL: nothing is counted
+    struct audit *audit;        // borrowed; NULL: nothing is noted
     enum api_listener listener; // which listener the requests came in by
     struct http_tls *tls;       // borrowed; NULL: no TLS
     int fd;                     // listening socket; http_start takes it, also when it fails
@@ -30,7 +34,15 @@ struct http_options {
     void *context;
 };
 
+// *ret is set before the first request is served, and NULL on failure.
 enum nabla_code http_start(const struct http_options *options, struct http **ret, struct nabla_error *err);
+
+// What is going on. Any thread.
+struct http_state {
+    unsigned connections, requests, streams, waits;
+    uint64_t refused; // for want of connections, streams, waits or room in the pool, since the start
+};
+struct http_state http_look(struct http *http);
 
 // Ends orderly: takes no new connection, gives requests under way a second to end, then closes everything.
 // waiters_stop comes before it, so that what waits is answered with 503 and streams end. Takes NULL.

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "server/http_guard.h"
+#include "server/request_id.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,11 @@ struct exchange {
     bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
     uint64_t drained;  // those of them that came after it was refused
-    int64_t opened_ms;
+    int64_t opened_ms, opened_ns;
+    char request_id[REQUEST_ID_SIZE];
+    bool was_named;  // by the client
+    bool has_waited; // for a job: the time says nothing
+    struct api_seen seen;
     struct waiter waiter;
 };
 
@@ -59,12 +64,15 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
         free(copy);
         return NULL;
     }
+    int64_t now_ns = clock_monotonic_ns();
     *exchange = (struct exchange){.http = http,
                                   .connection = connection,
                                   .socket = socket_of(connection),
                                   .target = copy,
                                   .answer = {.fd = -1},
-                                  .opened_ms = clock_monotonic_ms()};
+                                  .opened_ms = now_ns / 1000000,
+                                  .opened_ns = now_ns,
+                                  .seen = {.route = SIZE_MAX}};
     set_deadline(exchange, exchange->opened_ms + HEADERS_MS);
     pthread_mutex_lock(&http->lock);
     http->exchanges++;
@@ -104,6 +112,8 @@ static void refuse(struct exchange *exchange, int status, const char *title, con
     struct api_answer *answer = &exchange->answer;
     api_answer_free(answer);
     api_refuse(answer, status, title, detail);
+    if (status == 503)
+        atomic_fetch_add(&exchange->http->refused, 1);
     if (status != 503 || answer->header_count >= API_HEADERS_MAX)
         return;
     char seconds[16];
@@ -206,6 +216,9 @@ static bool add_headers(struct exchange *exchange, struct MHD_Response *response
     for (size_t i = 0; i < answer->header_count; i++)
         added = added && MHD_add_response_header(response, answer->headers[i].name,
                                                  answer->headers[i].value) == MHD_YES;
+    bool is_plain = answer->status == 200 || answer->status == 304;
+    if (exchange->was_named || !is_plain)
+        added = added && MHD_add_response_header(response, "X-Request-Id", exchange->request_id) == MHD_YES;
     if (exchange->must_close)
         added = added && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     return added;
@@ -220,22 +233,62 @@ static int64_t answer_deadline(const struct api_answer *answer)
 }
 
 // A request is worth a line when somebody looks for it, or when the operator has something to mend.
-static void log_answer(const struct exchange *exchange)
+static void log_answer(const struct exchange *exchange, int64_t ns)
 {
+    const struct log *log = exchange->http->options.log;
     const struct api_answer *answer = &exchange->answer;
     bool is_fault = answer->status == 500 || answer->status == 507;
+    if (!is_fault && log->level < LOG_DEBUG)
+        return;
     const char *why = is_fault && answer->body.data ? answer->body.data : "";
-    log_write(exchange->http->options.log, is_fault ? LOG_ERROR : LOG_DEBUG, "%s %s %d %lld ms%s%.*s",
-              exchange->method, exchange->target, answer->status,
-              (long long)(clock_monotonic_ms() - exchange->opened_ms), *why ? ": " : "",
-              (int)strcspn(why, "\n"), why);
+    const struct api_seen *seen = &exchange->seen;
+    char trace[33];
+    snprintf(trace, sizeof trace, "%.32s", seen->traceparent[0] ? seen->traceparent + 3 : "");
+    const struct log_field fields[] = {
+        {"request_id", exchange->request_id}, {"trace_id", trace}, {"token", seen->token}};
+    log_fields(log, is_fault ? LOG_ERROR : LOG_DEBUG, fields, sizeof fields / sizeof *fields,
+               "%s %s %d %.1f ms%s%.*s", exchange->method, exchange->target, answer->status, (double)ns / 1e6,
+               *why ? ": " : "", (int)strcspn(why, "\n"), why);
+}
+
+// Changes, and what a token was not allowed to change. Requests without one are not noted: whoever reaches
+// the port could fill the file with them.
+static void audit_answer(const struct exchange *exchange)
+{
+    const struct http_options *options = &exchange->http->options;
+    const struct api_seen *seen = &exchange->seen;
+    if (!options->audit || !seen->is_change || exchange->answer.status == 401)
+        return;
+    const char *method = "", *route = "";
+    api_route_at(seen->route, &method, &route);
+    const struct audit_entry entry = {.token = seen->token,
+                                      .token_id = seen->token_id,
+                                      .method = method,
+                                      .route = route,
+                                      .target = exchange->target,
+                                      .request_id = exchange->request_id,
+                                      .status = exchange->answer.status};
+    if (!audit_write(options->audit, &entry))
+        log_write(options->log, LOG_ERROR, "the audit log cannot be written: %s %s %d by \"%s\"", method,
+                  exchange->target, entry.status, seen->token);
+}
+
+static void note_answer(const struct exchange *exchange)
+{
+    const struct http_options *options = &exchange->http->options;
+    int64_t ns = clock_monotonic_ns() - exchange->opened_ns;
+    bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
+    if (options->metrics)
+        metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
+    log_answer(exchange, ns);
+    audit_answer(exchange);
 }
 
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
     set_deadline(exchange, answer_deadline(answer));
-    log_answer(exchange);
+    note_answer(exchange);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;
@@ -265,6 +318,7 @@ static enum MHD_Result begin_wait(struct exchange *exchange)
         return send_answer(exchange);
     }
     exchange->is_waiting = true;
+    exchange->has_waited = true;
     exchange->phase = PHASE_RUN;
     if (suspend_until(exchange, &exchange->answer.wait))
         return MHD_YES;
@@ -395,7 +449,9 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
                                         .target = http_guard_path(head->target),
                                         .headers = head->headers,
                                         .header_count = head->header_count,
-                                        .listener = http->options.listener};
+                                        .listener = http->options.listener,
+                                        .request_id = exchange->request_id,
+                                        .seen = &exchange->seen};
     const struct http_body body = http_guard_body(head);
     set_deadline(exchange, clock_monotonic_ms() + BODY_GRACE_MS);
     api_open(http->options.api, &request, &exchange->call, &exchange->answer);
@@ -413,6 +469,16 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
     return send_answer(exchange);
 }
 
+static void name_request(struct exchange *exchange, const struct http_head *head)
+{
+    const char *given = NULL;
+    for (size_t i = 0; i < head->header_count && !given; i++)
+        if (strcasecmp(head->headers[i].name, "X-Request-Id") == 0)
+            given = head->headers[i].value;
+    request_id_make(given, atomic_fetch_add(&exchange->http->numbers, 1), exchange->request_id);
+    exchange->was_named = given != NULL;
+}
+
 static enum MHD_Result read_head(struct exchange *exchange, const char *method, const char *version)
 {
     struct header_list list = {.is_sound = true};
@@ -423,6 +489,7 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
                                    .headers = list.headers,
                                    .header_count = list.count};
     snprintf(exchange->method, sizeof exchange->method, "%s", method);
+    name_request(exchange, &head);
     if (!list.is_sound)
         return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");
     const char *wrong = http_guard_check(&head);

@@ -25,7 +25,9 @@ struct http {
     struct socket_reaper *reaper;
     atomic_bool stopping;
     atomic_uint streams, waits;
-    pthread_mutex_t lock; // of the two below
+    atomic_uint_fast64_t refused; // by the server itself, with 503
+    atomic_uint_fast64_t numbers; // what names of requests are made of
+    pthread_mutex_t lock;         // of the two below
     pthread_cond_t idle;
     unsigned exchanges; // requests under way
     unsigned pooled;    // of them on the pool

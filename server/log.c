@@ -15,36 +15,76 @@ const char *const log_format_names[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"
 _Static_assert(sizeof log_level_names / sizeof *log_level_names == LOG_LEVEL_COUNT + 1, "a name each");
 _Static_assert(sizeof log_format_names / sizeof *log_format_names == LOG_FORMAT_COUNT + 1, "a name each");
 
-static void compose(struct buffer *line, enum log_format format, enum log_level level, const char *message)
+struct message {
+    char text[MESSAGE_SIZE];
+    const struct log_field *fields;
+    size_t count;
+};
+
+static void compose_text(struct buffer *line, const struct message *message)
+{
+    buffer_text(line, message->text);
+    for (size_t i = 0; i < message->count; i++)
+        if (message->fields[i].text[0])
+            buffer_format(line, " %s=%s", message->fields[i].name, message->fields[i].text);
+    for (char *c = line->data; c && *c;
+         c++) // what it quotes may hold line breaks: one message stays one line
+        if ((unsigned char)*c < ' ')
+            *c = ' ';
+}
+
+static void compose_json(struct buffer *line, const struct message *message)
+{
+    buffer_json_string(line, message->text);
+    for (size_t i = 0; i < message->count; i++) {
+        if (!message->fields[i].text[0])
+            continue;
+        buffer_format(line, ",\"%s\":", message->fields[i].name);
+        buffer_json_string(line, message->fields[i].text);
+    }
+}
+
+static void write_message(const struct log *log, enum log_level level, const struct message *message)
 {
     char time[CLOCK_TEXT_SIZE];
+    struct buffer line = buffer_new(LINE_SIZE);
     clock_format(time, clock_wall_ms());
-    if (format == LOG_TEXT) {
-        buffer_format(line, "%s %s: %s\n", time, log_level_names[level], message);
-        return;
+    if (log->format == LOG_TEXT) {
+        buffer_format(&line, "%s %s: ", time, log_level_names[level]);
+        compose_text(&line, message);
+        buffer_char(&line, '\n');
+    } else {
+        buffer_format(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, log_level_names[level]);
+        compose_json(&line, message);
+        buffer_text(&line, "}\n");
     }
-    buffer_format(line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", time, log_level_names[level]);
-    buffer_json_string(line, message);
-    buffer_text(line, "}\n");
+    if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0) {
+        // Nowhere is left to say it.
+    }
+    buffer_free(&line);
+}
+
+void log_fields(const struct log *log, enum log_level level, const struct log_field *fields, size_t count,
+                const char *format, ...)
+{
+    if (level > log->level)
+        return;
+    struct message message = {.fields = fields, .count = count};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message.text, sizeof message.text, format, arguments);
+    va_end(arguments);
+    write_message(log, level, &message);
 }
 
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
     if (level > log->level)
         return;
-    char message[MESSAGE_SIZE];
+    struct message message = {.count = 0};
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    vsnprintf(message.text, sizeof message.text, format, arguments);
     va_end(arguments);
-    // A message may quote a request: one message stays one line.
-    for (char *c = message; *c; c++)
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
-    struct buffer line = buffer_new(LINE_SIZE);
-    compose(&line, log->format, level, message);
-    if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0) {
-        // Nowhere is left to say it.
-    }
-    buffer_free(&line);
+    write_message(log, level, &message);
 }

@@ -47,8 +47,10 @@ static int print_answer(const struct api_answer *answer)
     return fflush(stdout) == 0 && done ? EXIT_DONE : EXIT_FAILED;
 }
 
-static void on_failed(void *context, const char *method, const char *path, const struct nabla_error *err)
+static void on_failed(void *context, const char *request_id, const char *method, const char *path,
+                      const struct nabla_error *err)
 {
+    (void)request_id;
     (void)context, (void)method, (void)path;
     fprintf(stderr, "nabla loss: %s\n", err->text);
 }

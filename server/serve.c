@@ -16,6 +16,7 @@
 #include "store/jobs.h"
 #include "store/store.h"
 #include "store/tokens.h"
+#include "store/usage.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +25,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { STOP_SECONDS = 8, WORKER_CONNECTIONS = 256, WORKER_THREADS = 1, SOCKET_PATH_SIZE = 600 };
+enum {
+    STOP_SECONDS = 8,
+    LOOK_SECONDS = 10,
+    WORKER_CONNECTIONS = 256,
+    WORKER_THREADS = 1,
+    SOCKET_PATH_SIZE = 600
+};
 
 // What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
 #define WORKER_BYTES ((uint64_t)256 << 20)
@@ -34,6 +41,8 @@ struct server {
     struct log log;
     char socket[SOCKET_PATH_SIZE]; // of the worker listener
     struct store *store;
+    struct metrics *metrics;
+    struct audit *audit;
     struct token_table *tokens; // NULL: nobody is asked for one
     struct http_tls *tls;       // NULL: plain HTTP
     struct api *api;
@@ -50,10 +59,12 @@ static void on_wake(void *context)
     supervisor_wake(server->supervisor);
 }
 
-static void on_failed(void *context, const char *method, const char *path, const struct nabla_error *err)
+static void on_failed(void *context, const char *request_id, const char *method, const char *path,
+                      const struct nabla_error *err)
 {
     const struct server *server = context;
-    log_write(&server->log, LOG_ERROR, "%s %s: %s", method, path, err->text);
+    const struct log_field field = {"request_id", request_id};
+    log_fields(&server->log, LOG_ERROR, &field, 1, "%s %s: %s", method, path, err->text);
 }
 
 // Runs on whatever thread committed.
@@ -90,6 +101,8 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                          .pool = server->pool,
                                          .waiters = server->waiters,
                                          .log = &server->log,
+                                         .metrics = server->metrics,
+                                         .audit = is_public ? server->audit : NULL,
                                          .listener = listener,
                                          .tls = is_public ? server->tls : NULL,
                                          .fd = fd,
@@ -101,6 +114,46 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
     return http_start(&options, ret, err);
 }
 
+static void write_http(const struct server *server, struct buffer *ret)
+{
+    const struct http_state public = http_look(server->public_http);
+    const struct {
+        const char *name, *type, *help;
+        double value;
+    } rows[] = {
+        {"nabla_http_connections", "gauge", "Open connections.", public.connections},
+        {"nabla_http_connections_max", "gauge",
+         "Connections that may be open; from 80 % of them on new ones are refused.",
+         server->config.connections},
+        {"nabla_http_requests_in_flight", "gauge", "Requests under way.", public.requests},
+        {"nabla_http_streams", "gauge", "Open event streams.", public.streams},
+        {"nabla_http_waiting_requests", "gauge", "Requests that wait for a job.", public.waits},
+        {"nabla_http_overload_refusals_total", "counter",
+         "Requests refused with 503 because connections, streams, waits or the pool were full.",
+         (double)public.refused},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        metrics_write(ret, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+}
+
+// Called while the public listener serves.
+static void write_metrics(void *context, struct buffer *ret)
+{
+    struct server *server = context;
+    const struct supervisor_counts counts = supervisor_count(server->supervisor);
+    write_http(server, ret);
+    metrics_write(ret, "nabla_compute_queue_length", "gauge", "Long requests that wait for a thread.",
+                  (double)compute_pool_waiting(server->pool));
+    metrics_write(ret, "nabla_compute_queue_max", "gauge", "Long requests that may wait.",
+                  server->config.compute_queue);
+    metrics_write(ret, "nabla_worker_starts_total", "counter", "Workers started.", (double)counts.started);
+    metrics_write(ret, "nabla_worker_losses_total", "counter",
+                  "Attempts that ended without a final state: restarted while retries are left.",
+                  (double)counts.lost);
+    metrics_write_requests(server->metrics, ret);
+    metrics_write_process(ret);
+}
+
 static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 {
     const struct config *config = &server->config;
@@ -109,6 +162,7 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
                                         .limits = config->limits,
                                         .wake = on_wake,
                                         .failed = on_failed,
+                                        .metrics = write_metrics,
                                         .context = server};
     enum nabla_code code = api_new(&options, &server->api, err);
     if (!code)
@@ -187,6 +241,10 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
     snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
     code = listener_tcp(server->config.listen, &server->public, err);
     if (!code)
+        code = metrics_new(&server->metrics, err);
+    if (!code)
+        code = audit_open(store_folder(server->store), &server->audit, err);
+    if (!code)
         code = open_tokens(server, err);
     if (!code)
         code = open_tls(server, err);
@@ -214,6 +272,8 @@ static void server_close(struct server *server)
         unlink(server->socket);
     store_close(server->store);
     token_table_free(server->tokens);
+    audit_close(server->audit);
+    metrics_free(server->metrics);
     http_tls_free(server->tls);
     waiters_free(server->waiters);
 }
@@ -264,6 +324,19 @@ static bool reload(struct server *server)
     return true;
 }
 
+// The signal that ends the server. Meanwhile the size of the store is looked after, so that whoever asks for
+// it need not walk.
+static int await_stop(struct server *server, const sigset_t *stopping)
+{
+    static const struct timespec between = {.tv_sec = LOOK_SECONDS};
+    for (;;) {
+        store_usage_bytes(server->store);
+        int caught = sigtimedwait(stopping, NULL, &between);
+        if (caught > 0 && (caught != SIGHUP || !reload(server)))
+            return caught;
+    }
+}
+
 static int serve(struct server *server)
 {
     sigset_t stopping;
@@ -278,9 +351,7 @@ static int serve(struct server *server)
         fprintf(stderr, "nabla serve: %s\n", err.text);
         status = EXIT_FAILED;
     } else {
-        do
-            sigwait(&stopping, &caught);
-        while (caught == SIGHUP && reload(server));
+        caught = await_stop(server, &stopping);
         log_write(&server->log, LOG_INFO, "stopping on SIG%s", sigabbrev_np(caught));
         // docker stop kills after ten seconds. The store survives an end at any moment.
         alarm(STOP_SECONDS);

@@ -116,6 +116,14 @@ void socket_reaper_remove(struct socket_reaper *reaper, struct socket_entry *ent
     free(entry);
 }
 
+unsigned socket_reaper_count(struct socket_reaper *reaper)
+{
+    pthread_mutex_lock(&reaper->lock);
+    unsigned count = reaper->count;
+    pthread_mutex_unlock(&reaper->lock);
+    return count;
+}
+
 void socket_reaper_set(struct socket_reaper *reaper, struct socket_entry *entry, int64_t deadline_ms)
 {
     pthread_mutex_lock(&reaper->lock);

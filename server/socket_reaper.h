@@ -22,6 +22,8 @@ struct socket_entry *socket_reaper_add(struct socket_reaper *reaper, int fd, int
                                        unsigned *ret_count);
 void socket_reaper_remove(struct socket_reaper *reaper, struct socket_entry *entry);
 
+unsigned socket_reaper_count(struct socket_reaper *reaper);
+
 // Moves the deadline (clock_monotonic_ms; INT64_MAX for none).
 void socket_reaper_set(struct socket_reaper *reaper, struct socket_entry *entry, int64_t deadline_ms);
 

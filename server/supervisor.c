@@ -48,7 +48,8 @@ struct supervisor {
     struct supervisor_options options;
     int wake_fd;
     atomic_bool stopping;
-    bool is_recovering; // before the thread starts
+    atomic_uint_fast64_t started, lost; // for metrics
+    bool is_recovering;                 // before the thread starts
     bool is_running;
     pthread_t thread;
     struct leases *leases;
@@ -86,6 +87,12 @@ void supervisor_free(struct supervisor *supervisor)
     free(supervisor->fds);
     leases_free(supervisor->leases);
     free(supervisor);
+}
+
+struct supervisor_counts supervisor_count(struct supervisor *supervisor)
+{
+    return (struct supervisor_counts){.started = atomic_load(&supervisor->started),
+                                      .lost = atomic_load(&supervisor->lost)};
 }
 
 void supervisor_wake(struct supervisor *supervisor)
@@ -149,6 +156,7 @@ static bool settle(struct supervisor *supervisor, const char *id, unsigned attem
     enum nabla_code code = store_job_get(store, id, &job, &err);
     bool is_lost = !code && job->state == JOB_RUNNING && job->attempt == attempt;
     if (is_lost) {
+        atomic_fetch_add(&supervisor->lost, 1);
         code = end_attempt(supervisor, job, evidence, &err);
         job_free(job);
         job = NULL;
@@ -263,6 +271,7 @@ static bool take_job(struct supervisor *supervisor, struct worker *worker)
         worker->is_ended = true;
         supervisor_wake(supervisor); // to settle it
     } else {
+        atomic_fetch_add(&supervisor->started, 1);
         log_write(supervisor->options.log, LOG_INFO, "%s, attempt %u: started", job->id, job->attempt);
     }
     job_free(job);

@@ -30,6 +30,12 @@ enum nabla_code supervisor_start(struct supervisor *supervisor, struct nabla_err
 // Something may be to do: a job was queued, or a running one is to be cancelled.
 void supervisor_wake(struct supervisor *supervisor);
 
+// Workers that were started, and attempts that were lost, since it was made. Any thread.
+struct supervisor_counts {
+    uint64_t started, lost;
+};
+struct supervisor_counts supervisor_count(struct supervisor *supervisor);
+
 // Takes no more jobs, asks the workers to end, waits for them (5 s, then they are killed) and requeues their
 // jobs. The worker listener must still be open.
 void supervisor_stop(struct supervisor *supervisor);

@@ -28,9 +28,10 @@ static inline void service_wake(void *context)
     ((struct service *)context)->wakes++;
 }
 
-static inline void service_failed(void *context, const char *method, const char *path,
+static inline void service_failed(void *context, const char *request_id, const char *method, const char *path,
                                   const struct nabla_error *err)
 {
+    (void)request_id;
     struct service *service = context;
     snprintf(service->failure, sizeof service->failure, "%s %s: %s", method, path, err->text);
 }

@@ -90,7 +90,8 @@ enum {
     WITH_AVERAGE = 32,
     WITH_BEST = 64, // stops early and goes back to the best epoch
     WITH_ACCUMULATION = 128,
-    WITH_ALL = 255
+    WITH_RESIDUAL = 256, // with layer_norm, alpha_dropout, a penalty and a limit
+    WITH_ALL = 511
 };
 
 static void add(struct train_spec *spec, enum layer_type type, enum activation activation)
@@ -112,6 +113,15 @@ static struct train_spec make_spec(const struct dataset *data, enum optimizer_ty
     add(&spec, LAYER_TYPE_ACTIVATION, ACTIVATION_TANH);
     if (with & WITH_DROPOUT)
         add(&spec, LAYER_TYPE_DROPOUT, ACTIVATION_LINEAR);
+    if (with & WITH_RESIDUAL) {
+        add(&spec, LAYER_TYPE_LAYER_NORM, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_DENSE, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_ALPHA_DROPOUT, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_RESIDUAL, ACTIVATION_LINEAR);
+        spec.layers[spec.layer_count - 1].branch = 3;
+        spec.layers[spec.layer_count - 1].projection = PROJECTION_DENSE;
+        spec.layers[0].rules[0] = (struct tensor_rule){.l2 = 0.01, .max_norm = 1};
+    }
     spec.optimizer = optimizer_defaults(optimizer);
     if (optimizer == OPTIMIZER_SGD || optimizer == OPTIMIZER_RMSPROP)
         spec.optimizer.momentum = 0.9;
@@ -246,7 +256,7 @@ static size_t run_killed(const struct train_spec *spec, const struct fixture *fi
 // Nothing, everything, each thing by itself, then some at random.
 static unsigned combination(unsigned i, struct random *random)
 {
-    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 10 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
+    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 11 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
 }
 
 static void a_killed_run_ends_in_the_same_bits(void **state)

@@ -49,6 +49,7 @@ static void routes_answer_what_they_should(void **state)
         {"alive", 200, "GET", "/healthz", NULL},
         {"ready", 200, "GET", "/readyz", NULL},
         {"the contract", 200, "GET", "/openapi.json", NULL},
+        {"its metrics", 200, "GET", "/metrics", NULL},
         {"a head", 200, "HEAD", "/healthz", NULL},
         {"a loss", 200, "POST", "/v1/losses", "{\"logits\":[1,2,0.1,-1],\"labels\":1}"},
         {"a loss under every convention", 200, "POST", "/v1/losses/compare",

@@ -366,10 +366,10 @@ static void a_client_keeps_its_newest_checkpoint(void **state)
         const char *query, *bytes;
         int status;
     } sent[] = {{"?step=5", "the first", 200},
-                 {"?step=9&attempt=1", "the second", 200},
-                 {"?step=9&attempt=2", "of another attempt", 409},
-                 {"?step=ten", "?", 400},
-                 {"?step=10", "", 400}};
+                {"?step=9&attempt=1", "the second", 200},
+                {"?step=9&attempt=2", "of another attempt", 409},
+                {"?step=ten", "?", 400},
+                {"?step=10", "", 400}};
     struct live *live = *state;
     char id[64], token[64], path[96], header[32];
     struct client_answer answer = live_send(live, "POST", "/v1/jobs", "{\"executor\":\"client\"}");

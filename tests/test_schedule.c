@@ -61,10 +61,8 @@ static void check_line(const char *line)
         *value = '\0';
         set_option(&spec, option, strtod(value + 1, NULL));
     }
-    // Keras takes a step of the cosines' in float32, whatever it is asked for.
-    const bool cosine = type == SCHEDULE_COSINE || type == SCHEDULE_COSINE_RESTARTS;
     const double got = rate_at(&spec, step);
-    if (!(fabs(got - wanted) <= (cosine ? 5e-8 : 1e-12) * spec.learning_rate))
+    if (!(fabs(got - wanted) <= 1e-12 * spec.learning_rate))
         fail_msg("%s: %.17g", line, got);
 }
 

@@ -10,6 +10,7 @@
 #include "store/wide.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 enum { STORE_READERS = 4 };
@@ -34,6 +35,7 @@ struct store {
     pthread_mutex_t usage_lock; // of what the last walk through the folder found
     int64_t usage_ms;           // when that was
     uint64_t usage_bytes;
+    atomic_uint_fast64_t steps; // that jobs have gone on
 
     void (*listener)(void *context, const char *job_id, uint64_t revision);
     void *listener_context;

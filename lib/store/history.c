@@ -24,6 +24,7 @@ struct writing {
     const struct store *store;
     struct database *db;
     struct job_stand *stand;
+    uint64_t steps; // that it goes on
 };
 
 static enum nabla_code write_network(const struct writing *to, const struct step_record *record,
@@ -157,6 +158,18 @@ static enum nabla_code advance_job(const struct writing *to, const struct histor
     return statement_run(update, err);
 }
 
+// How many steps the batch takes the job on.
+static uint64_t steps_gone(struct database *db, int64_t number, const struct job_progress *progress)
+{
+    if (!progress)
+        return 0;
+    struct statement *row = database_statement(db, SQL_JOB_STEP);
+    statement_bind_int(row, number);
+    uint64_t before = statement_row(row, NULL) == NABLA_OK ? (uint64_t)statement_int(row, 0) : UINT64_MAX;
+    statement_reset(row);
+    return progress->step > before ? progress->step - before : 0;
+}
+
 static enum nabla_code check_stand(const char *id, const struct job_stand *stand, unsigned attempt,
                                    struct nabla_error *err)
 {
@@ -169,15 +182,18 @@ static enum nabla_code check_stand(const char *id, const struct job_stand *stand
     return NABLA_OK;
 }
 
-static enum nabla_code write_batch(const struct writing *to, const char *id,
-                                   const struct history_batch *batch, struct nabla_error *err)
+static enum nabla_code write_batch(struct writing *to, const char *id, const struct history_batch *batch,
+                                   struct nabla_error *err)
 {
     enum nabla_code code = job_stand_read(to->db, id, to->stand, err);
     if (code == NABLA_OK)
         code = check_stand(id, to->stand, batch->attempt, err);
     for (size_t i = 0; i < batch->record_count && code == NABLA_OK; i++)
         code = write_record(to, &batch->records[i], i > 0 ? &batch->records[i - 1] : NULL, err);
-    return code ? code : advance_job(to, batch, err);
+    if (code)
+        return code;
+    to->steps = steps_gone(to->db, to->stand->number, batch->progress);
+    return advance_job(to, batch, err);
 }
 
 enum nabla_code store_history_append(struct store *store, const char *job_id,
@@ -193,6 +209,7 @@ enum nabla_code store_history_append(struct store *store, const char *job_id,
     code = access_end(store, code, err);
     if (code)
         return code;
+    atomic_fetch_add(&store->steps, to.steps);
     *ret = (struct history_ack){.revision = stand.revision + 1, .requested = stand.requested};
     access_notify(store, job_id, ret->revision);
     return NABLA_OK;

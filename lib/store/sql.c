@@ -29,6 +29,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_JOBS_OF_STATE_BEFORE] = JOB_COLUMNS "WHERE number < ? AND state = ?3 ORDER BY number DESC LIMIT ?2",
     [SQL_JOB_COUNT] = "SELECT count(*) FROM jobs WHERE state = ?",
     [SQL_JOB_COUNTS] = "SELECT state, count(*) FROM jobs GROUP BY state",
+    [SQL_JOB_STEP] = "SELECT step FROM jobs WHERE number = ?",
     [SQL_JOB_TRACE] = "SELECT traceparent FROM jobs WHERE id = ?",
     [SQL_OWNER_JOBS] = "SELECT count(*) FROM jobs WHERE owner = ? AND state = ?",
     [SQL_OWNER_BYTES] = "SELECT coalesce(sum(bytes), 0) FROM datasets WHERE owner = ?",

@@ -18,6 +18,7 @@ enum sql_id {
     SQL_JOB_COUNT,
     SQL_JOB_COUNTS,
     SQL_JOB_TRACE,
+    SQL_JOB_STEP,
     SQL_OWNER_JOBS,
     SQL_OWNER_BYTES,
     SQL_JOB_TOKEN,

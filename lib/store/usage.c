@@ -51,6 +51,19 @@ uint64_t store_usage_bytes(struct store *store)
     return bytes;
 }
 
+uint64_t store_usage_known(struct store *store)
+{
+    pthread_mutex_lock(&store->usage_lock);
+    uint64_t bytes = store->usage_bytes;
+    pthread_mutex_unlock(&store->usage_lock);
+    return bytes;
+}
+
+uint64_t store_usage_steps(struct store *store)
+{
+    return atomic_load(&store->steps);
+}
+
 static enum nabla_code number_of_owner(struct store *store, enum sql_id id, const char *owner,
                                        const char *state, uint64_t *ret, struct nabla_error *err)
 {

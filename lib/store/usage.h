@@ -7,6 +7,10 @@
 // Bytes of the data folder's files: the database, data sets, jobs' files. Walks the folder when the last walk
 // is more than ten seconds ago. Files that cannot be looked at count nothing.
 uint64_t store_usage_bytes(struct store *store);
+uint64_t store_usage_known(struct store *store); // as the last walk found it
+
+// How many steps jobs have gone on since the store was opened, as reported.
+uint64_t store_usage_steps(struct store *store);
 
 // Queued jobs, and bytes of data sets, that a token made.
 enum nabla_code store_owner_queued(struct store *store, const char *owner, uint64_t *ret,

@@ -16,7 +16,9 @@ os.environ["KERAS_BACKEND"] = "jax"
 import jax
 import keras
 import numpy as np
+from keras.src.backend.common import dtypes
 
+dtypes.BIT64_TO_BIT32_DTYPE.pop("float64", None)  # or the cosines would be taken in float32
 jax.config.update("jax_enable_x64", True)
 keras.config.set_floatx("float64")
 schedules = keras.optimizers.schedules

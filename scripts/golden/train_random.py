@@ -115,6 +115,15 @@ class Maker:
         return made
 
 
+def idle_tensors(tensors, kind):
+    """Those whose gradient is 0 but for rounding, as that of a bias on its way to batch_norm."""
+    squared = kind in ("rmsprop", "adagrad", "adadelta")
+    for name in [name[7:] for name in tensors if name.startswith("slot_1.")]:
+        moment = np.abs(tensors[f"slot_1.{name}"]).max()
+        if (np.sqrt(moment) if squared else moment) < 1e-13:
+            yield name
+
+
 def run_case(number, seed):
     maker = Maker(seed)
     task = maker.pick(["ids", "ids", "pair", "labels", "numbers"])
@@ -135,10 +144,13 @@ def run_case(number, seed):
     tensors, metadata = make_case(f"random {number}", spec, features, targets, ids, weights, seed, steps=6,
                                   batch=int(maker.rng.integers(3, 20)), free=False,
                                   excluded=idle.get(spec["optimizer"]["type"], ()))
+    metadata["excluded"] += "".join("," + name for name in idle_tensors(tensors, spec["optimizer"]["type"]))
     write_case(path, features, targets, ids, sample, tensors, metadata)
     outputs = [subprocess.run([f"build/tests/{program}", path], capture_output=True, text=True)
                for program in ("test_train_golden_double", "test_train_golden")]
-    right = all(output.returncode == 0 for output in outputs)
+    worst = [float(output.stdout.split(" steps, ")[1].split()[0]) for output in outputs]
+    # In float as far as rounding allows: what it is off by in double is how ill-conditioned the step is.
+    right = worst[0] <= 1e-10 and worst[1] <= max(1e-5, 4 * 2.0**29 * worst[0])
     print(spec["optimizer"]["type"], loss["type"], len(layers), *[output.stdout.strip() for output in outputs],
           sep=" | ", flush=True)
     if right:

@@ -24,10 +24,10 @@ struct fuzz_service {
     unsigned asked;
 };
 
-static inline void fuzz_service_failed(void *context, const char *method, const char *path,
-                                       const struct nabla_error *err)
+static inline void fuzz_service_failed(void *context, const char *request_id, const char *method,
+                                       const char *path, const struct nabla_error *err)
 {
-    (void)context;
+    (void)context, (void)request_id;
     fprintf(stderr, "%s %s failed inside: %s\n", method, path, err->text);
     abort();
 }

@@ -1,0 +1,97 @@
+#include "server/audit.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MOST = 64 << 20, LINE_LIMIT = 64 << 10 };
+
+struct audit {
+    pthread_mutex_t lock;
+    char path[PATH_MAX], older[PATH_MAX];
+    int fd;
+    size_t size;
+};
+
+static bool file_open(struct audit *audit)
+{
+    struct stat status;
+    audit->fd = open(audit->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (audit->fd < 0 || fstat(audit->fd, &status) != 0)
+        return false;
+    audit->size = (size_t)status.st_size;
+    return true;
+}
+
+enum nabla_code audit_open(const char *folder, struct audit **ret, struct nabla_error *err)
+{
+    struct audit *audit = calloc(1, sizeof *audit);
+    if (!audit)
+        return nabla_fail_memory(err, "the audit log");
+    pthread_mutex_init(&audit->lock, NULL);
+    snprintf(audit->path, sizeof audit->path, "%s/audit.jsonl", folder);
+    snprintf(audit->older, sizeof audit->older, "%s/audit.jsonl.1", folder);
+    if (!file_open(audit)) {
+        enum nabla_code code = nabla_fail_errno(err, "open", audit->path);
+        audit_close(audit);
+        return code;
+    }
+    *ret = audit;
+    return NABLA_OK;
+}
+
+void audit_close(struct audit *audit)
+{
+    if (!audit)
+        return;
+    if (audit->fd >= 0)
+        close(audit->fd);
+    pthread_mutex_destroy(&audit->lock);
+    free(audit);
+}
+
+static void compose(const struct audit_entry *entry, struct buffer *ret)
+{
+    char time[CLOCK_TEXT_SIZE];
+    const char *const fields[][2] = {{"token", entry->token},   {"token_id", entry->token_id},
+                                     {"method", entry->method}, {"route", entry->route},
+                                     {"target", entry->target}, {"request_id", entry->request_id}};
+    buffer_format(ret, "{\"time\":\"%s\"", clock_format(time, clock_wall_ms()));
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        buffer_format(ret, ",\"%s\":", fields[i][0]);
+        buffer_json_string(ret, fields[i][1]);
+    }
+    buffer_format(ret, ",\"status\":%d}\n", entry->status);
+}
+
+// Under the lock.
+static bool append(struct audit *audit, const struct buffer *line)
+{
+    if (audit->size + line->size > FILE_MOST && rename(audit->path, audit->older) == 0) {
+        close(audit->fd);
+        if (!file_open(audit))
+            return false;
+    }
+    ssize_t wrote = audit->fd < 0 ? -1 : write(audit->fd, line->data, line->size);
+    if (wrote > 0)
+        audit->size += (size_t)wrote;
+    return wrote == (ssize_t)line->size;
+}
+
+bool audit_write(struct audit *audit, const struct audit_entry *entry)
+{
+    struct buffer line = buffer_new(LINE_LIMIT);
+    compose(entry, &line);
+    pthread_mutex_lock(&audit->lock);
+    bool written = !line.failed && append(audit, &line);
+    pthread_mutex_unlock(&audit->lock);
+    buffer_free(&line);
+    return written;
+}
