@@ -224,7 +224,7 @@ static bool try_run(const struct train_spec *spec, const struct dataset *data, s
     assert_int_equal(trainer_new(spec, data, &attempt->trainer, &err), NABLA_OK);
     assert_int_equal(checkpoint_read(attempt->folder, attempt->trainer, &origin, ret_found, &err), NABLA_OK);
     assert_int_equal(ret_found->refused, 0);
-    const struct train_observer observer = {attempt, on_record, on_poll};
+    const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
     enum nabla_code code = trainer_run(attempt->trainer, &observer, &result, &err);
     assert_true(code == NABLA_OK || code == NABLA_CANCELLED);
     if (code == NABLA_OK)
@@ -309,7 +309,8 @@ static void a_state_is_all_that_a_run_depends_on(void **state)
     assert_int_equal(trainer_new(&spec, fixture->data, &from, &err), NABLA_OK);
     assert_int_equal(trainer_new(&spec, fixture->data, &to, &err), NABLA_OK);
     struct attempt a = {.outcome = first, .killed_at = 8}, b = {.outcome = second, .killed_at = 15};
-    struct train_observer observe_a = {&a, on_record, on_poll}, observe_b = {&b, on_record, on_poll};
+    struct train_observer observe_a = {.context = &a, .record = on_record, .poll = on_poll},
+                          observe_b = {.context = &b, .record = on_record, .poll = on_poll};
     assert_int_equal(trainer_run(from, &observe_a, &result, &err), NABLA_CANCELLED);
     assert_int_equal(trainer_run(to, &observe_b, &result, &err), NABLA_CANCELLED); // it stands elsewhere
     trainer_state(from, &source);
@@ -343,7 +344,7 @@ static struct trainer *save_two(const struct fixture *fixture, const struct trai
     assert_int_equal(trainer_new(spec, fixture->data, &trainer, &err), NABLA_OK);
     for (unsigned polls = 4; polls <= 6; polls += 2) {
         struct attempt attempt = {.outcome = outcome, .killed_at = polls == 4 ? 4 : 3};
-        const struct train_observer observer = {&attempt, on_record, on_poll};
+        const struct train_observer observer = {.context = &attempt, .record = on_record, .poll = on_poll};
         assert_int_equal(trainer_run(trainer, &observer, &result, &err), NABLA_CANCELLED);
         assert_int_equal(checkpoint_write(fixture->folder, trainer, &origin, NULL, &err), NABLA_OK);
     }
@@ -432,7 +433,7 @@ static void the_newest_two_are_kept_and_half_written_ones_removed(void **state)
     write_file(path, "half", 4);
     struct trainer *trainer = save_two(fixture, &spec);
     struct attempt attempt = {.outcome = outcome, .killed_at = 6};
-    const struct train_observer observer = {&attempt, on_record, on_poll};
+    const struct train_observer observer = {.context = &attempt, .record = on_record, .poll = on_poll};
     assert_int_equal(trainer_run(trainer, &observer, &result, &err), NABLA_CANCELLED);
     assert_int_equal(checkpoint_write(fixture->folder, trainer, &origin, NULL, &err), NABLA_OK);
     assert_int_equal(list_folder(fixture->folder, false), 2);

@@ -96,7 +96,7 @@ static struct history *run(struct train_spec *spec, const struct dataset *data, 
     struct nabla_error err = {0};
     if (!history)
         history = test_calloc(1, sizeof *history);
-    const struct train_observer observer = {history, keep, count_poll};
+    const struct train_observer observer = {.context = history, .record = keep, .poll = count_poll};
     assert_int_equal(spec_complete(spec, data, &err), NABLA_OK);
     assert_int_equal(trainer_new(spec, data, &trainer, &err), NABLA_OK);
     assert_int_equal(trainer_run(trainer, &observer, result, &err), wanted);

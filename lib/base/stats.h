@@ -4,6 +4,11 @@
 //
 // A record holds one double for each; what was not recorded differs from what was recorded as NaN:
 // which statistics a job records is a bit mask that stands with the job.
+//
+// A record may cover several steps: its own, and those since the record before, which were looked at as well
+// and folded in. Of each statistic it then holds the mean, the least and the largest of its finite values
+// over these steps, and how many were NaN or infinite. Statistics that are taken at the record's own step
+// alone have that value as all three.
 #ifndef NABLA_BASE_STATS_H
 #define NABLA_BASE_STATS_H
 
@@ -78,18 +83,26 @@ extern const struct stat_info layer_stats[LAYER_STAT_COUNT];
 int stat_find(const struct stat_info *table, size_t count, const char *name);
 
 // One layer at one recorded step. `recorded` has bit i set when values[i] was recorded.
+// values[i] is the mean over the steps covered; where none of them was finite, the newest.
 struct layer_record {
     unsigned index;   // position among the network's layers with parameters, from 0 (the input's side)
     const char *name; // borrowed; e.g. "dense_1"
     uint32_t recorded;
     double values[LAYER_STAT_COUNT];
+    double minima[LAYER_STAT_COUNT], maxima[LAYER_STAT_COUNT]; // of finite values; as values without any
+    uint32_t nonfinite[LAYER_STAT_COUNT];                      // steps whose value was not finite
 };
 
-// The network at one recorded step, with its layers. Step k is the state after k updates.
+// The network at one recorded step, with its layers. Step k is the state after k updates. `steps` is how many
+// it covers, itself included: step − steps + 1 … step. 0 or 1: itself alone, and then its minima, maxima and
+// nonfinite, and those of its layers, mean nothing.
 struct step_record {
     uint64_t step;
+    uint32_t steps;
     uint32_t recorded;
     double values[NETWORK_STAT_COUNT];
+    double minima[NETWORK_STAT_COUNT], maxima[NETWORK_STAT_COUNT];
+    uint32_t nonfinite[NETWORK_STAT_COUNT];
     const struct layer_record *layers; // borrowed
     size_t layer_count;
 };

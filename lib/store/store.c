@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "store/access.h"
+#include "store/doomed.h"
+#include "store/rollup.h"
 #include "store/schema.h"
 #include "store/sweep.h"
 
@@ -66,12 +68,8 @@ static enum nabla_code prepare_schema(struct store *store, struct nabla_error *e
 static void collect_texts(struct store *store)
 {
     memcpy(store->texts, sql_texts, sizeof store->texts);
-    store->texts[SQL_METRIC_UPSERT] = store->metrics.upsert;
-    store->texts[SQL_METRICS_BY_STEP] = store->metrics.by_step;
-    store->texts[SQL_METRICS_AFTER] = store->metrics.after;
-    store->texts[SQL_GRADIENT_UPSERT] = store->gradients.upsert;
-    store->texts[SQL_GRADIENTS_BY_STEP] = store->gradients.by_step;
-    store->texts[SQL_GRADIENTS_AFTER] = store->gradients.after;
+    memcpy(&store->texts[SQL_METRIC_WIDE], store->metrics.texts, sizeof store->metrics.texts);
+    memcpy(&store->texts[SQL_GRADIENT_WIDE], store->gradients.texts, sizeof store->gradients.texts);
 }
 
 // Made by us, so that the database, its log and its index are nobody else's to read.
@@ -169,6 +167,23 @@ enum nabla_code store_ping(struct store *store, struct nabla_error *err)
     enum nabla_code code = statement_row(ping, err);
     statement_reset(ping);
     access_release(store, db);
+    return code;
+}
+
+enum nabla_code store_tidy(struct store *store, bool *ret_more, struct nabla_error *err)
+{
+    enum { BUCKETS_AT_ONCE = 64 };
+    struct database *db;
+    size_t built = 0;
+    enum nabla_code code = doomed_sweep(store, err);
+    if (code == NABLA_OK)
+        code = access_begin(store, false, &db, err);
+    if (code)
+        return code;
+    code = rollup_build(store, db, BUCKETS_AT_ONCE, &built, err);
+    code = access_end(store, code, err);
+    if (code == NABLA_OK)
+        *ret_more = built == BUCKETS_AT_ONCE;
     return code;
 }
 

@@ -17,6 +17,7 @@
 #ifndef NABLA_TRAIN_TRAINER_H
 #define NABLA_TRAIN_TRAINER_H
 
+#include "base/histogram.h"
 #include "base/stats.h"
 #include "data/dataset.h"
 #include "train/spec.h"
@@ -40,6 +41,9 @@ struct train_observer {
     // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
     enum nabla_code (*record)(void *context, const struct step_record *record,
                               const struct train_progress *progress, struct nabla_error *err);
+    // Histograms of every layer, each telemetry_histograms_every steps; borrowed for the call.
+    enum nabla_code (*histograms)(void *context, const struct histogram_record *record,
+                                  struct nabla_error *err);
     // Before every step: return NABLA_CANCELLED (or any other code) to stop. The trainer's state is whole
     // here: it can be saved within the call, or after a run that ended by it.
     enum nabla_code (*poll)(void *context, struct nabla_error *err);
