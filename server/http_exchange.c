@@ -159,8 +159,9 @@ static bool suspend_until(struct exchange *exchange, const struct api_wait *wait
         return true; // comes back at once, to be ended
     }
     // What changed between the handler's look and ours would never be told.
-    waiters_notify(http->options.waiters, until.job,
-                   http->options.revision(http->options.context, until.job));
+    uint64_t revision = http->options.revision(http->options.context, until.job);
+    if (revision > until.revision)
+        waiters_notify(http->options.waiters, until.job, revision);
     return true;
 }
 
@@ -383,10 +384,12 @@ static enum MHD_Result run(struct exchange *exchange)
         refuse_stopping(exchange);
         return send_answer(exchange);
     }
-    if (api_call_is_long(exchange->call))
-        return run_on_pool(exchange);
     api_answer_free(&exchange->answer);
-    api_handle(exchange->call, &exchange->answer);
+    bool is_long = api_call_is_long(exchange->call);
+    if (is_long && !api_peek(exchange->call, &exchange->answer))
+        return run_on_pool(exchange);
+    if (!is_long)
+        api_handle(exchange->call, &exchange->answer);
     return give_answer(exchange);
 }
 

@@ -161,12 +161,17 @@ enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t
                                    struct nabla_error *err)
 {
     struct job_stand stand;
+    uint64_t changes;
+    if (revisions_find(&store->revisions, id, ret, &changes))
+        return NABLA_OK;
     struct database *db = access_reader(store);
     enum nabla_code code = job_stand_read(db, id, &stand, err);
     access_release(store, db);
-    if (code == NABLA_OK)
-        *ret = stand.revision;
-    return code;
+    if (code)
+        return code;
+    revisions_keep(&store->revisions, id, stand.revision, changes);
+    *ret = stand.revision;
+    return NABLA_OK;
 }
 
 enum nabla_code store_job_count(struct store *store, enum job_state state, size_t *ret,

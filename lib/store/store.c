@@ -113,6 +113,7 @@ enum nabla_code store_open(const char *folder, struct store **ret, struct nabla_
     pthread_cond_init(&store->reader_free, NULL);
     pthread_mutex_init(&store->dataset_lock, NULL);
     pthread_mutex_init(&store->usage_lock, NULL);
+    revisions_open(&store->revisions);
     enum nabla_code code = make_folders(store, folder, err);
     if (code == NABLA_OK)
         code = take_lock(store, err);
@@ -137,6 +138,7 @@ void store_close(struct store *store)
     database_close(store->writer); // last: it moves the log into the file
     wide_free(&store->metrics);
     wide_free(&store->gradients);
+    revisions_close(&store->revisions);
     pthread_mutex_destroy(&store->dataset_lock);
     pthread_mutex_destroy(&store->usage_lock);
     pthread_cond_destroy(&store->reader_free);
