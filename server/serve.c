@@ -28,6 +28,7 @@
 enum {
     STOP_SECONDS = 8,
     LOOK_SECONDS = 10,
+    OTHER_DESCRIPTORS = 512,
     WORKER_CONNECTIONS = 256,
     WORKER_THREADS = 1,
     SOCKET_PATH_SIZE = 600
@@ -79,14 +80,24 @@ static uint64_t revision_now(void *context, const char *job_id)
     return revision;
 }
 
-// Connections are descriptors: take as many as the system grants.
-static void raise_descriptors(void)
+// Connections are descriptors, and each may be sent a file: takes as many as the system grants, and no more
+// connections than go with them.
+static void raise_descriptors(struct server *server)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    unsigned *connections = &server->config.connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t most = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 2
+                                                         : OTHER_DESCRIPTORS / 2;
+    if (*connections <= most)
+        return;
+    log_write(&server->log, LOG_WARNING,
+              "max-connections is %u instead of %u: only %llu descriptors are granted", (unsigned)most,
+              *connections, (unsigned long long)limit.rlim_cur);
+    *connections = (unsigned)most;
 }
 
 static enum nabla_code listen_http(struct server *server, enum api_listener listener, int fd,
@@ -339,7 +350,7 @@ static int serve(struct server *server)
     int caught, status = EXIT_DONE;
     struct nabla_error err;
     block_signals(&stopping);
-    raise_descriptors();
+    raise_descriptors(server);
     enum nabla_code code = server_open(server, &err);
     if (!code)
         code = announce(server, &err);
