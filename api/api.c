@@ -7,6 +7,7 @@
 #include "api/encoding.h"
 #include "api/handler.h"
 #include "api/identity.h"
+#include "api/job_stream.h"
 #include "api/media.h"
 #include "api/router.h"
 #include "api/trace.h"
@@ -49,13 +50,15 @@ enum nabla_code api_new(const struct api_options *options, struct api **ret, str
     struct api *api = malloc(sizeof *api);
     if (!api)
         return nabla_fail_memory(err, "the api");
-    *api = (struct api){.options = *options};
+    *api = (struct api){.options = *options, .blocks = stream_blocks_new()};
     *ret = api;
     return NABLA_OK;
 }
 
 void api_free(struct api *api)
 {
+    if (api)
+        stream_blocks_free(api->blocks);
     free(api);
 }
 
@@ -92,7 +95,7 @@ static bool check_accept(struct api_call *call, struct api_answer *ret)
     char list[MEDIA_LIST_SIZE];
     if (!call->route->produces)
         return true;
-    call->accept = media_choose(call, call->route->produces);
+    call->accept = media_choose(call, call->route->produces, call->route->prefers);
     if (call->accept)
         return true;
     media_list(list, call->route->produces);
@@ -177,6 +180,12 @@ static void settle(struct api_answer *answer, const struct api_call *call)
     answer_status(answer, call, 503, "there was not enough memory for the answer");
     if (answer->body.failed)
         buffer_free(&answer->body);
+}
+
+bool api_peek(struct api_call *call, struct api_answer *ret_answer)
+{
+    *ret_answer = (struct api_answer){.fd = -1};
+    return call->route->peek && call->route->peek(call, ret_answer);
 }
 
 void api_handle(struct api_call *call, struct api_answer *ret_answer)

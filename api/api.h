@@ -140,6 +140,9 @@ bool api_body(struct api_call *call, const void *bytes, size_t size, struct api_
 // True when api_handle may take longer than about 200 µs: then it belongs on a pool, not on an I/O thread.
 bool api_call_is_long(const struct api_call *call);
 
+// Answers a long call at once where that takes no work (a poll that finds nothing new); false: api_handle it.
+bool api_peek(struct api_call *call, struct api_answer *ret_answer);
+
 // Does the work. Called again (same call) after an API_WAIT answer.
 void api_handle(struct api_call *call, struct api_answer *ret_answer);
 

@@ -1,12 +1,9 @@
-// GET /v1/jobs/{id}/events: a job's life as Server-Sent Events
-// (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-//
-// Nothing is kept per listener but the last revision told: each pull reads the store from there on, so a
-// client that comes back with Last-Event-ID misses nothing, and a slow one costs no memory. What happened to
-// the job comes from its log, one event each; progress is told as it stands, once a pull.
+// GET /v1/jobs/{id}/events: a job's life, as Server-Sent Events or as a list. What happened to the job comes
+// from its log, one event each; a stream also tells its progress as it stands, once for each piece.
 #include "api/handlers.h"
 #include "api/job_encode.h"
-#include "base/clock.h"
+#include "api/job_stream.h"
+#include "api/jobs_poll.h"
 #include "base/number.h"
 
 #include <inttypes.h>
@@ -14,28 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PING_MS = 15000, EVENTS_MAX_BYTES = 1 << 20 };
+enum { EVENTS_DEFAULT = 1000, EVENTS_MAX = 10000, JOB_EVENTS_BYTES = 64 << 20 };
 
-struct events {
-    struct store *store;
-    char job[TOKEN_ID_SIZE];
+// Entries of the log on their way out.
+struct telling {
+    struct buffer *out;
     enum job_executor executor;
-    uint64_t told;         // the last revision told
-    struct buffer pending; // written, not yet pulled
-    size_t pulled;         // bytes of it that were
-    int64_t ping_ms;       // when silence is broken
-    bool over;
+    uint64_t last; // revision of the newest one told
+    size_t count, limit;
+    bool is_list, more;
 };
 
-static void events_close(void *context)
-{
-    struct events *events = context;
-    buffer_free(&events->pending);
-    free(events);
-}
-
 // The state that an entry of the log leaves the job in.
-static enum job_state entry_state(const struct events *events, const char *entry)
+static enum job_state entry_state(enum job_executor executor, const char *entry)
 {
     static const struct {
         const char *entry;
@@ -47,7 +35,7 @@ static enum job_state entry_state(const struct events *events, const char *entry
     int named = job_state_find(entry); // "paused", "succeeded", …
     if (named >= 0)
         return (enum job_state)named;
-    if (events->executor == JOB_CLIENT) // is never queued
+    if (executor == JOB_CLIENT) // is never queued
         return JOB_RUNNING;
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
         if (strcmp(entries[i].entry, entry) == 0)
@@ -55,25 +43,45 @@ static enum job_state entry_state(const struct events *events, const char *entry
     return JOB_RUNNING;
 }
 
-static enum nabla_code tell_entry(void *context, const struct job_log_entry *entry)
+static void tell_data(const struct telling *telling, const struct job_log_entry *entry)
 {
-    struct events *events = context;
-    struct buffer *out = &events->pending;
-    buffer_format(out,
-                  "id: %" PRIu64 "\nevent: state\ndata: {\"revision\":%" PRIu64 ",\"at\":", entry->revision,
-                  entry->revision);
+    struct buffer *out = telling->out;
+    buffer_format(out, "{\"revision\":%" PRIu64 ",\"at\":", entry->revision);
     encode_time(entry->at_ms, out);
     buffer_format(out, ",\"event\":\"%s\",\"state\":\"%s\",\"detail\":", entry->event,
-                  job_state_name(entry_state(events, entry->event)));
+                  job_state_name(entry_state(telling->executor, entry->event)));
     buffer_json_string(out, entry->detail ? entry->detail : "");
-    buffer_text(out, "}\n\n");
-    events->told = entry->revision;
+    buffer_char(out, '}');
+}
+
+static enum nabla_code tell_entry(void *context, const struct job_log_entry *entry)
+{
+    struct telling *telling = context;
+    if (telling->count == telling->limit) {
+        telling->more = true;
+        return NABLA_LIMIT; // ends the walk
+    }
+    if (telling->is_list)
+        buffer_text(telling->out, telling->count ? "," : "");
+    else
+        buffer_format(telling->out, "id: %" PRIu64 "\nevent: state\ndata: ", entry->revision);
+    tell_data(telling, entry);
+    if (!telling->is_list)
+        buffer_text(telling->out, "\n\n");
+    telling->last = entry->revision;
+    telling->count++;
     return NABLA_OK;
 }
 
-static void tell_progress(struct events *events, const struct job *job)
+static bool tell_log(struct store *store, const char *job, uint64_t after, struct telling *telling,
+                     struct nabla_error *err)
 {
-    struct buffer *out = &events->pending;
+    enum nabla_code code = store_job_log(store, job, after, tell_entry, telling, err);
+    return !code || telling->more;
+}
+
+static void tell_progress(const struct job *job, struct buffer *out)
+{
     buffer_format(out,
                   "id: %" PRIu64 "\nevent: progress\ndata: {\"revision\":%" PRIu64
                   ",\"state\":\"%s\",\"requested\":",
@@ -84,104 +92,104 @@ static void tell_progress(struct events *events, const struct job *job)
     buffer_text(out, ",\"latest\":");
     job_encode_latest(job, out);
     buffer_text(out, "}\n\n");
-    events->told = job->revision;
 }
 
-// Writes what happened since. The job is read before its log: once it is final, the log is whole.
-static void events_refill(struct events *events)
+static bool place_read(const char *place, uint64_t *ret)
 {
-    struct nabla_error err;
-    struct job *job;
-    events->pending.size = events->pulled = 0;
-    if (store_job_get(events->store, events->job, &job, &err)) {
-        events->over = true; // deleted, or out of reach: the client comes back and is told
-        return;
-    }
-    if (job->revision > events->told) {
-        if (store_job_log(events->store, events->job, events->told, tell_entry, events, &err))
-            events->over = true;
-        else if (job->revision > events->told)
-            tell_progress(events, job);
-    }
-    events->over = events->over || job_state_is_final(job->state) || events->pending.failed;
-    job_free(job);
-}
-
-static ssize_t events_take(struct events *events, char *bytes, size_t size)
-{
-    size_t left = events->pending.size - events->pulled;
-    size_t count = left < size ? left : size;
-    memcpy(bytes, events->pending.data + events->pulled, count);
-    events->pulled += count;
-    events->ping_ms = clock_monotonic_ms() + PING_MS;
-    return (ssize_t)count;
-}
-
-static ssize_t events_pull(void *context, char *bytes, size_t size, struct api_wait *ret_wait)
-{
-    struct events *events = context;
-    if (events->pulled == events->pending.size && !events->over)
-        events_refill(events);
-    if (events->pulled == events->pending.size && !events->over && clock_monotonic_ms() >= events->ping_ms)
-        buffer_text(&events->pending, ": ping\n\n");
-    if (events->pulled < events->pending.size && !events->pending.failed)
-        return events_take(events, bytes, size);
-    if (events->over)
-        return API_STREAM_END;
-    snprintf(ret_wait->job, sizeof ret_wait->job, "%s", events->job);
-    ret_wait->revision = events->told;
-    ret_wait->deadline_ms = events->ping_ms;
-    return API_STREAM_WAIT;
-}
-
-static bool last_event_read(const struct api_call *call, uint64_t *ret, struct api_answer *ret_answer)
-{
-    const char *text = call_header(call, "Last-Event-ID");
     int64_t value = 0;
-    if (text && (!number_read_int(text, text + strlen(text), &value) || value < 0)) {
-        answer_status(ret_answer, call, 400, "Last-Event-ID must be the id of an event: a revision");
+    if (place && *place && (!number_read_int(place, place + strlen(place), &value) || value < 0))
         return false;
-    }
     *ret = (uint64_t)value;
     return true;
 }
 
-static void answer_stream(const struct api_call *call, const struct job *job, uint64_t told,
-                          struct api_answer *ret)
+// The job is read before its log: once it is final, the log is whole.
+static bool fill_events(struct store *store, const char *id, const void *detail, const char *place,
+                        struct stream_block *ret)
 {
-    struct events *events = malloc(sizeof *events);
-    if (!events) {
-        answer_status(ret, call, 503, "cannot allocate a stream");
-        return;
+    (void)detail;
+    uint64_t after = 0;
+    struct job *job;
+    if (!place_read(place, &after) || store_job_get(store, id, &job, NULL))
+        return false;
+    struct telling telling = {
+        .out = &ret->text, .executor = job->executor, .last = after, .limit = EVENTS_DEFAULT};
+    bool told = tell_log(store, id, after, &telling, NULL);
+    if (told && !telling.more && job->revision > telling.last) {
+        tell_progress(job, &ret->text);
+        telling.last = job->revision;
     }
-    *events = (struct events){.store = call->api->options.store,
-                              .executor = job->executor,
-                              .told = told,
-                              .pending = buffer_new(EVENTS_MAX_BYTES),
-                              .ping_ms = clock_monotonic_ms() + PING_MS};
-    snprintf(events->job, sizeof events->job, "%s", job->id);
-    buffer_text(&events->pending, "retry: 2000\n\n");
-    answer_begin(ret, 200, media_name(MEDIA_EVENT_STREAM));
-    answer_header(ret, "Cache-Control", "no-store");
-    answer_header(ret, "X-Accel-Buffering", "no"); // proxies pass it on at once
-    ret->kind = API_STREAM;
-    ret->stream = (struct api_stream){.pull = events_pull, .close = events_close, .context = events};
+    snprintf(ret->place, sizeof ret->place, "%" PRIu64, telling.last);
+    ret->revision = telling.last;
+    ret->more = telling.more;
+    ret->over = !telling.more && job_state_is_final(job->state);
+    job_free(job);
+    return told;
 }
 
-void handle_job_events(struct api_call *call, struct api_answer *ret)
+static const struct stream_kind events_kind = {.name = "events", .fill = fill_events};
+
+static void write_list(const struct api_call *call, const struct job *job, uint64_t after, uint64_t limit,
+                       struct api_answer *ret)
+{
+    struct nabla_error err = {0};
+    struct buffer list = buffer_new(JOB_EVENTS_BYTES);
+    struct telling telling = {
+        .out = &list, .executor = job->executor, .last = after, .limit = (size_t)limit, .is_list = true};
+    char etag[ETAG_SIZE];
+    if (!tell_log(call->api->options.store, job->id, after, &telling, &err)) {
+        answer_error(ret, call, &err);
+    } else {
+        etag_make(etag, job->revision, "");
+        answer_begin(ret, 200, media_name(MEDIA_JSON));
+        poll_headers(call, etag, ret);
+        answer_header(ret, "Vary", "Accept");
+        buffer_format(&ret->body,
+                      "{\"job\":\"%s\",\"revision\":%" PRIu64 ",\"after\":\"%" PRIu64
+                      "\",\"more\":%s,\"events\":[%s]}",
+                      job->id, job->revision, telling.last, telling.more ? "true" : "false",
+                      list.data ? list.data : "");
+    }
+    buffer_free(&list);
+}
+
+static void answer_list(struct api_call *call, uint64_t after, struct api_answer *ret)
 {
     struct nabla_error err = {0};
     struct job *job;
-    uint64_t told;
-    if (!last_event_read(call, &told, ret))
+    uint64_t limit;
+    if (!call_query_whole(call, "limit", EVENTS_DEFAULT, 1, EVENTS_MAX, &limit, ret) ||
+        poll_if_unchanged(call, "", ret))
         return;
     if (store_job_get(call->api->options.store, call->params[0], &job, &err)) {
         answer_error(ret, call, &err);
         return;
     }
-    if (job_state_is_final(job->state) && told >= job->revision)
-        answer_begin(ret, 204, NULL); // tells an EventSource not to come back
-    else
-        answer_stream(call, job, told, ret);
+    write_list(call, job, after, limit, ret);
     job_free(job);
+}
+
+static bool wants_list(const struct api_call *call, bool *ret_list, struct api_answer *ret)
+{
+    const char *format = call_query(call, "format");
+    *ret_list = format ? strcmp(format, "json") == 0 : call->accept == MEDIA_JSON;
+    if (!format || *ret_list || strcmp(format, "events") == 0)
+        return true;
+    answer_status(ret, call, 400, "format must be json or events, not \"%s\"", format);
+    return false;
+}
+
+void handle_job_events(struct api_call *call, struct api_answer *ret)
+{
+    bool is_list;
+    uint64_t after;
+    const char *place = job_stream_place(call);
+    if (!wants_list(call, &is_list, ret))
+        return;
+    if (!place_read(place, &after))
+        answer_status(ret, call, 400, "Last-Event-ID, or after, must be the id of an event: a revision");
+    else if (is_list)
+        answer_list(call, after, ret);
+    else
+        job_stream_answer(call, &events_kind, NULL, place, ret);
 }

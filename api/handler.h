@@ -7,8 +7,11 @@
 #include "store/jobs.h"
 #include "store/tokens.h"
 
+struct stream_blocks;
+
 struct api {
     struct api_options options;
+    struct stream_blocks *blocks; // job_stream.h
 };
 
 enum { ROUTE_PARAMS_MAX = 2, QUERY_MAX = 24, PROBLEM_FIELDS_MAX = 32 };
@@ -29,15 +32,19 @@ enum route_media {
     MEDIA_SAFETENSORS = 4,
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
-    MEDIA_PROMETHEUS = 32
+    MEDIA_PROMETHEUS = 32,
+    MEDIA_BYTES = 64 // anything
 };
 
 struct route {
     const char *method, *pattern; // "/v1/jobs/{id}/metrics"
     void (*handle)(struct api_call *call, struct api_answer *ret);
+    // Of a long route, or NULL: answers at once, from memory, where that is possible; else false.
+    bool (*peek)(struct api_call *call, struct api_answer *ret);
     enum route_identity identity;
-    unsigned accepts;  // enum route_media bits of the request body
-    unsigned produces; // enum route_media bits that Accept may choose from; the lowest bit is the default
+    unsigned accepts;         // enum route_media bits of the request body
+    unsigned produces;        // enum route_media bits that Accept may choose from
+    enum route_media prefers; // of `produces`, where the client takes any alike; 0: the lowest bit
     enum api_body_place body;
     bool is_long;             // belongs on the pool whatever its size
     bool needs_store;         // answers 503 where the api runs without one

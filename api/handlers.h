@@ -6,6 +6,7 @@
 #include "api/handler.h"
 
 typedef void route_handler(struct api_call *call, struct api_answer *ret);
+typedef bool route_peek(struct api_call *call, struct api_answer *ret);
 
 // losses.c
 route_handler handle_losses; // POST /v1/losses
@@ -31,11 +32,16 @@ route_handler handle_jobs_pause;     // POST   /v1/jobs/{id}/pause
 route_handler handle_jobs_resume;    // POST   /v1/jobs/{id}/resume
 route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 
+// checkpoints.c
+route_handler handle_job_checkpoint_put; // PUT /v1/jobs/{id}/checkpoint
+route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
+
 // models.c, predict.c
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
 
 // histories.c
+route_peek peek_job_history;           // of the GETs below: 304 where nothing is new
 route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients

@@ -3,6 +3,7 @@
 // answer they are told in the order of layers and steps.
 #include "api/handlers.h"
 #include "api/history_encode.h"
+#include "api/job_stream.h"
 #include "api/jobs_poll.h"
 
 #include <inttypes.h>
@@ -14,9 +15,10 @@ static const uint64_t STEP_MAX = (UINT64_C(1) << 53) - 1;
 
 // One reading on its way.
 struct reading {
-    struct api_call *call;
+    struct api_call *call; // NULL for a stream's
+    struct store *store;
     bool layers; // of the layers, not of the network
-    bool csv;
+    bool csv, is_stream;
     struct history_query query;
     struct history history;
     struct job *job;
@@ -67,8 +69,9 @@ static bool query_format(struct reading *reading, struct api_answer *ret)
 {
     const char *format = call_query(reading->call, "format");
     reading->csv = format ? strcmp(format, "csv") == 0 : reading->call->accept == MEDIA_CSV;
-    if (format && !reading->csv && strcmp(format, "json") != 0) {
-        answer_status(ret, reading->call, 400, "format must be json or csv, not \"%s\"", format);
+    reading->is_stream = format ? strcmp(format, "events") == 0 : reading->call->accept == MEDIA_EVENT_STREAM;
+    if (format && !reading->csv && !reading->is_stream && strcmp(format, "json") != 0) {
+        answer_status(ret, reading->call, 400, "format must be json, csv or events, not \"%s\"", format);
         return false;
     }
     return true;
@@ -76,12 +79,12 @@ static bool query_format(struct reading *reading, struct api_answer *ret)
 
 static bool query_after(struct reading *reading, struct api_answer *ret)
 {
-    const char *after = call_query(reading->call, "after");
+    const char *after = job_stream_place(reading->call);
     reading->query.has_after = true; // from the beginning, in the order of writing
     if (!after || cursor_read(after, &reading->query.after))
         return true;
-    answer_status(ret, reading->call, 400, "after must be what an earlier answer ended with, not \"%s\"",
-                  after);
+    answer_status(ret, reading->call, 400,
+                  "after, or Last-Event-ID, must be what an earlier answer ended with, not \"%s\"", after);
     return false;
 }
 
@@ -103,9 +106,24 @@ static bool query_read(struct reading *reading, struct api_answer *ret)
     return query_columns(reading, ret) && query_format(reading, ret) && query_after(reading, ret);
 }
 
+static const char *reading_variant(const struct reading *reading)
+{
+    return reading->csv ? "csv" : "";
+}
+
+bool peek_job_history(struct api_call *call, struct api_answer *ret)
+{
+    struct reading reading = {.call = call};
+    if (!call_header(call, "If-None-Match") || !query_format(&reading, ret) || reading.is_stream) {
+        api_answer_free(ret); // the full read tells why
+        return false;
+    }
+    return poll_if_unchanged(call, reading_variant(&reading), ret);
+}
+
 static void reading_etag(const struct reading *reading, uint64_t revision, char ret[ETAG_SIZE])
 {
-    etag_make(ret, revision, reading->csv ? "csv" : "");
+    etag_make(ret, revision, reading_variant(reading));
 }
 
 // What the client knows already is not read again: 304, or waiting for what comes.
@@ -128,7 +146,7 @@ static bool answer_if_known(struct reading *reading, struct api_answer *ret)
 
 static enum nabla_code read_rows(struct reading *reading, struct nabla_error *err)
 {
-    struct store *store = reading->call->api->options.store;
+    struct store *store = reading->store;
     const char *id = reading->job->id;
     enum nabla_code code;
     if (!reading->layers) {
@@ -194,11 +212,63 @@ static bool answer_if_waiting(struct reading *reading, struct api_answer *ret)
            poll_wait(reading->call, reading->job->id, reading->revision, ret);
 }
 
+// --- as a stream
+
+enum { STREAM_ROWS = 500 }; // in one event
+
+// One event with the rows that follow. The state is read before the rows: of a finished job they are all
+// there.
+static bool fill_rows(struct store *store, const char *job, const void *detail, const char *place,
+                      struct stream_block *ret)
+{
+    struct reading reading = *(const struct reading *)detail;
+    reading.store = store;
+    bool read = (!*place || cursor_read(place, &reading.query.after)) &&
+                !store_job_get(store, job, &reading.job, NULL) && !read_rows(&reading, NULL);
+    if (read) {
+        cursor_write(&reading.history, reading.revision, ret->place);
+        ret->revision = reading.revision;
+        ret->more = reading.history.more;
+        ret->over = !ret->more && job_state_is_final(reading.job->state);
+    }
+    if (read && reading.history.count > 0) {
+        buffer_format(&ret->text, "id: %s\nevent: rows\ndata: ", ret->place);
+        write_json(&reading, ret->place, &ret->text);
+        buffer_text(&ret->text, "\n\n");
+    }
+    reading_free(&reading);
+    return read;
+}
+
+static void answer_stream(struct reading *reading, struct api_answer *ret)
+{
+    static const struct stream_kind network = {"metrics", fill_rows, free},
+                                    layers = {"gradients", fill_rows, free};
+    struct reading *kept = malloc(sizeof *kept);
+    if (!kept) {
+        answer_status(ret, reading->call, 503, "cannot allocate a stream");
+        return;
+    }
+    *kept = *reading;
+    kept->call = NULL;
+    if (kept->history.limit > STREAM_ROWS)
+        kept->history.limit = STREAM_ROWS;
+    kept->query.limit = kept->history.limit + 1;
+    job_stream_answer(reading->call, reading->layers ? &layers : &network, kept,
+                      job_stream_place(reading->call), ret);
+}
+
 static void history_answer(struct reading *reading, struct api_answer *ret)
 {
     struct nabla_error err = {0};
-    struct store *store = reading->call->api->options.store;
-    if (!query_read(reading, ret) || (!prefer_wait(reading->call) && answer_if_known(reading, ret)))
+    struct store *store = reading->store = reading->call->api->options.store;
+    if (!query_read(reading, ret))
+        return;
+    if (reading->is_stream) {
+        answer_stream(reading, ret);
+        return;
+    }
+    if (poll_if_unchanged(reading->call, reading_variant(reading), ret))
         return;
     // The state is read before the rows: of a finished job they are all there.
     if (store_job_get(store, reading->call->params[0], &reading->job, &err)) {

@@ -9,23 +9,6 @@
 
 enum { LIST_DEFAULT = 20, LIST_MAX = 100, ANY_STATE = -1 };
 
-// 304 without reading the job: what a poller that finds nothing new costs.
-static bool answer_if_unchanged(const struct api_call *call, struct api_answer *ret)
-{
-    char etag[ETAG_SIZE];
-    uint64_t revision;
-    struct nabla_error err = {0};
-    if (!call_header(call, "If-None-Match") || prefer_wait(call) > 0)
-        return false;
-    if (store_job_revision(call->api->options.store, call->params[0], &revision, &err))
-        return false; // the full read tells why
-    etag_make(etag, revision, "");
-    if (!etag_is_known(call, etag))
-        return false;
-    poll_unchanged(call, etag, ret);
-    return true;
-}
-
 // A client that says what it knows waits for anything else; one that does not waits for the next revision.
 static bool answer_if_waiting(struct api_call *call, const struct job *job, bool known,
                               struct api_answer *ret)
@@ -40,7 +23,7 @@ void handle_jobs_get(struct api_call *call, struct api_answer *ret)
     char etag[ETAG_SIZE];
     struct nabla_error err = {0};
     struct job *job;
-    if (answer_if_unchanged(call, ret))
+    if (poll_if_unchanged(call, "", ret))
         return;
     if (store_job_get(call->api->options.store, call->params[0], &job, &err)) {
         answer_error(ret, call, &err);

@@ -73,6 +73,20 @@ void poll_headers(const struct api_call *call, const char *etag, struct api_answ
         answer_header(ret, "Preference-Applied", "wait=%u", seconds);
 }
 
+bool poll_if_unchanged(const struct api_call *call, const char *variant, struct api_answer *ret)
+{
+    char etag[ETAG_SIZE];
+    uint64_t revision;
+    if (!call_header(call, "If-None-Match") || prefer_wait(call) > 0 ||
+        store_job_revision(call->api->options.store, call->params[0], &revision, NULL))
+        return false; // the full read tells why
+    etag_make(etag, revision, variant);
+    if (!etag_is_known(call, etag))
+        return false;
+    poll_unchanged(call, etag, ret);
+    return true;
+}
+
 void poll_unchanged(const struct api_call *call, const char *etag, struct api_answer *ret)
 {
     answer_begin(ret, 304, NULL);

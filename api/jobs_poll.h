@@ -20,6 +20,9 @@ bool poll_wait(struct api_call *call, const char *job, uint64_t revision, struct
 
 // ETag, Preference-Applied, Cache-Control of an answer; to be called after answer_begin.
 void poll_headers(const struct api_call *call, const char *etag, struct api_answer *ret);
+// 304 when the client says that it knows this variant of the job's revision and does not want to wait,
+// without reading anything but the revision.
+bool poll_if_unchanged(const struct api_call *call, const char *variant, struct api_answer *ret);
 // 304 with the same headers.
 void poll_unchanged(const struct api_call *call, const char *etag, struct api_answer *ret);
 

@@ -12,6 +12,7 @@ static const struct {
     {MEDIA_CSV, "text/csv"},
     {MEDIA_SAFETENSORS, "application/safetensors"},
     {MEDIA_EVENT_STREAM, "text/event-stream"},
+    {MEDIA_BYTES, "application/octet-stream"},
     {MEDIA_PROMETHEUS, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
 };
@@ -149,7 +150,7 @@ static void accept_read(const char *accept, const char *name, struct preference 
     }
 }
 
-enum route_media media_choose(const struct api_call *call, unsigned produces)
+enum route_media media_choose(const struct api_call *call, unsigned produces, enum route_media prefers)
 {
     enum route_media chosen = MEDIA_NONE;
     unsigned chosen_quality = 0;
@@ -161,7 +162,9 @@ enum route_media media_choose(const struct api_call *call, unsigned produces)
         for (size_t k = 0; k < call->header_count; k++)
             if (strcasecmp(call->headers[k].name, "Accept") == 0)
                 accept_read(call->headers[k].value, names[i].name, &best);
-        if (best.quality > chosen_quality) {
+        bool is_better = best.quality > chosen_quality;
+        if (is_better ||
+            (best.quality == chosen_quality && chosen_quality > 0 && names[i].media == prefers)) {
             chosen = names[i].media;
             chosen_quality = best.quality;
         }

@@ -7,7 +7,7 @@
     {                                                                                                        \
         __VA_ARGS__, NULL                                                                                    \
     }
-#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV)
+#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_EVENT_STREAM)
 #define LOSS_MEDIA  ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
@@ -138,6 +138,7 @@ const struct route api_routes[] = {
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/metrics",
      .handle = handle_job_metrics_get,
+     .peek = peek_job_history,
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
@@ -154,6 +155,7 @@ const struct route api_routes[] = {
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/gradients",
      .handle = handle_job_gradients,
+     .peek = peek_job_history,
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
@@ -168,6 +170,22 @@ const struct route api_routes[] = {
      .body = API_BODY_MEMORY,
      .is_long = true,
      .needs_store = true},
+    {.method = "PUT",
+     .pattern = "/v1/jobs/{id}/checkpoint",
+     .handle = handle_job_checkpoint_put,
+     .identity = IDENTITY_JOB,
+     .accepts = (unsigned)MEDIA_BYTES | (unsigned)MEDIA_SAFETENSORS,
+     .produces = MEDIA_JSON,
+     .body = API_BODY_FILE,
+     .is_long = true,
+     .needs_store = true,
+     .query = QUERY_LIST("attempt", "step")},
+    {.method = "GET",
+     .pattern = "/v1/jobs/{id}/checkpoint",
+     .handle = handle_job_checkpoint_get,
+     .produces = MEDIA_BYTES,
+     .is_long = true,
+     .needs_store = true},
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/model",
      .handle = handle_job_model,
@@ -177,6 +195,7 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/predict",
      .handle = handle_job_predict,
+     .identity = IDENTITY_READ,
      .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
      .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
      .body = API_BODY_MEMORY,
@@ -186,7 +205,9 @@ const struct route api_routes[] = {
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/events",
      .handle = handle_job_events,
-     .produces = MEDIA_EVENT_STREAM,
+     .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_EVENT_STREAM,
+     .prefers = MEDIA_EVENT_STREAM,
+     .query = QUERY_LIST("after", "limit", "format"),
      .needs_store = true},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/events",

@@ -404,6 +404,84 @@ static void numbers_come_back_to_the_bit(void **state)
     free(text);
 }
 
+static char *pull_rows(struct api_answer *answer, ssize_t *ret_end)
+{
+    struct buffer text = buffer_new(1 << 20);
+    struct api_wait wait;
+    char bytes[100];
+    assert_int_equal(answer->kind, API_STREAM);
+    while ((*ret_end = answer->stream.pull(answer->stream.context, bytes, sizeof bytes, &wait)) >= 0)
+        buffer_append(&text, bytes, (size_t)*ret_end);
+    char *taken = buffer_steal(&text, NULL);
+    return taken ? taken : strdup("");
+}
+
+static struct api_answer open_stream(struct fixture *fixture, const char *history, const char *last)
+{
+    struct request request = {.method = "GET",
+                              .target = text_of("/v1/jobs/%s/%s", fixture->job.id, history),
+                              .headers = {{"Accept", "text/event-stream"}}};
+    if (last)
+        request.headers[1] = (struct api_header){"Last-Event-ID", last};
+    return service_send(fixture->service, &request);
+}
+
+// Two listeners, who share what is told to both.
+static void rows_are_streamed_as_they_are_written(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const histories[] = {"metrics", "gradients"};
+    struct api_answer opened[4];
+    ssize_t end;
+    for (int i = 0; i < 4; i++) {
+        opened[i] = open_stream(fixture, histories[i % 2], NULL);
+        free(pull_rows(&opened[i], &end));
+        assert_int_equal(end, API_STREAM_WAIT);
+    }
+    post(fixture, BATCH);
+    for (int i = 0; i < 4; i++) {
+        char *text = pull_rows(&opened[i], &end);
+        assert_int_equal(end, API_STREAM_WAIT);
+        assert_non_null(strstr(text, "id: 2\nevent: rows\ndata: {\"job\":\"job_"));
+        assert_non_null(
+            strstr(text, i % 2 ? "\"gradient_norm\":[0.3,1e-0" : "\"loss\":[0.1,\"NaN\",\"-Infinity\"]"));
+        free(text);
+    }
+    client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    for (int i = 0; i < 4; i++) {
+        free(pull_rows(&opened[i], &end));
+        assert_int_equal(end, API_STREAM_END);
+        api_answer_free(&opened[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct api_answer answer = open_stream(fixture, histories[i], "2");
+        answer_expect(&answer, 204, "nothing is left to tell");
+        api_answer_free(&answer);
+    }
+}
+
+// Each event a row: the id of an event is where the next stream goes on.
+static void a_stream_goes_on_row_by_row(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, BATCH);
+    client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    struct api_answer answer = open_stream(fixture, "metrics?limit=1", NULL);
+    ssize_t end;
+    char *text = pull_rows(&answer, &end);
+    assert_non_null(strstr(text, "id: 2-0-1\n"));
+    assert_non_null(strstr(text, "id: 2-0-2\n"));
+    assert_non_null(strstr(text, "\"more\":false,\"steps\":[3]"));
+    free(text);
+    api_answer_free(&answer);
+    answer = open_stream(fixture, "metrics", "2-0-2");
+    text = pull_rows(&answer, &end);
+    assert_non_null(strstr(text, "\"steps\":[3]"));
+    assert_int_equal(end, API_STREAM_END);
+    free(text);
+    api_answer_free(&answer);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -422,6 +500,8 @@ int main(void)
         TEST(waiting_ends_with_the_job_or_the_time),
         TEST(a_finished_job_takes_no_history),
         TEST(numbers_come_back_to_the_bit),
+        TEST(rows_are_streamed_as_they_are_written),
+        TEST(a_stream_goes_on_row_by_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

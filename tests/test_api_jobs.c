@@ -446,6 +446,41 @@ static void events_go_on_behind_the_last_one_seen(void **state)
     api_answer_free(&answer);
 }
 
+static void events_are_listed_page_by_page(void **state)
+{
+    struct service *service = *state;
+    struct client_job job = service_client_job(service);
+    client_posts(service, &job, "events", "{\"attempt\":1,\"event\":\"checkpoint\",\"detail\":\"step 3\"}",
+                 200);
+    client_posts(service, &job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    json_t *page =
+        service_json(service, "GET", text_of("/v1/jobs/%s/events?format=json&limit=2", job.id), NULL, 200);
+    const json_t *events = json_object_get(page, "events");
+    assert_int_equal(json_array_size(events), 2);
+    assert_string_equal(json_text(json_array_get(events, 1), "event"), "checkpoint");
+    assert_string_equal(json_text(json_array_get(events, 1), "detail"), "step 3");
+    assert_string_equal(json_text(json_array_get(events, 1), "state"), "running");
+    assert_true(json_is_true(json_object_get(page, "more")));
+    assert_string_equal(json_text(page, "after"), "2");
+    json_decref(page);
+    const struct request rest = {.method = "GET",
+                                 .target = text_of("/v1/jobs/%s/events?after=2", job.id),
+                                 .headers = {{"Accept", "application/json"}}};
+    struct api_answer answer = service_send(service, &rest);
+    assert_string_equal(answer_value(&answer, "ETag"), "\"3\"");
+    page = answer_take(&answer, 200, "the rest");
+    assert_true(json_is_false(json_object_get(page, "more")));
+    assert_string_equal(json_text(json_array_get(json_object_get(page, "events"), 0), "event"), "succeeded");
+    json_decref(page);
+    const struct request known = {.method = "GET",
+                                  .target = rest.target,
+                                  .headers = {{"Accept", "application/json"}, {"If-None-Match", "\"3\""}}};
+    answer = service_send(service, &known);
+    answer_expect(&answer, 304, "nothing new");
+    api_answer_free(&answer);
+    service_expect(service, "GET", text_of("/v1/jobs/%s/events?format=xml", job.id), NULL, 400);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -468,6 +503,7 @@ int main(void)
         TEST(a_bad_report_is_refused_with_its_pointer),
         TEST(events_follow_a_job_to_its_end),
         TEST(events_go_on_behind_the_last_one_seen),
+        TEST(events_are_listed_page_by_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,8 +184,8 @@ static void test_a_new_statistic_becomes_a_column(void **state)
 {
     static const struct stat_info old_stats[] = {{"a", "", ""}, {"c", "", ""}};
     static const struct stat_info new_stats[] = {{"a", "", ""}, {"b", "", ""}, {"c", "", ""}};
-    const struct wide_table old_table = {"rows", "seen", false, old_stats, 2};
-    const struct wide_table new_table = {"rows", "seen", false, new_stats, 3};
+    const struct wide_table old_table = {"rows", "seen", "folds", false, old_stats, 2};
+    const struct wide_table new_table = {"rows", "seen", "folds", false, new_stats, 3};
     struct database *db = open_lone(*state);
     struct wide wide;
     assert_ok(database_run(db, "CREATE TABLE jobs (number, id); INSERT INTO jobs VALUES (1, 'job_x')", &err));
@@ -221,14 +221,12 @@ static void test_the_plans_use_the_indexes(void **state)
     assert_ok(database_run(db, "PRAGMA query_only = OFF", &err));
     assert_ok(wide_open(db, &wide_metrics, &wides[0], &err));
     assert_ok(wide_open(db, &wide_gradients, &wides[1], &err));
-    const char *const texts[] = {wides[0].by_step,
-                                 wides[0].after,
-                                 wides[1].by_step,
-                                 wides[1].after,
-                                 sql_texts[SQL_JOB_NEXT_QUEUED],
-                                 sql_texts[SQL_JOB_COUNT],
-                                 sql_texts[SQL_DATASET_NEEDED],
-                                 sql_texts[SQL_DELETE_KEYS]};
+    const char *const texts[] = {
+        wides[0].texts[WIDE_BY_STEP],  wides[0].texts[WIDE_NEWEST],    wides[1].texts[WIDE_BY_STEP],
+        wides[1].texts[WIDE_NEWEST],   wides[1].texts[WIDE_FOLD_READ], sql_texts[SQL_RUNS_FROM],
+        sql_texts[SQL_ROLLUP_READ],    sql_texts[SQL_ROLLUP_STALE],    sql_texts[SQL_NAMED_BY_STEP],
+        sql_texts[SQL_NAMED_NEWEST],   sql_texts[SQL_JOB_NEXT_QUEUED], sql_texts[SQL_JOB_COUNT],
+        sql_texts[SQL_DATASET_NEEDED], sql_texts[SQL_DELETE_KEYS]};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct statement *plan;
         snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", texts[i]);

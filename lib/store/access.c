@@ -50,6 +50,7 @@ enum nabla_code access_end(struct store *store, enum nabla_code outcome, struct 
 
 void access_notify(struct store *store, const char *job_id, uint64_t revision)
 {
+    revisions_raise(&store->revisions, job_id, revision);
     if (store->listener)
         store->listener(store->listener_context, job_id, revision);
 }

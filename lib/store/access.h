@@ -6,6 +6,7 @@
 #define NABLA_STORE_ACCESS_H
 
 #include "store/database.h"
+#include "store/revisions.h"
 #include "store/store.h"
 #include "store/wide.h"
 
@@ -37,6 +38,7 @@ struct store {
     uint64_t usage_bytes;
     atomic_uint_fast64_t steps; // that jobs have gone on
 
+    struct revisions revisions;
     void (*listener)(void *context, const char *job_id, uint64_t revision);
     void *listener_context;
 };

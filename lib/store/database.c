@@ -236,6 +236,13 @@ void statement_bind_text(struct statement *statement, const char *text)
                                                    text ? strlen(text) : 0, SQLITE_STATIC, SQLITE_UTF8));
 }
 
+void statement_bind_bytes(struct statement *statement, const void *bytes, size_t size)
+{
+    if (statement->status == SQLITE_OK)
+        keep_status(statement,
+                    sqlite3_bind_blob64(statement->handle, ++statement->bound, bytes, size, SQLITE_STATIC));
+}
+
 void statement_bind_null(struct statement *statement)
 {
     if (statement->status == SQLITE_OK)
@@ -292,6 +299,13 @@ char *statement_copy(struct statement *statement, int column)
 {
     const char *text = statement_text(statement, column);
     return text ? strdup(text) : NULL;
+}
+
+const void *statement_bytes(struct statement *statement, int column, size_t *ret_size)
+{
+    const void *bytes = sqlite3_column_blob(statement->handle, column);
+    *ret_size = (size_t)sqlite3_column_bytes(statement->handle, column);
+    return bytes;
 }
 
 bool statement_is_null(struct statement *statement, int column)

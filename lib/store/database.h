@@ -49,6 +49,7 @@ void statement_bind_int(struct statement *statement, int64_t value);
 void statement_bind_size(struct statement *statement, uint64_t value); // what does not fit becomes INT64_MAX
 void statement_bind_double(struct statement *statement, double value);
 void statement_bind_text(struct statement *statement, const char *text);
+void statement_bind_bytes(struct statement *statement, const void *bytes, size_t size); // borrowed as texts
 void statement_bind_null(struct statement *statement);
 
 // Steps to the next row: NABLA_OK with a row, NABLA_NOT_FOUND (without a text) at the end, or the failure.
@@ -66,6 +67,7 @@ int64_t statement_int(struct statement *statement, int column);
 double statement_double(struct statement *statement, int column); // NaN for NULL
 const char *statement_text(struct statement *statement, int column);
 char *statement_copy(struct statement *statement, int column); // the caller's; NULL also without memory
+const void *statement_bytes(struct statement *statement, int column, size_t *ret_size); // borrowed as texts
 bool statement_is_null(struct statement *statement, int column);
 
 #endif

@@ -2,52 +2,72 @@
 // together, so that a reader that has seen a revision has seen everything up to it.
 #include "store/history.h"
 
+#include "base/size.h"
 #include "store/access.h"
 #include "store/job_row.h"
+#include "store/named.h"
+#include "store/rollup.h"
+#include "store/rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static void bind_values(struct statement *insert, const struct wide *wide, uint64_t revision,
-                        uint32_t recorded, const double *values)
-{
-    statement_bind_size(insert, revision);
-    statement_bind_int(insert, wide_mask_in(wide, recorded));
-    for (size_t i = 0; i < wide->table->count; i++)
-        if (recorded >> i & 1)
-            statement_bind_double(insert, values[i]);
-        else
-            statement_bind_null(insert);
-}
+enum { NAMES_MOST = 1000 };
 
 // A job's batch on its way into the file.
 struct writing {
     const struct store *store;
     struct database *db;
     struct job_stand *stand;
+    bool folded[2];        // the job has folds: of the network, of layers
+    struct touch *touches; // what was written so far
+    size_t count;
     uint64_t steps; // that it goes on
 };
 
-static enum nabla_code write_network(const struct writing *to, const struct step_record *record,
+static void touch(struct writing *to, int64_t series, uint64_t step)
+{
+    to->touches[to->count++] = (struct touch){series, step};
+}
+
+static enum nabla_code write_network(struct writing *to, const struct step_record *record,
                                      struct nabla_error *err)
 {
     if (record->recorded == 0)
         return NABLA_OK;
-    struct statement *insert = database_statement(to->db, SQL_METRIC_UPSERT);
-    statement_bind_int(insert, to->stand->number);
-    statement_bind_size(insert, record->step);
-    bind_values(insert, &to->store->metrics, to->stand->revision + 1, record->recorded, record->values);
-    return statement_run(insert, err);
+    const struct rows_record row = {.job = to->stand->number,
+                                    .series = SERIES_NETWORK,
+                                    .step = record->step,
+                                    .revision = to->stand->revision + 1,
+                                    .steps = record->steps,
+                                    .recorded = record->recorded,
+                                    .values = record->values,
+                                    .minima = record->minima,
+                                    .maxima = record->maxima,
+                                    .nonfinite = record->nonfinite,
+                                    .may_replace_fold = to->folded[0]};
+    touch(to, row.series, row.step);
+    to->folded[0] |= row.steps > 1;
+    return rows_write(to->store, to->db, &row, err);
 }
 
-static enum nabla_code write_layer(const struct writing *to, uint64_t step, const struct layer_record *layer,
-                                   struct nabla_error *err)
+static enum nabla_code write_layer(struct writing *to, const struct step_record *record,
+                                   const struct layer_record *layer, struct nabla_error *err)
 {
-    struct statement *insert = database_statement(to->db, SQL_GRADIENT_UPSERT);
-    statement_bind_int(insert, to->stand->number);
-    statement_bind_int(insert, layer->index);
-    statement_bind_size(insert, step);
-    bind_values(insert, &to->store->gradients, to->stand->revision + 1, layer->recorded, layer->values);
-    return statement_run(insert, err);
+    const struct rows_record row = {.job = to->stand->number,
+                                    .series = series_of_layer(layer->index),
+                                    .step = record->step,
+                                    .revision = to->stand->revision + 1,
+                                    .steps = record->steps,
+                                    .recorded = layer->recorded,
+                                    .values = layer->values,
+                                    .minima = layer->minima,
+                                    .maxima = layer->maxima,
+                                    .nonfinite = layer->nonfinite,
+                                    .may_replace_fold = to->folded[1]};
+    touch(to, row.series, row.step);
+    to->folded[1] |= row.steps > 1;
+    return rows_write(to->store, to->db, &row, err);
 }
 
 static enum nabla_code write_name(const struct writing *to, const struct layer_record *layer,
@@ -70,7 +90,7 @@ static bool same_name(const struct layer_record *layer, const struct step_record
            strcmp(known->name, layer->name) == 0;
 }
 
-static enum nabla_code write_record(const struct writing *to, const struct step_record *record,
+static enum nabla_code write_record(struct writing *to, const struct step_record *record,
                                     const struct step_record *before, struct nabla_error *err)
 {
     if (record->step > INT64_MAX)
@@ -84,7 +104,7 @@ static enum nabla_code write_record(const struct writing *to, const struct step_
         if (!same_name(layer, before, i))
             code = write_name(to, layer, err);
         if (code == NABLA_OK && layer->recorded != 0)
-            code = write_layer(to, record->step, layer, err);
+            code = write_layer(to, record, layer, err);
     }
     return code;
 }
@@ -182,14 +202,77 @@ static enum nabla_code check_stand(const char *id, const struct job_stand *stand
     return NABLA_OK;
 }
 
+static enum nabla_code write_named(struct writing *to, const struct history_named *named, size_t names_most,
+                                   struct nabla_error *err)
+{
+    int64_t metric;
+    enum nabla_code code = named_number(to->db, to->stand->number, named->name,
+                                        names_most ? names_most : NAMES_MOST, &metric, err);
+    for (size_t i = 0; i < named->count && code == NABLA_OK; i++) {
+        touch(to, SERIES_NAMED + metric, named->steps[i]);
+        code = named->steps[i] > INT64_MAX
+                   ? nabla_fail(err, NABLA_INVALID, NULL, "a step is larger than 2^63 - 1")
+                   : named_write(to->db, to->stand->number, metric, to->stand->revision + 1, named->steps[i],
+                                 named->values[i], err);
+    }
+    return code;
+}
+
+static enum nabla_code write_all_named(struct writing *to, const char *id, const struct history_batch *batch,
+                                       struct nabla_error *err)
+{
+    if (batch->named_count > 0 && to->stand->executor != JOB_CLIENT)
+        return nabla_fail(
+            err, NABLA_INVALID, NULL,
+            "there is no statistic \"%.100s\", and job %s is not one of a client, which could name "
+            "its own",
+            batch->named[0].name, id);
+    enum nabla_code code = NABLA_OK;
+    for (size_t i = 0; i < batch->named_count && code == NABLA_OK; i++)
+        code = write_named(to, &batch->named[i], batch->names_most, err);
+    return code;
+}
+
+static enum nabla_code write_rows(struct writing *to, const char *id, const struct history_batch *batch,
+                                  struct nabla_error *err)
+{
+    enum nabla_code code =
+        rows_folded(to->store, to->db, to->stand->number, SERIES_NETWORK, &to->folded[0], err);
+    if (code == NABLA_OK)
+        code = rows_folded(to->store, to->db, to->stand->number, SERIES_LAYERS, &to->folded[1], err);
+    for (size_t i = 0; i < batch->record_count && code == NABLA_OK; i++)
+        code = write_record(to, &batch->records[i], i > 0 ? &batch->records[i - 1] : NULL, err);
+    return code ? code : write_all_named(to, id, batch, err);
+}
+
+static size_t count_rows(const struct history_batch *batch)
+{
+    size_t count = batch->record_count;
+    for (size_t i = 0; i < batch->record_count; i++)
+        count += batch->records[i].layer_count;
+    for (size_t i = 0; i < batch->named_count; i++)
+        count += batch->named[i].count;
+    return count;
+}
+
 static enum nabla_code write_batch(struct writing *to, const char *id, const struct history_batch *batch,
                                    struct nabla_error *err)
 {
     enum nabla_code code = job_stand_read(to->db, id, to->stand, err);
     if (code == NABLA_OK)
         code = check_stand(id, to->stand, batch->attempt, err);
-    for (size_t i = 0; i < batch->record_count && code == NABLA_OK; i++)
-        code = write_record(to, &batch->records[i], i > 0 ? &batch->records[i - 1] : NULL, err);
+    if (code)
+        return code;
+    to->touches = size_alloc(count_rows(batch) + 1, 1, sizeof *to->touches);
+    if (!to->touches)
+        return nabla_fail_memory(err, "a batch");
+    code = write_rows(to, id, batch, err);
+    touches_sort(to->touches, to->count);
+    if (code == NABLA_OK)
+        code = runs_write(to->db, to->stand->number, to->stand->revision + 1, to->touches, to->count, err);
+    if (code == NABLA_OK)
+        code = rollup_touch(to->db, to->stand->number, to->touches, to->count, err);
+    free(to->touches);
     if (code)
         return code;
     to->steps = steps_gone(to->db, to->stand->number, batch->progress);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "store/access.h"
+#include "store/doomed.h"
 #include "store/job_row.h"
 #include "store/sweep.h"
 
@@ -160,12 +161,17 @@ enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t
                                    struct nabla_error *err)
 {
     struct job_stand stand;
+    uint64_t changes;
+    if (revisions_find(&store->revisions, id, ret, &changes))
+        return NABLA_OK;
     struct database *db = access_reader(store);
     enum nabla_code code = job_stand_read(db, id, &stand, err);
     access_release(store, db);
-    if (code == NABLA_OK)
-        *ret = stand.revision;
-    return code;
+    if (code)
+        return code;
+    revisions_keep(&store->revisions, id, stand.revision, changes);
+    *ret = stand.revision;
+    return NABLA_OK;
 }
 
 enum nabla_code store_job_count(struct store *store, enum job_state state, size_t *ret,
@@ -182,12 +188,11 @@ enum nabla_code store_job_count(struct store *store, enum job_state state, size_
     return code;
 }
 
-// Every row that carries the job's number; that of the job itself goes last.
+// The job itself goes at once, whatever else carries its number goes by doomed.h.
 static enum nabla_code delete_rows(struct database *db, int64_t number, struct nabla_error *err)
 {
-    static const enum sql_id deletions[] = {SQL_DELETE_GRADIENTS, SQL_DELETE_METRICS, SQL_DELETE_LAYERS,
-                                            SQL_DELETE_EVENTS,    SQL_DELETE_KEYS,    SQL_DELETE_SPEC,
-                                            SQL_DELETE_JOB};
+    static const enum sql_id deletions[] = {SQL_DELETE_CHECKPOINT, SQL_DELETE_KEYS, SQL_DELETE_SPEC,
+                                            SQL_DELETE_JOB, SQL_DOOM};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof deletions / sizeof *deletions && code == NABLA_OK; i++) {
         struct statement *deletion = database_statement(db, deletions[i]);
@@ -218,6 +223,7 @@ enum nabla_code store_job_delete(struct store *store, const char *id, struct nab
     if (folder)
         sweep_tree(folder, NULL); // what stays behind is swept at the next opening
     free(folder);
+    doomed_sweep(store, NULL); // as is what is left of the history
     return NABLA_OK;
 }
 

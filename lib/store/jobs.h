@@ -94,6 +94,7 @@ enum nabla_code store_job_create(struct store *store, const struct job_new *job,
                                  bool *ret_repeated, struct nabla_error *err);
 
 enum nabla_code store_job_get(struct store *store, const char *id, struct job **ret, struct nabla_error *err);
+// From memory where it is known, else from the file: see revisions.h.
 enum nabla_code store_job_revision(struct store *store, const char *id, uint64_t *ret,
                                    struct nabla_error *err);
 

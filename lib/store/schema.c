@@ -94,7 +94,64 @@ static const char version_owner[] = "ALTER TABLE jobs ADD COLUMN owner TEXT NOT 
                                     "ALTER TABLE jobs ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';\n"
                                     "ALTER TABLE datasets ADD COLUMN owner TEXT NOT NULL DEFAULT '';\n";
 
-const char *const schema_steps[] = {version_1, version_2, version_owner};
+// What long histories are read by: the runs of steps that each revision wrote (runs.h), rollups (rollup.h),
+// and metrics that clients name themselves (named.h). What is left of deleted jobs goes by `doomed`.
+static const char version_histories[] = "CREATE TABLE writes (\n"
+                                        "    job INTEGER NOT NULL,\n"
+                                        "    revision INTEGER NOT NULL,\n"
+                                        "    series INTEGER NOT NULL,\n"
+                                        "    first_step INTEGER NOT NULL,\n"
+                                        "    last_step INTEGER NOT NULL,\n"
+                                        "    PRIMARY KEY (job, revision, series, first_step)\n"
+                                        ") WITHOUT ROWID;\n"
+
+                                        "CREATE TABLE rollups (\n"
+                                        "    job INTEGER NOT NULL,\n"
+                                        "    series INTEGER NOT NULL,\n"
+                                        "    level INTEGER NOT NULL,\n"
+                                        "    bucket INTEGER NOT NULL,\n"
+                                        "    data BLOB,\n"
+                                        "    PRIMARY KEY (job, series, level, bucket)\n"
+                                        ") WITHOUT ROWID;\n"
+                                        "CREATE INDEX rollups_stale ON rollups (level, job, series, bucket)"
+                                        " WHERE data IS NULL;\n"
+
+                                        "CREATE TABLE metric_names (\n"
+                                        "    job INTEGER NOT NULL,\n"
+                                        "    metric INTEGER NOT NULL,\n"
+                                        "    name TEXT NOT NULL,\n"
+                                        "    PRIMARY KEY (job, metric),\n"
+                                        "    UNIQUE (job, name)\n"
+                                        ") WITHOUT ROWID;\n"
+
+                                        "CREATE TABLE custom_rows (\n"
+                                        "    job INTEGER NOT NULL,\n"
+                                        "    metric INTEGER NOT NULL,\n"
+                                        "    step INTEGER NOT NULL,\n"
+                                        "    revision INTEGER NOT NULL,\n"
+                                        "    value,\n"
+                                        "    PRIMARY KEY (job, metric, step)\n"
+                                        ") WITHOUT ROWID;\n"
+                                        "CREATE VIEW custom_metrics AS SELECT jobs.id AS job,"
+                                        " n.name AS metric, r.step AS step, r.value AS value"
+                                        " FROM custom_rows AS r JOIN jobs ON jobs.number = r.job"
+                                        " JOIN metric_names AS n ON n.job = r.job AND n.metric = r.metric;\n"
+
+                                        "CREATE TABLE doomed (job INTEGER PRIMARY KEY);\n";
+
+// The newest checkpoint of a client that trains by itself: jobs/ID/FILE.
+static const char version_checkpoints[] = "CREATE TABLE checkpoints (\n"
+                                          "    job INTEGER PRIMARY KEY,\n"
+                                          "    attempt INTEGER NOT NULL,\n"
+                                          "    step INTEGER NOT NULL,\n"
+                                          "    bytes INTEGER NOT NULL,\n"
+                                          "    sha256 TEXT NOT NULL,\n"
+                                          "    file TEXT NOT NULL,\n"
+                                          "    created_ms INTEGER NOT NULL\n"
+                                          ");\n";
+
+const char *const schema_steps[] = {version_1, version_2, version_owner, version_histories,
+                                    version_checkpoints};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

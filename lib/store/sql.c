@@ -12,6 +12,10 @@
     "SELECT number, id, sha256, name, row_count, features, classes, bytes, description, created_ms"          \
     " FROM datasets "
 
+#define ROLLUP_READ                                                                                          \
+    "SELECT bucket, data FROM rollups WHERE job = ? AND series = ? AND level = ?"                            \
+    " AND bucket BETWEEN ? AND ? AND data IS NOT NULL ORDER BY bucket"
+
 const char *const sql_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
@@ -60,6 +64,11 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_JOB_TOUCH] = "UPDATE jobs SET revision = revision + 1 WHERE number = ?",
 
+    [SQL_CHECKPOINT_UPSERT] =
+        "INSERT OR REPLACE INTO checkpoints (job, attempt, step, bytes, sha256, file, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [SQL_CHECKPOINT_OF_JOB] = "SELECT attempt, step, bytes, sha256, file FROM checkpoints WHERE job = ?",
+
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
                          " WHERE job = ? AND revision > ? ORDER BY revision",
@@ -68,13 +77,14 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, existed, created_ms)"
                        " VALUES (?, ?, ?, ?, ?, ?)",
 
-    [SQL_DELETE_GRADIENTS] = "DELETE FROM gradient_rows WHERE job = ?",
-    [SQL_DELETE_METRICS] = "DELETE FROM metric_rows WHERE job = ?",
-    [SQL_DELETE_LAYERS] = "DELETE FROM layers WHERE job = ?",
-    [SQL_DELETE_EVENTS] = "DELETE FROM events WHERE job = ?",
+    [SQL_DELETE_CHECKPOINT] = "DELETE FROM checkpoints WHERE job = ?",
     [SQL_DELETE_KEYS] =
         "DELETE FROM idempotency_keys WHERE resource = (SELECT id FROM jobs WHERE number = ?)",
     [SQL_DELETE_SPEC] = "DELETE FROM job_specs WHERE job = ?",
+    [SQL_DOOM] = "INSERT OR IGNORE INTO doomed (job) VALUES (?)",
+    [SQL_DOOMED] = "SELECT d.job, j.number IS NOT NULL FROM doomed AS d"
+                   " LEFT JOIN jobs AS j ON j.number = d.job ORDER BY d.job LIMIT 1",
+    [SQL_DOOM_DONE] = "DELETE FROM doomed WHERE job = ?",
     [SQL_DELETE_JOB] = "DELETE FROM jobs WHERE number = ?",
 
     [SQL_LAYER_NAME] = "INSERT INTO layers (job, layer, name) VALUES (?, ?, ?)"
@@ -91,4 +101,35 @@ const char *const sql_texts[SQL_COUNT] = {
                            " AND state IN (?2, ?3, ?4) LIMIT 1",
     [SQL_DATASET_DELETE] = "DELETE FROM datasets WHERE id = ?",
     [SQL_DATASET_DELETE_KEYS] = "DELETE FROM idempotency_keys WHERE resource = ?",
+
+    [SQL_RUN_INSERT] = "INSERT INTO writes (job, revision, series, first_step, last_step)"
+                       " VALUES (?, ?, ?, ?, ?)",
+    // A run that starts before the position may reach over it.
+    [SQL_RUNS_FROM] = "SELECT revision, series, first_step, last_step FROM writes"
+                      " WHERE job = ?1 AND revision >= ?2"
+                      " AND (revision > ?2 OR series > ?3 OR (series = ?3 AND last_step >= ?4))"
+                      " ORDER BY revision, series, first_step",
+    [SQL_ROLLUP_TOUCH] = "INSERT INTO rollups (job, series, level, bucket, data) VALUES (?, ?, ?, ?, NULL)"
+                         " ON CONFLICT DO UPDATE SET data = NULL WHERE data IS NOT NULL RETURNING 1",
+    [SQL_ROLLUP_READ] = ROLLUP_READ,
+    [SQL_ROLLUP_READ_2] = ROLLUP_READ,
+    [SQL_ROLLUP_READ_3] = ROLLUP_READ,
+    [SQL_ROLLUP_READ_4] = ROLLUP_READ,
+    [SQL_ROLLUP_STALE] = "SELECT job, series, level, bucket FROM rollups WHERE data IS NULL AND level >= 1"
+                         " ORDER BY level, job, series, bucket LIMIT ?",
+    [SQL_ROLLUP_SET] = "UPDATE rollups SET data = ?5 WHERE job = ?1 AND series = ?2 AND level = ?3"
+                       " AND bucket = ?4",
+    [SQL_ROLLUP_DROP] = "DELETE FROM rollups WHERE job = ? AND series = ? AND level = ? AND bucket = ?",
+    [SQL_NAME_FIND] = "SELECT metric FROM metric_names WHERE job = ? AND name = ?",
+    [SQL_NAME_COUNT] = "SELECT count(*) FROM metric_names WHERE job = ?",
+    [SQL_NAME_INSERT] = "INSERT INTO metric_names (job, metric, name) VALUES (?, ?, ?)",
+    [SQL_NAMES] = "SELECT metric, name FROM metric_names WHERE job = ? ORDER BY metric",
+    [SQL_NAME_FROM] = "SELECT metric FROM metric_names WHERE job = ? AND metric >= ? ORDER BY metric LIMIT 1",
+    [SQL_NAMED_UPSERT] = "INSERT INTO custom_rows (job, metric, step, revision, value) VALUES (?, ?, ?, ?, ?)"
+                         " ON CONFLICT DO UPDATE SET revision = excluded.revision, value = excluded.value",
+    [SQL_NAMED_BY_STEP] = "SELECT revision, step, value FROM custom_rows WHERE job = ?1 AND metric = ?2"
+                          " AND step BETWEEN ?3 AND ?4 AND (?6 = 0 OR revision = ?6) ORDER BY step LIMIT ?5",
+    [SQL_NAMED_NEWEST] = "SELECT revision, step, value FROM custom_rows WHERE job = ?1 AND metric = ?2"
+                         " AND step BETWEEN ?3 AND ?4 AND (?6 = 0 OR revision = ?6)"
+                         " ORDER BY step DESC LIMIT ?5",
 };

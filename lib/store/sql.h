@@ -3,6 +3,18 @@
 #ifndef NABLA_STORE_SQL_H
 #define NABLA_STORE_SQL_H
 
+// Those of a wide table. Parameters: job, layer, then what is said.
+enum wide_text {
+    WIDE_UPSERT,     // step, revision, recorded, values
+    WIDE_BY_STEP,    // first, last, limit, revision (0: any): revision, step, recorded, values, ascending
+    WIDE_NEWEST,     // the same, descending
+    WIDE_FOLD,       // step, recorded, steps, folds: keeps what a row stands for
+    WIDE_FOLD_CLEAR, // step, recorded: those values are of a single step again
+    WIDE_FOLD_READ,  // step: steps, folds
+    WIDE_FOLDED,     // a row when the job has any fold
+    WIDE_TEXT_COUNT
+};
+
 enum sql_id {
     SQL_BEGIN,
     SQL_COMMIT,
@@ -26,18 +38,20 @@ enum sql_id {
     SQL_JOB_TRANSITION,
     SQL_JOB_ADVANCE,
     SQL_JOB_TOUCH,
+    SQL_CHECKPOINT_UPSERT,
+    SQL_CHECKPOINT_OF_JOB,
     SQL_EVENT_INSERT,
     SQL_EVENTS_AFTER,
     SQL_KEY_FIND,
     SQL_KEY_INSERT,
 
-    SQL_DELETE_GRADIENTS,
-    SQL_DELETE_METRICS,
-    SQL_DELETE_LAYERS,
-    SQL_DELETE_EVENTS,
+    SQL_DELETE_CHECKPOINT,
     SQL_DELETE_KEYS,
     SQL_DELETE_SPEC,
     SQL_DELETE_JOB,
+    SQL_DOOM,
+    SQL_DOOMED,
+    SQL_DOOM_DONE,
 
     SQL_LAYER_NAME,
     SQL_LAYER_NAMES,
@@ -51,13 +65,28 @@ enum sql_id {
     SQL_DATASET_DELETE,
     SQL_DATASET_DELETE_KEYS,
 
-    SQL_METRIC_UPSERT, // from here on: made at opening
-    SQL_METRICS_BY_STEP,
-    SQL_METRICS_AFTER,
-    SQL_GRADIENT_UPSERT,
-    SQL_GRADIENTS_BY_STEP,
-    SQL_GRADIENTS_AFTER,
-    SQL_COUNT
+    SQL_RUN_INSERT,
+    SQL_RUNS_FROM,
+    SQL_ROLLUP_TOUCH,
+    SQL_ROLLUP_READ, // one for each level: they are open together
+    SQL_ROLLUP_READ_2,
+    SQL_ROLLUP_READ_3,
+    SQL_ROLLUP_READ_4,
+    SQL_ROLLUP_STALE,
+    SQL_ROLLUP_SET,
+    SQL_ROLLUP_DROP,
+    SQL_NAME_FIND,
+    SQL_NAME_COUNT,
+    SQL_NAME_INSERT,
+    SQL_NAMES,
+    SQL_NAME_FROM,
+    SQL_NAMED_UPSERT,
+    SQL_NAMED_BY_STEP,
+    SQL_NAMED_NEWEST,
+
+    SQL_METRIC_WIDE, // from here on: made at opening, in the order of enum wide_text
+    SQL_GRADIENT_WIDE = SQL_METRIC_WIDE + WIDE_TEXT_COUNT,
+    SQL_COUNT = SQL_GRADIENT_WIDE + WIDE_TEXT_COUNT
 };
 
 // NULL for those made at opening.

@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "store/access.h"
+#include "store/doomed.h"
+#include "store/rollup.h"
 #include "store/schema.h"
 #include "store/sweep.h"
 
@@ -66,12 +68,8 @@ static enum nabla_code prepare_schema(struct store *store, struct nabla_error *e
 static void collect_texts(struct store *store)
 {
     memcpy(store->texts, sql_texts, sizeof store->texts);
-    store->texts[SQL_METRIC_UPSERT] = store->metrics.upsert;
-    store->texts[SQL_METRICS_BY_STEP] = store->metrics.by_step;
-    store->texts[SQL_METRICS_AFTER] = store->metrics.after;
-    store->texts[SQL_GRADIENT_UPSERT] = store->gradients.upsert;
-    store->texts[SQL_GRADIENTS_BY_STEP] = store->gradients.by_step;
-    store->texts[SQL_GRADIENTS_AFTER] = store->gradients.after;
+    memcpy(&store->texts[SQL_METRIC_WIDE], store->metrics.texts, sizeof store->metrics.texts);
+    memcpy(&store->texts[SQL_GRADIENT_WIDE], store->gradients.texts, sizeof store->gradients.texts);
 }
 
 // Made by us, so that the database, its log and its index are nobody else's to read.
@@ -115,6 +113,7 @@ enum nabla_code store_open(const char *folder, struct store **ret, struct nabla_
     pthread_cond_init(&store->reader_free, NULL);
     pthread_mutex_init(&store->dataset_lock, NULL);
     pthread_mutex_init(&store->usage_lock, NULL);
+    revisions_open(&store->revisions);
     enum nabla_code code = make_folders(store, folder, err);
     if (code == NABLA_OK)
         code = take_lock(store, err);
@@ -139,6 +138,7 @@ void store_close(struct store *store)
     database_close(store->writer); // last: it moves the log into the file
     wide_free(&store->metrics);
     wide_free(&store->gradients);
+    revisions_close(&store->revisions);
     pthread_mutex_destroy(&store->dataset_lock);
     pthread_mutex_destroy(&store->usage_lock);
     pthread_cond_destroy(&store->reader_free);
@@ -169,6 +169,23 @@ enum nabla_code store_ping(struct store *store, struct nabla_error *err)
     enum nabla_code code = statement_row(ping, err);
     statement_reset(ping);
     access_release(store, db);
+    return code;
+}
+
+enum nabla_code store_tidy(struct store *store, bool *ret_more, struct nabla_error *err)
+{
+    enum { BUCKETS_AT_ONCE = 64 };
+    struct database *db;
+    size_t built = 0;
+    enum nabla_code code = doomed_sweep(store, err);
+    if (code == NABLA_OK)
+        code = access_begin(store, false, &db, err);
+    if (code)
+        return code;
+    code = rollup_build(store, db, BUCKETS_AT_ONCE, &built, err);
+    code = access_end(store, code, err);
+    if (code == NABLA_OK)
+        *ret_more = built == BUCKETS_AT_ONCE;
     return code;
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct store;
@@ -38,6 +39,11 @@ void store_on_change(struct store *store,
 
 // NABLA_OK when the database answers.
 enum nabla_code store_ping(struct store *store, struct nabla_error *err);
+
+// Builds what makes long histories quick to read (rollup.h) where writes have made it stale, and removes what
+// is doomed, in small transactions. *ret_more says that there is more to do. For a thread that has time;
+// nothing but speed depends on it.
+enum nabla_code store_tidy(struct store *store, bool *ret_more, struct nabla_error *err);
 
 // Reads the whole database and holds it against SQLite's rules: NABLA_IO with the first fault found. Slow.
 enum nabla_code store_check(struct store *store, struct nabla_error *err);

@@ -1,28 +1,32 @@
 #include "store/wide.h"
 
 #include "base/buffer.h"
+#include "store/wide_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_LIMIT = 1 << 16, COLUMNS_MOST = 62 };
+enum { COLUMNS_MOST = WIDE_FOLDED_BIT };
 
-const struct wide_table wide_metrics = {
-    .name = "metric_rows", .view = "metrics", .stats = network_stats, .count = NETWORK_STAT_COUNT};
+const struct wide_table wide_metrics = {.name = "metric_rows",
+                                        .view = "metrics",
+                                        .folds = "metric_folds",
+                                        .stats = network_stats,
+                                        .count = NETWORK_STAT_COUNT};
 const struct wide_table wide_gradients = {.name = "gradient_rows",
                                           .view = "gradients",
+                                          .folds = "gradient_folds",
                                           .layered = true,
                                           .stats = layer_stats,
                                           .count = LAYER_STAT_COUNT};
 _Static_assert((int)NETWORK_STAT_COUNT <= (int)WIDE_STATS && (int)LAYER_STAT_COUNT <= (int)WIDE_STATS,
                "every statistic has its place");
 
-// The index serves `after`: it holds job, revision, layer and step, and nothing else.
 static enum nabla_code create_table(struct database *db, const struct wide_table *table,
                                     struct nabla_error *err)
 {
-    struct buffer sql = buffer_new(TEXT_LIMIT);
+    struct buffer sql = buffer_new(WIDE_TEXT_LIMIT);
     const char *layer = table->layered ? "layer, " : "";
     buffer_format(&sql, "CREATE TABLE IF NOT EXISTS %s (job INTEGER NOT NULL, %sstep INTEGER NOT NULL,",
                   table->name, table->layered ? "layer INTEGER NOT NULL, " : "");
@@ -30,8 +34,14 @@ static enum nabla_code create_table(struct database *db, const struct wide_table
     for (size_t i = 0; i < table->count; i++)
         buffer_format(&sql, ", %s", table->stats[i].name);
     buffer_format(&sql, ", PRIMARY KEY (job, %sstep)) WITHOUT ROWID;", layer);
-    buffer_format(&sql, "CREATE INDEX IF NOT EXISTS %s_by_revision ON %s (job, revision, %sstep)",
-                  table->name, table->name, layer);
+    buffer_format(&sql,
+                  "CREATE TABLE IF NOT EXISTS %s (job INTEGER NOT NULL, layer INTEGER NOT NULL,"
+                  " step INTEGER NOT NULL, steps INTEGER NOT NULL",
+                  table->folds);
+    for (size_t i = 0; i < table->count; i++)
+        for (size_t part = 0; part < WIDE_FOLD_PARTS; part++)
+            buffer_format(&sql, ", %s%s", table->stats[i].name, wide_fold_parts[part]);
+    buffer_text(&sql, ", PRIMARY KEY (job, layer, step)) WITHOUT ROWID;");
     enum nabla_code code = buffer_status(&sql, "a statement", err);
     if (code == NABLA_OK)
         code = database_run(db, sql.data, err);
@@ -90,12 +100,31 @@ static enum nabla_code columns_read(struct database *db, const struct wide_table
     return code == NABLA_NOT_FOUND ? NABLA_OK : code;
 }
 
+// In the table of folds too, unless that has just been made.
+static enum nabla_code add_fold_columns(struct database *db, const struct wide_table *table, const char *name,
+                                        struct nabla_error *err)
+{
+    char sql[192];
+    int64_t there;
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%s%s'",
+             table->folds, name, wide_fold_parts[0]);
+    enum nabla_code code = database_number(db, sql, &there, err);
+    for (size_t part = 0; part < WIDE_FOLD_PARTS && !there && code == NABLA_OK; part++) {
+        snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s%s", table->folds, name,
+                 wide_fold_parts[part]);
+        code = database_run(db, sql, err);
+    }
+    return code;
+}
+
 static enum nabla_code add_column(struct database *db, const struct wide_table *table, const char *name,
                                   struct columns *columns, struct nabla_error *err)
 {
     char sql[160];
     snprintf(sql, sizeof sql, "ALTER TABLE %s ADD COLUMN %s", table->name, name);
     enum nabla_code code = database_run(db, sql, err);
+    if (code == NABLA_OK)
+        code = add_fold_columns(db, table, name, err);
     return code ? code : columns_add(columns, name, err);
 }
 
@@ -103,7 +132,7 @@ static enum nabla_code add_column(struct database *db, const struct wide_table *
 static enum nabla_code create_view(struct database *db, const struct wide_table *table,
                                    const struct columns *columns, struct nabla_error *err)
 {
-    struct buffer sql = buffer_new(TEXT_LIMIT);
+    struct buffer sql = buffer_new(WIDE_TEXT_LIMIT);
     buffer_format(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT jobs.id AS job, ", table->view,
                   table->view);
     buffer_format(&sql, "%s", table->layered ? "layers.name AS layer, r.layer AS layer_index, " : "");
@@ -156,63 +185,33 @@ static enum nabla_code match_columns(struct database *db, struct wide *wide, str
     return code;
 }
 
-// Writing a key again replaces what the new row records and keeps the rest: a client may post a step's loss
-// and its accuracy one after the other.
-static char *make_upsert(const struct wide *wide)
+// Files from before `writes` had an index by revision instead: what that knew is kept as runs, and rollups
+// are to be built.
+static enum nabla_code replace_index(struct database *db, const struct wide_table *table,
+                                     struct nabla_error *err)
 {
-    const struct wide_table *table = wide->table;
-    struct buffer sql = buffer_new(TEXT_LIMIT);
-    const char *layer = table->layered ? "layer, " : "";
-    buffer_format(&sql, "INSERT INTO %s (job, %sstep, revision, recorded", table->name, layer);
-    for (size_t i = 0; i < table->count; i++)
-        buffer_format(&sql, ", %s", table->stats[i].name);
-    buffer_format(&sql, ") VALUES (?, %s?, ?, ?", table->layered ? "?, " : "");
-    for (size_t i = 0; i < table->count; i++)
-        buffer_text(&sql, ", ?");
-    buffer_text(&sql, ") ON CONFLICT DO UPDATE SET revision = excluded.revision,"
-                      " recorded = recorded | excluded.recorded");
-    for (size_t i = 0; i < table->count; i++) {
-        const char *name = table->stats[i].name;
-        buffer_format(&sql, ", %s = iif(excluded.recorded & %lld, excluded.%s, %s)", name,
-                      1LL << wide->bits[i], name, name);
+    struct buffer sql = buffer_new(WIDE_TEXT_LIMIT);
+    const char *series = table->layered ? "layer + 1" : "0";
+    int64_t there;
+    buffer_format(&sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s_by_revision'", table->name);
+    enum nabla_code code = buffer_status(&sql, "a statement", err);
+    if (code == NABLA_OK)
+        code = database_number(db, sql.data, &there, err);
+    sql.size = 0;
+    if (code == NABLA_OK && there) {
+        buffer_format(&sql,
+                      "INSERT INTO writes SELECT job, revision, %s, min(step), max(step) FROM %s"
+                      " GROUP BY job, revision, %s; DROP INDEX %s_by_revision;",
+                      series, table->name, series, table->name);
+        for (unsigned level = 1; level <= WIDE_ROLLUP_LEVELS; level++)
+            buffer_format(&sql, "INSERT INTO rollups SELECT DISTINCT job, %s, %u, step >> %u, NULL FROM %s;",
+                          series, level, level * WIDE_ROLLUP_SHIFT, table->name);
+        code = buffer_status(&sql, "a statement", err);
+        if (code == NABLA_OK)
+            code = database_run(db, sql.data, err);
     }
-    return buffer_steal(&sql, NULL);
-}
-
-static void select_columns(struct buffer *sql, const struct wide_table *table)
-{
-    buffer_format(sql, "SELECT r.revision, %s, r.step, r.recorded", table->layered ? "r.layer" : "0");
-    for (size_t i = 0; i < table->count; i++)
-        buffer_format(sql, ", r.%s", table->stats[i].name);
-}
-
-// One layer, from `since` on by the key: the cost follows the rows that are read, not those before.
-static char *make_by_step(const struct wide_table *table)
-{
-    struct buffer sql = buffer_new(TEXT_LIMIT);
-    select_columns(&sql, table);
-    buffer_format(&sql,
-                  " FROM %s AS r WHERE r.job = ?1 AND %s = ?2 AND r.step BETWEEN ?3 AND ?4"
-                  " ORDER BY r.step LIMIT ?5",
-                  table->name, table->layered ? "r.layer" : "0");
-    return buffer_steal(&sql, NULL);
-}
-
-// The plus signs keep the filters from choosing the key over the index by revision.
-static char *make_after(const struct wide_table *table)
-{
-    struct buffer sql = buffer_new(TEXT_LIMIT);
-    select_columns(&sql, table);
-    buffer_format(&sql,
-                  " FROM %s AS r WHERE r.job = ?1 AND %s BETWEEN ?2 AND ?3 AND +r.step BETWEEN ?4 AND ?5",
-                  table->name, table->layered ? "+r.layer" : "0");
-    if (table->layered)
-        buffer_text(&sql, " AND (r.revision, r.layer, r.step) > (?7, ?8, ?9)"
-                          " ORDER BY r.revision, r.layer, r.step LIMIT ?6");
-    else // whose only layer is 0: a cursor that names a later one has seen the whole revision
-        buffer_text(&sql, " AND (r.revision, r.step) > (?7, iif(?8 = 0, ?9, 9223372036854775807))"
-                          " ORDER BY r.revision, r.step LIMIT ?6");
-    return buffer_steal(&sql, NULL);
+    buffer_free(&sql);
+    return code;
 }
 
 enum nabla_code wide_open(struct database *db, const struct wide_table *table, struct wide *ret,
@@ -222,12 +221,11 @@ enum nabla_code wide_open(struct database *db, const struct wide_table *table, s
     enum nabla_code code = create_table(db, table, err);
     if (code == NABLA_OK)
         code = match_columns(db, &wide, err);
+    if (code == NABLA_OK)
+        code = replace_index(db, table, err);
     if (code)
         return code;
-    wide.upsert = make_upsert(&wide);
-    wide.by_step = make_by_step(table);
-    wide.after = make_after(table);
-    if (!wide.upsert || !wide.by_step || !wide.after) {
+    if (!wide_write_texts(&wide)) {
         wide_free(&wide);
         return nabla_fail_memory(err, "the statements of a history");
     }
@@ -237,10 +235,10 @@ enum nabla_code wide_open(struct database *db, const struct wide_table *table, s
 
 void wide_free(struct wide *wide)
 {
-    free(wide->upsert);
-    free(wide->by_step);
-    free(wide->after);
-    wide->upsert = wide->by_step = wide->after = NULL;
+    for (size_t i = 0; i < WIDE_TEXT_COUNT; i++) {
+        free(wide->texts[i]);
+        wide->texts[i] = NULL;
+    }
 }
 
 int64_t wide_mask_in(const struct wide *wide, uint32_t mask)

@@ -7,6 +7,10 @@
 // Columns only ever join at the end, in an order that the program's own table need not share: masks are
 // translated on their way in and out.
 //
+// A row that stands for several steps has bit WIDE_FOLDED_BIT set and a row beside it in metric_folds or
+// gradient_folds: how many steps, and for each statistic min, max and nonfinite (base/stats.h), NULL where
+// the value is that of a single step.
+//
 // The columns are declared without a type on purpose: with REAL, SQLite would store -0.0 as the integer 0.
 #ifndef NABLA_STORE_WIDE_H
 #define NABLA_STORE_WIDE_H
@@ -16,20 +20,17 @@
 
 #include <stddef.h>
 
-enum { WIDE_STATS = 32 };
+enum { WIDE_STATS = 32, WIDE_FOLDED_BIT = 62 };
 
 struct wide {
     const struct wide_table *table;
     unsigned bits[WIDE_STATS]; // the column of each statistic
-    char *upsert;              // job, layer, step, revision, recorded, values
-    char *by_step;             // job, layer, since, until, limit
-    char *after; // job, lowest and highest layer, since, until, limit; revision, layer, step of the cursor
+    char *texts[WIDE_TEXT_COUNT];
 };
 
-// A table's fixed part. The network's table has no layer: its parameters for it are left out in `upsert`, and
-// read as 0.
+// A table's fixed part. The network's table has no layer: what is bound for it is not looked at.
 struct wide_table {
-    const char *name, *view;
+    const char *name, *view, *folds;
     bool layered;
     const struct stat_info *stats;
     size_t count;
