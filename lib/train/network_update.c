@@ -115,6 +115,11 @@ static double global_clip_scale(const struct network *network, const struct opti
     return clip_scale_global(square, step->global_clip_norm);
 }
 
+static bool limits_norms(const struct layer *layer)
+{
+    return layer->spec->rules[0].max_norm > 0 || layer->spec->rules[1].max_norm > 0;
+}
+
 // The average moves, and where the step says so it takes the parameters' place.
 static void average_block(const struct optimizer_step *step, real *average, real *w, size_t count)
 {
@@ -137,7 +142,7 @@ static bool update_fused(struct layer *layer, const struct optimizer_step *step,
 static bool update_fused(struct layer *layer, const struct optimizer_step *step,
                          const struct layer_clip *clip, struct update_summary *summary)
 {
-    if (clip->active || layer->average || !adam_is_fused(step))
+    if (clip->active || layer->average || limits_norms(layer) || !adam_is_fused(step))
         return false;
     const struct optimizer_range range = layer_range(layer, 0, layer->size.parameters, NULL);
     if (summary && isnan(summary->square_before))
@@ -177,7 +182,7 @@ static void limit_norms(struct layer *layer, struct update_summary *summary)
 {
     const struct tensor_rule *rules = layer->spec->rules;
     const size_t first = layer->size.first, rest = layer->size.parameters - first;
-    if (rules[0].max_norm <= 0 && rules[1].max_norm <= 0)
+    if (!limits_norms(layer))
         return;
     const size_t columns = layer->spec->type == LAYER_TYPE_DENSE || layer->spec->type == LAYER_TYPE_RESIDUAL
                                ? layer->size.outputs
