@@ -106,6 +106,12 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
 .PHONY: coverage
+.PHONY: siege
+siege: $(BUILD)/nabla ## attacks at length: smuggling behind nginx, thousands of slow clients, twice the load
+	@scripts/install-packages.sh session siege
+	@NABLA=$(BUILD)/nabla tests/test_smuggling.py --nginx
+	@NABLA=$(BUILD)/nabla tests/siege/siege.py
+
 # A confined worker could not write down what it reached.
 coverage: ## which lines the tests reach, in build/coverage/index.html
 	@scripts/install-packages.sh coverage
@@ -115,6 +121,11 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
 	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+
+.PHONY: bench-loss
+bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the loss kernels beside memcpy, PyTorch and NumPy, in time and in ulps
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_loss.py
+	@$(BUILD)/bench/bench_loss_truth $(or $(ROWS),1000000) $(PEER)
 
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
