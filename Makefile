@@ -105,6 +105,10 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 .PHONY: fuzz-programs
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
+.PHONY: torture
+torture: $(BUILD)/tests/test_power_cut ## what the tests do briefly, at length: 10,000 power cuts
+	POWER_CUTS=10000 $(BUILD)/tests/test_power_cut
+
 .PHONY: coverage
 .PHONY: siege
 siege: $(BUILD)/nabla ## attacks at length: smuggling behind nginx, thousands of slow clients, twice the load
