@@ -72,6 +72,7 @@ static struct train_spec make_spec(const struct shape *shape, const struct datas
     spec.validation_split = 0;
     spec.epochs = 1000000;
     spec.telemetry_every = every;
+    spec.telemetry_folds = every == 1;
     if (spec_complete(&spec, data, &err) != NABLA_OK)
         die(&err);
     return spec;
