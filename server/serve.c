@@ -12,6 +12,7 @@
 #include "server/listener.h"
 #include "server/program.h"
 #include "server/supervisor.h"
+#include "server/tidier.h"
 #include "server/verbs.h"
 #include "store/jobs.h"
 #include "store/store.h"
@@ -34,11 +35,15 @@ enum {
     SOCKET_PATH_SIZE = 600
 };
 
+// What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
+#define WORKER_BYTES ((uint64_t)256 << 20)
+
 struct server {
     struct config config;
     struct log log;
     char socket[SOCKET_PATH_SIZE]; // of the worker listener
     struct store *store;
+    struct tidier *tidier;
     struct metrics *metrics;
     struct audit *audit;
     struct token_table *tokens; // NULL: nobody is asked for one
@@ -180,16 +185,17 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 
 static enum nabla_code open_workers(struct server *server, struct nabla_error *err)
 {
-    const struct supervisor_options options = {.store = server->store,
-                                               .log = &server->log,
-                                               .launcher = launcher_local(program_path()),
-                                               .socket = server->socket,
-                                               .limits = {.is_confined = server->config.confine_workers,
-                                                          .memory_bytes = server->config.limits.job_bytes,
-                                                          .cpu_seconds = server->config.job_cpu,
-                                                          .file_bytes = server->config.limits.job_bytes},
-                                               .slots = server->config.workers,
-                                               .lease_ms = (int64_t)server->config.client_lease * 1000};
+    const struct supervisor_options options = {
+        .store = server->store,
+        .log = &server->log,
+        .launcher = launcher_local(program_path()),
+        .socket = server->socket,
+        .limits = {.is_confined = server->config.confine_workers,
+                   .memory_bytes = server->config.limits.job_bytes + WORKER_BYTES,
+                   .cpu_seconds = server->config.job_cpu,
+                   .file_bytes = server->config.limits.job_bytes},
+        .slots = server->config.workers,
+        .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
     int fd = -1;
     char missing[64];
@@ -263,6 +269,8 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
         code = listen_http(server, API_PUBLIC, server->public.fd, &server->public_http, err);
     if (!code)
         code = supervisor_start(server->supervisor, err);
+    if (!code)
+        code = tidier_start(server->store, &server->config.retention, &server->log, &server->tidier, err);
     return code;
 }
 
@@ -272,6 +280,7 @@ static void server_close(struct server *server)
     http_stop(server->public_http);
     supervisor_stop(server->supervisor);
     http_stop(server->worker_http);
+    tidier_stop(server->tidier);
     compute_pool_free(server->pool);
     api_free(server->api);
     supervisor_free(server->supervisor);
