@@ -34,6 +34,9 @@ enum {
     SOCKET_PATH_SIZE = 600
 };
 
+// What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
+#define WORKER_BYTES ((uint64_t)256 << 20)
+
 struct server {
     struct config config;
     struct log log;
@@ -180,16 +183,17 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 
 static enum nabla_code open_workers(struct server *server, struct nabla_error *err)
 {
-    const struct supervisor_options options = {.store = server->store,
-                                               .log = &server->log,
-                                               .launcher = launcher_local(program_path()),
-                                               .socket = server->socket,
-                                               .limits = {.is_confined = server->config.confine_workers,
-                                                          .memory_bytes = server->config.limits.job_bytes,
-                                                          .cpu_seconds = server->config.job_cpu,
-                                                          .file_bytes = server->config.limits.job_bytes},
-                                               .slots = server->config.workers,
-                                               .lease_ms = (int64_t)server->config.client_lease * 1000};
+    const struct supervisor_options options = {
+        .store = server->store,
+        .log = &server->log,
+        .launcher = launcher_local(program_path()),
+        .socket = server->socket,
+        .limits = {.is_confined = server->config.confine_workers,
+                   .memory_bytes = server->config.limits.job_bytes + WORKER_BYTES,
+                   .cpu_seconds = server->config.job_cpu,
+                   .file_bytes = server->config.limits.job_bytes},
+        .slots = server->config.workers,
+        .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
     int fd = -1;
     char missing[64];

@@ -139,7 +139,19 @@ static const char version_histories[] = "CREATE TABLE writes (\n"
 
                                         "CREATE TABLE doomed (job INTEGER PRIMARY KEY);\n";
 
-const char *const schema_steps[] = {version_1, version_2, version_owner, version_histories};
+// The newest checkpoint of a client that trains by itself: jobs/ID/FILE.
+static const char version_checkpoints[] = "CREATE TABLE checkpoints (\n"
+                                          "    job INTEGER PRIMARY KEY,\n"
+                                          "    attempt INTEGER NOT NULL,\n"
+                                          "    step INTEGER NOT NULL,\n"
+                                          "    bytes INTEGER NOT NULL,\n"
+                                          "    sha256 TEXT NOT NULL,\n"
+                                          "    file TEXT NOT NULL,\n"
+                                          "    created_ms INTEGER NOT NULL\n"
+                                          ");\n";
+
+const char *const schema_steps[] = {version_1, version_2, version_owner, version_histories,
+                                    version_checkpoints};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.
