@@ -14,6 +14,8 @@ struct history_input {
     struct layer_record *layers;
     char **names;
     size_t name_count;
+    struct history_named *named; // with the texts and numbers that they point to
+    size_t named_count;
 };
 void history_input_free(struct history_input *input);
 
