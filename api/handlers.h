@@ -42,6 +42,10 @@ route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
 
+// histograms.c
+route_peek peek_job_histograms;
+route_handler handle_job_histograms; // GET /v1/jobs/{id}/histograms
+
 // events*.c
 route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
 route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
