@@ -106,6 +106,12 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
 .PHONY: coverage
+.PHONY: siege
+siege: $(BUILD)/nabla ## attacks at length: smuggling behind nginx, thousands of slow clients, twice the load
+	@scripts/install-packages.sh session siege
+	@NABLA=$(BUILD)/nabla tests/test_smuggling.py --nginx
+	@NABLA=$(BUILD)/nabla tests/siege/siege.py
+
 # A confined worker could not write down what it reached.
 coverage: ## which lines the tests reach, in build/coverage/index.html
 	@scripts/install-packages.sh coverage

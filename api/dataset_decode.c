@@ -78,7 +78,7 @@ static void generator_decode(struct fields *fields, const struct bulk *bulks, st
 // What rows in a document become on their way to a data set.
 struct inline_rows {
     struct fields *fields;
-    const struct bulk *features, *labels;
+    const struct bulk *features, *labels, *weights;
     const struct dataset_limits *limits;
     const char **names; // of the classes, borrowed from the document; NULL: their numbers
     size_t classes;
@@ -180,6 +180,43 @@ static bool features_check(struct inline_rows *rows)
     return true;
 }
 
+static bool targets_check(const struct inline_rows *rows)
+{
+    const struct bulk *labels = rows->labels;
+    if (labels->rows != rows->features->rows || labels->columns == 0) {
+        fields_problem(rows->fields, "labels", "has %zu rows of %zu targets for %zu rows", labels->rows,
+                       labels->columns, rows->features->rows);
+        return false;
+    }
+    for (size_t i = 0; i < labels->rows * labels->columns; i++)
+        if (!(fabs(labels->values[i]) <= FLT_MAX)) {
+            fields_problem(rows->fields, "labels", "row %zu, entry %zu is not a finite float32 number",
+                           i / labels->columns, i % labels->columns);
+            return false;
+        }
+    return true;
+}
+
+static bool weights_check(const struct inline_rows *rows)
+{
+    const struct bulk *weights = rows->weights;
+    const bool is_other = fields_value(rows->fields, "sample_weights") != NULL;
+    if (weights->shape == BULK_ABSENT && !is_other)
+        return true;
+    if (weights->shape != BULK_LIST || weights->rows != rows->features->rows) {
+        fields_problem(rows->fields, "sample_weights", "must be a list of one number a row: %zu of them",
+                       rows->features->rows);
+        return false;
+    }
+    for (size_t i = 0; i < weights->rows; i++)
+        if (!(weights->values[i] >= 0 && weights->values[i] <= FLT_MAX)) {
+            fields_problem(rows->fields, "sample_weights",
+                           "entry %zu is not a finite float32 number of at least 0", i);
+            return false;
+        }
+    return true;
+}
+
 // The i-th text of a list of names in the document, else `prefix` and a number.
 static char *name_make(const json_t *names, size_t i, const char *prefix, size_t number)
 {
@@ -221,6 +258,26 @@ static bool dataset_name(struct dataset *dataset, const struct inline_rows *rows
     return named;
 }
 
+static enum nabla_code rows_allocate(const struct inline_rows *rows, struct dataset **ret,
+                                     struct nabla_error *err)
+{
+    const size_t count = rows->features->rows, columns = rows->features->columns;
+    enum nabla_code code = rows->ids ? dataset_new(count, columns, rows->classes, ret, err)
+                                     : dataset_new_targets(count, columns, rows->labels->columns, ret, err);
+    if (code || rows->weights->shape == BULK_ABSENT)
+        return code;
+    code = dataset_add_weights(*ret, err);
+    if (code)
+        dataset_free(*ret);
+    return code;
+}
+
+static void to_floats(const double *values, size_t count, float *ret)
+{
+    for (size_t i = 0; i < count; i++)
+        ret[i] = (float)values[i];
+}
+
 static struct dataset *inline_build(const struct inline_rows *rows)
 {
     struct fields *fields = rows->fields;
@@ -230,18 +287,22 @@ static struct dataset *inline_build(const struct inline_rows *rows)
     struct nabla_error err = {0};
     names_check(fields, "feature_names", features, rows->features->columns);
     names_check(fields, "class_names", classes, rows->classes);
-    if (rows->classes < 2 || rows->classes > rows->limits->classes) {
+    if (rows->ids && (rows->classes < 2 || rows->classes > rows->limits->classes)) {
         fields_problem(fields, "labels", "have %zu classes: from 2 to %zu are allowed", rows->classes,
                        rows->limits->classes);
         return NULL;
     }
-    if (dataset_new(rows->features->rows, rows->features->columns, rows->classes, &made, &err)) {
+    if (rows_allocate(rows, &made, &err)) {
         problems_add_error(fields->problems, "/features", &err);
         return NULL;
     }
-    for (size_t i = 0; i < made->rows * made->columns; i++)
-        made->features[i] = (float)rows->features->values[i];
-    memcpy(made->ids, rows->ids, made->rows * sizeof *made->ids);
+    to_floats(rows->features->values, made->rows * made->columns, made->features);
+    if (made->weights)
+        to_floats(rows->weights->values, made->rows, made->weights);
+    if (made->targets)
+        to_floats(rows->labels->values, made->rows * made->outputs, made->targets);
+    else
+        memcpy(made->ids, rows->ids, made->rows * sizeof *made->ids);
     if (!dataset_name(made, rows, features, classes)) {
         fields_no_memory(fields, "features");
         dataset_free(made);
@@ -250,27 +311,37 @@ static struct dataset *inline_build(const struct inline_rows *rows)
     return made;
 }
 
+// Of a class each: ids from numbers or texts.
+static void classes_decode(struct inline_rows *rows, struct dataset_source *ret)
+{
+    const bool texts = rows->labels->shape == BULK_OTHER;
+    rows->ids = size_alloc(rows->features->rows, 1, sizeof *rows->ids);
+    rows->names = texts ? size_alloc(rows->features->rows, 1, sizeof *rows->names) : NULL;
+    if (!rows->ids || (texts && !rows->names))
+        fields_no_memory(rows->fields, "features");
+    else if (ids_decode(rows))
+        ret->rows = inline_build(rows);
+    free(rows->ids);
+    free(rows->names);
+}
+
 static void inline_decode(struct fields *fields, struct bulk *bulks, const struct dataset_limits *limits,
                           struct dataset_source *ret)
 {
     struct inline_rows rows = {.fields = fields,
                                .features = &bulks[DATASET_FEATURES],
                                .labels = &bulks[DATASET_LABELS],
+                               .weights = &bulks[DATASET_WEIGHTS],
                                .limits = limits};
     size_t before = fields->problems->count;
     fields_value(fields, "features"); // lifted; asked for so that it is known
     fields_value(fields, "labels");
-    if (!features_check(&rows))
+    if (!features_check(&rows) || !weights_check(&rows))
         return;
-    bool texts = rows.labels->shape == BULK_OTHER;
-    rows.ids = size_alloc(rows.features->rows, 1, sizeof *rows.ids);
-    rows.names = texts ? size_alloc(rows.features->rows, 1, sizeof *rows.names) : NULL;
-    if (!rows.ids || (texts && !rows.names))
-        fields_no_memory(fields, "features");
-    else if (ids_decode(&rows))
+    if (rows.labels->shape != BULK_ROWS)
+        classes_decode(&rows, ret);
+    else if (targets_check(&rows))
         ret->rows = inline_build(&rows);
-    free(rows.ids);
-    free(rows.names);
     if (ret->rows && fields->problems->count == before)
         ret->kind = SOURCE_INLINE;
 }

@@ -54,8 +54,9 @@ static void document_decode(const json_t *root, struct bulk *bulks, struct uploa
 
 static bool read_document(struct upload *upload, struct api_answer *ret)
 {
-    struct bulk bulks[DATASET_BULKS] = {
-        [DATASET_FEATURES] = {.pointer = "/features"}, [DATASET_LABELS] = {.pointer = "/labels"}};
+    struct bulk bulks[DATASET_BULKS] = {[DATASET_FEATURES] = {.pointer = "/features"},
+                                        [DATASET_LABELS] = {.pointer = "/labels"},
+                                        [DATASET_WEIGHTS] = {.pointer = "/sample_weights"}};
     struct problems problems = {0};
     struct nabla_error err = {0};
     json_t *root;

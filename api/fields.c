@@ -128,24 +128,24 @@ bool fields_bool(struct fields *fields, const char *name, bool absent)
 }
 
 // A bound in words: what has no bound is not spelled out as 1.797…e308.
-static void range_words(char text[96], double least, double most)
+static void range_words(char text[128], double least, double most)
 {
     char low[NUMBER_TEXT_SIZE], high[NUMBER_TEXT_SIZE];
     low[number_write_double(low, least)] = '\0';
     high[number_write_double(high, most)] = '\0';
     if (least <= -1e308 && most >= 1e308)
-        snprintf(text, 96, "a finite number");
+        snprintf(text, 128, "a finite number");
     else if (most >= 1e308)
-        snprintf(text, 96, "a finite number, at least %s", low);
+        snprintf(text, 128, "a finite number, at least %s", low);
     else if (least <= -1e308)
-        snprintf(text, 96, "a finite number, at most %s", high);
+        snprintf(text, 128, "a finite number, at most %s", high);
     else
-        snprintf(text, 96, "a number from %s to %s", low, high);
+        snprintf(text, 128, "a number from %s to %s", low, high);
 }
 
 double fields_number(struct fields *fields, const char *name, double absent, double least, double most)
 {
-    char range[96];
+    char range[128];
     const json_t *value = fields_value(fields, name);
     if (!value)
         return absent;

@@ -32,6 +32,10 @@ route_handler handle_jobs_pause;     // POST   /v1/jobs/{id}/pause
 route_handler handle_jobs_resume;    // POST   /v1/jobs/{id}/resume
 route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 
+// checkpoints.c
+route_handler handle_job_checkpoint_put; // PUT /v1/jobs/{id}/checkpoint
+route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
+
 // models.c, predict.c
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict

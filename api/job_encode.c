@@ -2,6 +2,7 @@
 
 #include "api/write.h"
 #include "base/clock.h"
+#include "base/stats.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -62,7 +63,7 @@ void job_encode_latest(const struct job *job, struct buffer *ret)
     buffer_text(ret, "{\"loss\":");
     write_double(ret, job->latest.loss, false);
     buffer_text(ret, ",\"accuracy\":");
-    write_double(ret, job->latest.accuracy, false);
+    write_double(ret, job->latest.accuracy, !(job->network_stats & 1U << NETWORK_ACCURACY)); // none is null
     buffer_text(ret, ",\"validation_loss\":");
     write_double(ret, job->latest.validation_loss, true);
     buffer_text(ret, ",\"validation_accuracy\":");

@@ -94,11 +94,11 @@ static bool draft_decode(struct draft *draft, struct api_answer *ret)
     struct dataset_limits limits = quota_dataset(draft->call);
     struct problems problems = {0};
     struct nabla_error err = {0};
-    struct bulk bulks[2];
+    struct bulk bulks[DATASET_BULKS];
     json_t *root;
     job_spec_bulks(bulks);
-    if (document_read(draft->document, draft->document_size, limits_of(draft)->document_bytes, bulks, 2,
-                      &root, &err)) {
+    if (document_read(draft->document, draft->document_size, limits_of(draft)->document_bytes, bulks,
+                      DATASET_BULKS, &root, &err)) {
         answer_error(ret, call, &err);
         return false;
     }
@@ -111,7 +111,7 @@ static bool draft_decode(struct draft *draft, struct api_answer *ret)
                      limits_of(draft)->retries);
     check_initial(draft, &problems);
     json_decref(root);
-    bulk_free(bulks, 2);
+    bulk_free(bulks, DATASET_BULKS);
     if (problems.count > 0)
         answer_problems(ret, call, &problems);
     return problems.count == 0;

@@ -60,7 +60,9 @@ void handle_losses(struct api_call *call, struct api_answer *ret)
 {
     bool as_null;
     struct nabla_error err;
-    struct problems problems = {0};
+    struct problems problems __attribute__((uninitialized)); // large, and mostly for nothing
+    problems.count = 0;
+    problems.failed = NABLA_OK;
     struct loss_request request;
     if (!call_query_nonfinite(call, &as_null, ret))
         return;

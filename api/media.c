@@ -12,6 +12,7 @@ static const struct {
     {MEDIA_CSV, "text/csv"},
     {MEDIA_SAFETENSORS, "application/safetensors"},
     {MEDIA_EVENT_STREAM, "text/event-stream"},
+    {MEDIA_BYTES, "application/octet-stream"},
     {MEDIA_PROMETHEUS, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
 };

@@ -35,17 +35,17 @@ static enum nabla_code problems_fail(const struct problems *problems, struct nab
 enum nabla_code spec_from_json(const char *text, size_t size, const struct dataset_limits *limits,
                                struct job_spec *ret, struct nabla_error *err)
 {
-    struct bulk bulks[2];
+    struct bulk bulks[DATASET_BULKS];
     json_t *root;
     struct problems problems = {0};
     job_spec_bulks(bulks);
     *ret = (struct job_spec){0};
-    enum nabla_code code = document_read(text, size, size + DOCUMENT_SLACK, bulks, 2, &root, err);
+    enum nabla_code code = document_read(text, size, size + DOCUMENT_SLACK, bulks, DATASET_BULKS, &root, err);
     if (code)
         return code;
     job_spec_decode(root, bulks, limits, &problems, ret);
     json_decref(root);
-    bulk_free(bulks, 2);
+    bulk_free(bulks, DATASET_BULKS);
     if (problems.count == 0)
         return NABLA_OK;
     job_spec_free(ret);

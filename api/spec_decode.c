@@ -139,8 +139,8 @@ static void dataset_id_decode(struct fields *root, const char *id, struct datase
     snprintf(ret->id, sizeof ret->id, "%s", id);
 }
 
-static void dataset_decode(struct fields *root, struct bulk bulks[2], const struct dataset_limits *limits,
-                           struct dataset_source *ret)
+static void dataset_decode(struct fields *root, struct bulk bulks[DATASET_BULKS],
+                           const struct dataset_limits *limits, struct dataset_source *ret)
 {
     const json_t *value = fields_value(root, "dataset");
     if (!value)
@@ -204,14 +204,15 @@ static void model_require(struct fields *root, const struct job_spec *spec)
         fields_problem(root, "model", "is missing: {\"layers\": […]}");
 }
 
-void job_spec_bulks(struct bulk ret[2])
+void job_spec_bulks(struct bulk ret[DATASET_BULKS])
 {
     ret[DATASET_FEATURES] = (struct bulk){.pointer = "/dataset/features"};
     ret[DATASET_LABELS] = (struct bulk){.pointer = "/dataset/labels"};
+    ret[DATASET_WEIGHTS] = (struct bulk){.pointer = "/dataset/sample_weights"};
 }
 
-void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct dataset_limits *limits,
-                     struct problems *problems, struct job_spec *ret)
+void job_spec_decode(const json_t *root, struct bulk bulks[DATASET_BULKS],
+                     const struct dataset_limits *limits, struct problems *problems, struct job_spec *ret)
 {
     *ret = (struct job_spec){.train = spec_defaults()};
     if (!json_is_object(root)) {

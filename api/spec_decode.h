@@ -2,16 +2,17 @@
 #ifndef NABLA_API_SPEC_DECODE_H
 #define NABLA_API_SPEC_DECODE_H
 
+#include "api/dataset_decode.h"
 #include "api/document.h"
 #include "api/fields.h"
 #include "api/spec.h"
 
 // Where a job's document has bulk arrays: pass to document_read, then to job_spec_decode.
-void job_spec_bulks(struct bulk ret[2]);
+void job_spec_bulks(struct bulk ret[DATASET_BULKS]);
 
 // Reads the document. *ret is always to be freed; it is only meaningful when no problem was added.
-void job_spec_decode(const json_t *root, struct bulk bulks[2], const struct dataset_limits *limits,
-                     struct problems *problems, struct job_spec *ret);
+void job_spec_decode(const json_t *root, struct bulk bulks[DATASET_BULKS],
+                     const struct dataset_limits *limits, struct problems *problems, struct job_spec *ret);
 
 void model_decode(const json_t *value, struct problems *problems, struct job_spec *ret);
 void loss_decode(const json_t *value, struct problems *problems, struct train_spec *ret);

@@ -4,6 +4,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { NICENESS = 5 };
 
 struct task {
     void (*run)(void *context);
@@ -35,9 +39,11 @@ static bool task_take(struct compute_pool *pool, struct task *ret)
     return taken;
 }
 
+// What serves sockets goes first: a refusal and a health check must not wait for a loss.
 static void *pool_main(void *context)
 {
     struct task task;
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     while (task_take(context, &task))
         task.run(task.context);
     return NULL;
@@ -85,6 +91,11 @@ size_t compute_pool_waiting(struct compute_pool *pool)
     size_t count = pool->count;
     pthread_mutex_unlock(&pool->lock);
     return count;
+}
+
+bool compute_pool_is_full(struct compute_pool *pool)
+{
+    return compute_pool_waiting(pool) >= pool->capacity;
 }
 
 void compute_pool_free(struct compute_pool *pool)

@@ -18,6 +18,9 @@ bool compute_pool_submit(struct compute_pool *pool, void (*run)(void *context), 
 // How many wait for a thread.
 size_t compute_pool_waiting(struct compute_pool *pool);
 
+// No room for another one now.
+bool compute_pool_is_full(struct compute_pool *pool);
+
 // Finishes what was submitted, then ends the threads. Nobody may submit any more.
 void compute_pool_free(struct compute_pool *pool);
 

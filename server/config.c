@@ -64,7 +64,7 @@ static const struct option options[] = {
      "threads for requests that take long"},
     {"compute-queue", OPTION_COUNT, AT(compute_queue), "64", 1, NULL, "N",
      "long requests that may wait for a thread; more are answered 503"},
-    {"max-connections", OPTION_COUNT, AT(connections), "4096", 10, NULL, "N",
+    {"max-connections", OPTION_COUNT, AT(connections), "8192", 10, NULL, "N",
      "open connections; above 80 % of them new ones are answered 503"},
     {"max-streams", OPTION_COUNT, AT(streams), "1000", 1, NULL, "N",
      "event streams at a time, and as many waiting requests"},

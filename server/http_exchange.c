@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADERS_KEPT = 64, STREAM_BLOCK = 16384 };
+enum {
+    HEADERS_KEPT = 64,
+    STREAM_BLOCK = 16384,
+    LONG_BODY = 16384, // above it a request is long (api_call_is_long), whatever it asks
+};
 
 enum phase { PHASE_HEADERS, PHASE_BODY, PHASE_DRAIN, PHASE_RUN, PHASE_ANSWER, PHASE_SENT };
 
@@ -363,6 +367,11 @@ static void pool_count(struct http *http, int by)
     pthread_mutex_unlock(&http->lock);
 }
 
+static void refuse_full(struct exchange *exchange)
+{
+    refuse(exchange, 503, "Overloaded", "As many long requests as compute-queue allows are waiting already.");
+}
+
 static enum MHD_Result run_on_pool(struct exchange *exchange)
 {
     struct http *http = exchange->http;
@@ -371,7 +380,7 @@ static enum MHD_Result run_on_pool(struct exchange *exchange)
     MHD_suspend_connection(exchange->connection);
     if (compute_pool_submit(http->options.pool, run_pooled, exchange))
         return MHD_YES;
-    refuse(exchange, 503, "Overloaded", "As many long requests as compute-queue allows are waiting already.");
+    refuse_full(exchange);
     pool_count(http, -1);
     MHD_resume_connection(exchange->connection);
     return MHD_YES;
@@ -458,6 +467,12 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
     const struct http_body body = http_guard_body(head);
     set_deadline(exchange, clock_monotonic_ms() + BODY_GRACE_MS);
     api_open(http->options.api, &request, &exchange->call, &exchange->answer);
+    bool is_long = exchange->call && (api_call_is_long(exchange->call) || body.length > LONG_BODY);
+    if (is_long && compute_pool_is_full(http->options.pool)) { // before its body costs anything
+        api_close(exchange->call);
+        exchange->call = NULL;
+        refuse_full(exchange);
+    }
     if (exchange->call) {
         exchange->phase = PHASE_BODY;
         return MHD_YES;
@@ -496,6 +511,8 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
     if (!list.is_sound)
         return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");
     const char *wrong = http_guard_check(&head);
+    if (!wrong && MHD_VERSION < 0x01000000)
+        wrong = http_guard_layout(list.headers, list.count);
     if (wrong)
         return refuse_head(exchange, 400, "Bad request", wrong);
     if (atomic_load(&exchange->http->stopping))

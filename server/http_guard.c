@@ -103,6 +103,26 @@ const char *http_guard_check(const struct http_head *head)
     return wrong;
 }
 
+static bool is_whole(const struct api_header *header)
+{
+    const char *value = header->name + strlen(header->name) + 1;
+    value += strspn(value, " \t");
+    return value == header->value;
+}
+
+const char *http_guard_layout(const struct api_header *headers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!is_whole(&headers[i]))
+            return "A header is folded.";
+        const char *end = headers[i].value + strlen(headers[i].value);
+        bool is_last = i + 1 == count;
+        if (end[1] || (is_last ? end[2] || end[3] : headers[i + 1].name != end + 2))
+            return "A header holds a NUL, is folded, or does not end in CR LF.";
+    }
+    return NULL;
+}
+
 struct http_body http_guard_body(const struct http_head *head)
 {
     const char *length = header_value(head, "Content-Length");

@@ -21,6 +21,13 @@ struct http_head {
 // then be closed: where the next request begins is unknown.
 const char *http_guard_check(const struct http_head *head);
 
+// libmicrohttpd before 1.0 cuts a header's value at a NUL and loses lines that are folded, Content-Length
+// among them, without a word. But it ends lines in place, by NULs over CR and LF, so that a head of which
+// nothing was lost lies in its memory without a gap: "name", NUL, blanks, "value", NUL, NUL, "name", … and
+// two more NULs for the empty line. `headers` are all that it tells of, in its own memory, in its own order.
+// NULL, or what is wrong: a NUL, a folded line, or a line that does not end in CR LF.
+const char *http_guard_layout(const struct api_header *headers, size_t count);
+
 // The body as a sound head declares it.
 struct http_body {
     bool is_present, is_chunked;

@@ -28,10 +28,14 @@
 enum {
     STOP_SECONDS = 8,
     LOOK_SECONDS = 10,
+    OTHER_DESCRIPTORS = 512,
     WORKER_CONNECTIONS = 256,
     WORKER_THREADS = 1,
     SOCKET_PATH_SIZE = 600
 };
+
+// What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
+#define WORKER_BYTES ((uint64_t)256 << 20)
 
 struct server {
     struct config config;
@@ -79,14 +83,24 @@ static uint64_t revision_now(void *context, const char *job_id)
     return revision;
 }
 
-// Connections are descriptors: take as many as the system grants.
-static void raise_descriptors(void)
+// Connections are descriptors, and each may be sent a file: takes as many as the system grants, and no more
+// connections than go with them.
+static void raise_descriptors(struct server *server)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    unsigned *connections = &server->config.connections;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    rlim_t most = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 2
+                                                         : OTHER_DESCRIPTORS / 2;
+    if (*connections <= most)
+        return;
+    log_write(&server->log, LOG_WARNING,
+              "max-connections is %u instead of %u: only %llu descriptors are granted", (unsigned)most,
+              *connections, (unsigned long long)limit.rlim_cur);
+    *connections = (unsigned)most;
 }
 
 static enum nabla_code listen_http(struct server *server, enum api_listener listener, int fd,
@@ -169,16 +183,17 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
 
 static enum nabla_code open_workers(struct server *server, struct nabla_error *err)
 {
-    const struct supervisor_options options = {.store = server->store,
-                                               .log = &server->log,
-                                               .launcher = launcher_local(program_path()),
-                                               .socket = server->socket,
-                                               .limits = {.is_confined = server->config.confine_workers,
-                                                          .memory_bytes = server->config.limits.job_bytes,
-                                                          .cpu_seconds = server->config.job_cpu,
-                                                          .file_bytes = server->config.limits.job_bytes},
-                                               .slots = server->config.workers,
-                                               .lease_ms = (int64_t)server->config.client_lease * 1000};
+    const struct supervisor_options options = {
+        .store = server->store,
+        .log = &server->log,
+        .launcher = launcher_local(program_path()),
+        .socket = server->socket,
+        .limits = {.is_confined = server->config.confine_workers,
+                   .memory_bytes = server->config.limits.job_bytes + WORKER_BYTES,
+                   .cpu_seconds = server->config.job_cpu,
+                   .file_bytes = server->config.limits.job_bytes},
+        .slots = server->config.workers,
+        .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
     int fd = -1;
     char missing[64];
@@ -339,7 +354,7 @@ static int serve(struct server *server)
     int caught, status = EXIT_DONE;
     struct nabla_error err;
     block_signals(&stopping);
-    raise_descriptors();
+    raise_descriptors(server);
     enum nabla_code code = server_open(server, &err);
     if (!code)
         code = announce(server, &err);

@@ -16,6 +16,7 @@
 #include "lib/train/layer.c"
 #include "lib/train/layer_norm.c"
 #include "lib/train/network.c"
+#include "lib/train/network_update.c"
 #include "lib/train/optimizer.c"
 #include "lib/train/orthogonal.c"
 #include "lib/train/tensor_rule.c"

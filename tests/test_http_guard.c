@@ -84,6 +84,43 @@ static void unsound_requests_are_refused(void **state)
     }
 }
 
+// A head as the library leaves it: "~" stands for the NUL that it writes, "|" for one that was there.
+static const struct layout_case {
+    const char *comment, *lines;
+    size_t count;
+    struct {
+        size_t name, value;
+    } at[2];
+    bool is_sound;
+} layouts[] = {
+    {"one header", "Host~ a~~~~", 1, {{0, 6}}, true},
+    {"without a blank", "Host~a~~~~", 1, {{0, 5}}, true},
+    {"without a value", "Host~~~~~", 1, {{0, 5}}, true},
+    {"two", "Host~ a~~X~\tb~~~~", 2, {{0, 6}, {9, 12}}, true},
+    {"a NUL in the last value", "Host~ a|b~~~~", 1, {{0, 6}}, false},
+    {"a NUL in one before", "Host~ a|b~~X~ c~~~~", 2, {{0, 6}, {11, 14}}, false},
+    {"a line that was lost", "Host~ a~~lost~ 1~~~~", 1, {{0, 6}}, false},
+    {"one lost between", "Host~ a~~lost~ 1~~X~ c~~~~", 2, {{0, 6}, {18, 21}}, false},
+    {"ended by LF alone", "Host~ a~X~ c~~~~", 2, {{0, 6}, {8, 11}}, false},
+    {"a value that was moved", "Host~ a~~~~ a b~", 1, {{0, 12}}, false},
+};
+
+static void nothing_of_a_head_may_be_missing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        const struct layout_case *test = &layouts[i];
+        char memory[64] = "";
+        struct api_header headers[2];
+        for (size_t c = 0; test->lines[c]; c++)
+            memory[c] = strchr("~|", test->lines[c]) ? '\0' : test->lines[c];
+        for (size_t h = 0; h < test->count; h++)
+            headers[h] = (struct api_header){memory + test->at[h].name, memory + test->at[h].value};
+        print_message("%s\n", test->comment);
+        assert_int_equal(http_guard_layout(headers, test->count) == NULL, test->is_sound);
+    }
+}
+
 static void a_body_is_what_the_head_declares(void **state)
 {
     (void)state;
@@ -124,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unsound_requests_are_refused),
+        cmocka_unit_test(nothing_of_a_head_may_be_missing),
         cmocka_unit_test(a_body_is_what_the_head_declares),
         cmocka_unit_test(an_absolute_target_leads_to_its_path),
     };

@@ -198,53 +198,6 @@ static void a_body_above_the_limit_is_413(void **state)
 }
 
 // Whatever stands behind a request that is not sound must not run: 400, and the end.
-static void a_smuggled_request_never_runs(void **state)
-{
-    static const struct {
-        const char *comment, *bytes;
-    } cases[] = {
-        {"two lengths",
-         "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 38\r\n\r\n"},
-        {"two lengths that agree",
-         "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}"},
-        {"a space in the length's name",
-         "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length : 38\r\n\r\n"},
-        {"a tab in the length's name", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length\t: 38\r\n\r\n"},
-        {"length and encoding", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: "
-                                "5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        {"encoding and length", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-                                "chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"},
-        {"another encoding",
-         "POST /v1/losses HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
-        {"two encodings", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-                          "Transfer-Encoding: identity\r\n\r\n0\r\n\r\n"},
-        {"an encoding in disguise",
-         "POST /v1/losses HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
-        {"chunked in the old protocol",
-         "POST /v1/losses HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        {"two hosts", "GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
-        {"no host", "GET /healthz HTTP/1.1\r\n\r\n"},
-        {"an encoded NUL", "GET /healthz%00x HTTP/1.1\r\nHost: a\r\n\r\n"},
-        {"a length with a sign", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}"},
-        {"a negative length", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"},
-        {"a length that is none", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: two\r\n\r\n"},
-        {"a list of lengths", "POST /v1/losses HTTP/1.1\r\nHost: a\r\nContent-Length: 2, 2\r\n\r\n{}"},
-        {"a bad name", "GET /healthz HTTP/1.1\r\nHost: a\r\nX(y): 1\r\n\r\n"},
-        {"two tokens",
-         "GET /healthz HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"},
-    };
-    static const char second[] = "GET /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n";
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char bytes[1024];
-        struct buffer answer = buffer_new(1 << 20);
-        int length = snprintf(bytes, sizeof bytes, "%s%s", cases[i].bytes, second);
-        bool closed = live_raw(*state, bytes, (size_t)length, LIVE_DEADLINE_MS, &answer);
-        if (!closed || strncmp(answer.data, "HTTP/1.1 400", 12) != 0 || strstr(answer.data, "HTTP/1.1 2"))
-            fail_msg("%s: %s", cases[i].comment, answer.data);
-        buffer_free(&answer);
-    }
-}
-
 static void requests_in_a_row_are_answered_in_a_row(void **state)
 {
     static const char bytes[] = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -345,7 +298,6 @@ int main(void)
         cmocka_unit_test(a_data_set_is_kept_described_given_back_and_deleted),
         cmocka_unit_test(a_bad_cell_is_named_by_row_and_column),
         cmocka_unit_test(a_body_above_the_limit_is_413),
-        cmocka_unit_test(a_smuggled_request_never_runs),
         cmocka_unit_test(requests_in_a_row_are_answered_in_a_row),
         cmocka_unit_test(slow_headers_end_at_their_deadline),
         cmocka_unit_test(the_workers_socket_is_the_users_own),

@@ -113,6 +113,69 @@ static void a_job_trains_to_its_end_and_its_history_is_read_back(void **state)
     live_expect(live, 404, "GET", path, NULL);
 }
 
+#define ROWS(labels)                                                                                         \
+    "{\"dataset\":{\"features\":[[0,1],[1,0],[0.5,0.25],[2,1],[1,2],[0,0],[3,1],[1,3]],\"labels\":" labels   \
+    ","                                                                                                      \
+    "\"sample_weights\":[1,1,2,1,0.5,1,1,0]},\"model\":{\"layers\":[{\"units\":4,\"activation\":\"tanh\"}]}" \
+    ","
+
+// What a job can be made of, each answer held to the contract.
+static void each_kind_of_job_ends_with_its_report(void **state)
+{
+    const struct {
+        const char *comment, *job, *wanted, *answer;
+    } cases[] = {
+        {"several labels",
+         ROWS("[[0,1],[1,0],[1,1],[1,0],[1,1],[0,0],[1,0],[0,1]]") "\"loss\":{\"type\":\"binary_cross_"
+                                                                   "entropy\","
+                                                                   "\"pos_weight\":[1,2]}}",
+         "succeeded", "\"exact_match\":"},
+        {"numbers",
+         ROWS("[[0.5],[1.5],[2],[3.25],[-1],[0],[7],[1]]") "\"optimizer\":{\"type\":\"sgd\",\"use_ema\":true}"
+                                                           "}",
+         "succeeded", "\"r2\":"},
+        {"no accuracy of numbers", ROWS("[[0.5],[1.5],[2],[3.25],[-1],[0],[7],[1]]") "\"loss\":\"huber\"}",
+         "succeeded", "\"latest\":{\"loss\":"},
+        {"one output",
+         ROWS("[0,1,1,1,1,0,1,0]") "\"loss\":{\"type\":\"binary_cross_entropy\",\"class_weights\":"
+                                   "\"balanced\"}}",
+         "succeeded", "\"units\":1,"},
+        {"a branch, penalties, a limit",
+         "{\"dataset\":{\"generator\":\"spirals\",\"rows\":90},\"model\":{\"layers\":[{\"type\":\"residual\","
+         "\"layers\":["
+         "{\"type\":\"layer_norm\",\"gamma_regularizer\":\"l1\"},{\"units\":5},{\"type\":\"alpha_dropout\","
+         "\"rate\":0.1}]},"
+         "{\"type\":\"dense\",\"units\":4,\"kernel_regularizer\":{\"type\":\"l1_l2\",\"l1\":0.01,\"l2\":0.1},"
+         "\"kernel_constraint\":\"max_norm\"}]},\"optimizer\":{\"type\":\"adam\",\"gradient_accumulation_"
+         "steps\":2}}",
+         "succeeded", "\"projection\":true"},
+        {"an early end",
+         "{\"dataset\":{\"generator\":\"blobs\",\"rows\":90},\"model\":{},\"training\":{\"epochs\":5000,"
+         "\"early_stopping\":{\"min_delta\":1,\"restore_best\":true}}}",
+         "succeeded", "\"stopped\":\"early_stopping\",\"best_epoch\":1,"},
+        {"an end by the clock",
+         "{\"dataset\":{\"generator\":\"blobs\",\"rows\":90},\"model\":{},\"training\":{\"epochs\":1000000,"
+         "\"time_limit\":0.05},\"telemetry\":{\"every\":1000}}",
+         "succeeded", "\"stopped\":\"time_limit\""},
+        {"a loss that is no number",
+         ROWS("[[0.5],[1.5],[2],[3.25],[-1],[0],[7],[1]]") "\"optimizer\":{\"type\":\"sgd\",\"learning_"
+                                                           "rate\":1e9},"
+                                                           "\"training\":{\"epochs\":100,\"stop_on_nan\":"
+                                                           "true}}",
+         "failed", "\"code\":\"diverged\",\"detail\":\"the loss of step "},
+    };
+    struct live *live = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char id[64];
+        live_post_job(live, cases[i].job, id);
+        struct client_answer answer = live_await(live, id, cases[i].wanted);
+        if (!strstr(answer.body.data, cases[i].answer))
+            fail_msg("%s: no %s in %s", cases[i].comment, cases[i].answer, answer.body.data);
+        client_answer_free(&answer);
+        read_back(live, id, "metrics", "\"loss\":[");
+    }
+}
+
 static void a_job_that_cannot_be_is_refused(void **state)
 {
     live_expect(*state, 422, "POST", "/v1/jobs",
@@ -284,6 +347,7 @@ static void a_client_that_trains_by_itself_uses_the_same_routes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_kind_of_job_ends_with_its_report),
         cmocka_unit_test(a_job_trains_to_its_end_and_its_history_is_read_back),
         cmocka_unit_test(a_job_that_cannot_be_is_refused),
         cmocka_unit_test(a_killed_worker_is_replaced),

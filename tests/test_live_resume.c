@@ -344,12 +344,67 @@ static void a_client_pauses_and_gets_a_new_token(void **state)
     assert_int_equal(ask(live, id, "cancel"), 202);
 }
 
+static struct client_answer put_checkpoint(struct live *live, const char *job, const char *token,
+                                           const char *query, const char *bytes)
+{
+    char path[128], authorization[128];
+    snprintf(path, sizeof path, "/v1/jobs/%s/checkpoint%s", job, query);
+    snprintf(authorization, sizeof authorization, "Authorization: Bearer %s", token);
+    const char *const headers[] = {authorization, NULL};
+    const struct client_request request = {.method = "PUT",
+                                           .path = path,
+                                           .type = "application/octet-stream",
+                                           .body = bytes,
+                                           .body_size = strlen(bytes),
+                                           .headers = headers};
+    return live_exchange(live, &request);
+}
+
+static void a_client_keeps_its_newest_checkpoint(void **state)
+{
+    static const struct {
+        const char *query, *bytes;
+        int status;
+    } sent[] = {{"?step=5", "the first", 200},
+                {"?step=9&attempt=1", "the second", 200},
+                {"?step=9&attempt=2", "of another attempt", 409},
+                {"?step=ten", "?", 400},
+                {"?step=10", "", 400}};
+    struct live *live = *state;
+    char id[64], token[64], path[96], header[32];
+    struct client_answer answer = live_send(live, "POST", "/v1/jobs", "{\"executor\":\"client\"}");
+    live_field(&answer, "id", id);
+    live_field(&answer, "token", token);
+    client_answer_free(&answer);
+    snprintf(path, sizeof path, "/v1/jobs/%s/checkpoint", id);
+    live_expect(live, 404, "GET", path, NULL);
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+        answer = put_checkpoint(live, id, token, sent[i].query, sent[i].bytes);
+        if (answer.status != sent[i].status)
+            fail_msg("%s: %d %s", sent[i].query, answer.status, answer.body.data);
+        client_answer_free(&answer);
+    }
+    answer = put_checkpoint(live, id, "not-the-token", "?step=11", "of a stranger");
+    assert_int_equal(answer.status, 403);
+    client_answer_free(&answer);
+    live_end(live, SIGKILL);
+    live_start(live, flags);
+    answer = live_send(live, "GET", path, NULL);
+    assert_int_equal(answer.status, 200);
+    assert_string_equal(answer.body.data, "the second");
+    assert_true(client_answer_header(&answer, "Nabla-Step", header, sizeof header));
+    assert_string_equal(header, "9");
+    client_answer_free(&answer);
+    assert_int_equal(ask(live, id, "cancel"), 202);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_happens_a_job_ends_in_the_same_bits),
         cmocka_unit_test(a_paused_job_goes_on_past_spoiled_checkpoints),
         cmocka_unit_test(a_client_pauses_and_gets_a_new_token),
+        cmocka_unit_test(a_client_keeps_its_newest_checkpoint),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

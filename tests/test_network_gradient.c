@@ -71,8 +71,9 @@ static struct layer_spec ruled(struct layer_spec layer, double l1, double l2)
     return layer;
 }
 
-// What the network's outputs are reduced to: a fixed linear form, or the cross-entropy of the rows' classes.
-enum objective { LINEAR_FORM, CROSS_ENTROPY };
+// What the network's outputs are reduced to: a fixed linear form, the cross-entropy of the rows' classes, or
+// the setting's own loss.
+enum objective { LINEAR_FORM, CROSS_ENTROPY, ANY_LOSS };
 
 struct setting {
     struct network *network;
@@ -80,6 +81,9 @@ struct setting {
     enum objective objective;
     double coefficients[ROWS * 16];
     int64_t ids[ROWS];
+    struct nabla_loss loss;
+    bool has_targets;
+    double targets[ROWS * CLASSES], weights[ROWS];
 };
 
 static double linear_form(const struct setting *setting, const double *output, double *gradient)
@@ -92,17 +96,19 @@ static double linear_form(const struct setting *setting, const double *output, d
     return value;
 }
 
-static double cross_entropy(const struct setting *setting, const double *output, double *gradient)
+static double loss_value(const struct setting *setting, const double *output, double *gradient)
 {
-    struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
     struct nabla_loss_batch batch = {.dtype = NABLA_FLOAT64,
                                      .rows = ROWS,
                                      .classes = setting->network->outputs,
                                      .scores = output,
-                                     .ids = setting->ids};
+                                     .ids = setting->has_targets ? NULL : setting->ids,
+                                     .targets = setting->has_targets ? setting->targets : NULL,
+                                     .sample_weights = setting->weights};
     struct nabla_loss_result result = {.gradient = gradient};
     struct nabla_error err;
-    assert_int_equal(nabla_loss_compute(&loss, &batch, &result, &err), NABLA_OK);
+    if (nabla_loss_compute(&setting->loss, &batch, &result, &err))
+        fail_msg("%s", err.text);
     return result.loss;
 }
 
@@ -114,7 +120,7 @@ static double objective(struct setting *setting)
     const double *output = network_forward(setting->network, ROWS, NETWORK_TRAIN);
     double *gradient = network_loss_gradient(setting->network);
     const double value = setting->objective == LINEAR_FORM ? linear_form(setting, output, gradient)
-                                                           : cross_entropy(setting, output, gradient);
+                                                           : loss_value(setting, output, gradient);
     return value + network_penalty(setting->network);
 }
 
@@ -133,6 +139,9 @@ static void setting_open(struct setting *setting, const struct layer_spec *layer
         setting->coefficients[i] = random_normal(&random);
     for (size_t i = 0; i < ROWS; i++)
         setting->ids[i] = (int64_t)(i % setting->network->outputs);
+    for (size_t i = 0; i < ROWS; i++)
+        setting->weights[i] = 1;
+    setting->loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
     // Off their starting values, where gamma = 1 and beta = 0 would hide mistakes.
     for (size_t i = 0; i < setting->network->trained_count; i++) {
         struct layer *layer = &setting->network->layers[setting->network->trained[i]];
@@ -259,6 +268,60 @@ static void each_gradient_equals_its_central_difference(void **state)
     }
 }
 
+// Targets that suit the loss: shares of classes, shares of each, or any numbers.
+static void set_targets(struct setting *setting, bool is_distribution, bool is_any)
+{
+    struct random random = random_new(5, 5);
+    setting->has_targets = true;
+    for (size_t i = 0; i < ROWS; i++) {
+        double sum = 0, *row = setting->targets + i * CLASSES;
+        for (size_t j = 0; j < CLASSES; j++)
+            sum += row[j] = is_any ? random_normal(&random) : random_double(&random);
+        for (size_t j = 0; is_distribution && j < CLASSES; j++)
+            row[j] /= sum;
+    }
+}
+
+// Every loss, with ids and with targets where it takes them, behind a network of all kinds.
+static void each_loss_goes_back_through_a_network(void **state)
+{
+    (void)state;
+    const struct {
+        enum nabla_loss_type type;
+        bool ids, targets, is_distribution, is_any;
+    } cases[] = {
+        {NABLA_CROSS_ENTROPY, true, true, true, false},
+        {NABLA_BINARY_CROSS_ENTROPY, true, true, false, false},
+        {NABLA_FOCAL, true, true, true, false},
+        {NABLA_BINARY_FOCAL, true, true, false, false},
+        {NABLA_POLY, true, true, true, false},
+        {NABLA_GENERALIZED_CROSS_ENTROPY, true, true, true, false},
+        {NABLA_KL_DIVERGENCE, true, true, true, false},
+        {NABLA_HINGE, true, false, false, false},
+        {NABLA_SQUARED_HINGE, true, false, false, false},
+        {NABLA_MEAN_SQUARED_ERROR, true, true, false, true},
+        {NABLA_HUBER, true, true, false, true},
+    };
+    _Static_assert(sizeof cases / sizeof *cases == NABLA_LOSS_TYPE_COUNT, "every loss is checked");
+    const struct layer_spec layers[LAYERS_MAX] = {
+        ruled(dense(7), 0.01, 0.02),   batch_norm(),  activation(ACTIVATION_SILU), dense(5), layer_norm(),
+        residual(2, PROJECTION_DENSE), dense(CLASSES)};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int with_targets = 0; with_targets < 2; with_targets++) {
+            struct setting setting;
+            if (!(with_targets ? cases[i].targets : cases[i].ids))
+                continue;
+            setting_open(&setting, layers, ANY_LOSS);
+            setting.loss = nabla_loss_defaults(cases[i].type);
+            setting.weights[2] = 2.5;
+            setting.weights[4] = 0.5;
+            if (with_targets)
+                set_targets(&setting, cases[i].is_distribution, cases[i].is_any);
+            check_gradients(&setting, nabla_loss_type_name(cases[i].type));
+            setting_close(&setting);
+        }
+}
+
 static void a_bias_before_batch_norm_has_no_gradient(void **state)
 {
     (void)state;
@@ -276,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_gradient_equals_its_central_difference),
+        cmocka_unit_test(each_loss_goes_back_through_a_network),
         cmocka_unit_test(a_bias_before_batch_norm_has_no_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -201,6 +203,44 @@ static const struct {
     {-INFINITY, "-Infinity"},
 };
 
+// How many significant digits a text has: zeros at either end do not count.
+static int significant(const char *text)
+{
+    int count = 0, zeros = 0;
+    for (; *text && *text != 'e'; text++) {
+        if (*text < '0' || *text > '9' || (count == 0 && *text == '0'))
+            continue;
+        zeros = *text == '0' ? zeros + 1 : 0;
+        count++;
+    }
+    return count - zeros;
+}
+
+static void no_text_with_fewer_digits_reads_back(void **state)
+{
+    (void)state;
+    char text[NUMBER_TEXT_SIZE], shorter[40];
+    uint64_t bits = 88172645463325252u;
+    for (int i = 0; i < 100000; i++) {
+        double value;
+        bits = bits * 6364136223846793005u + 1442695040888963407u;
+        const uint64_t of = i % 4 ? bits : bits & ~((UINT64_C(1) << 52) - 1); // powers of two among them
+        memcpy(&value, &of, sizeof value);
+        if (!isfinite(value) || value == 0)
+            continue;
+        text[number_write_double(text, value)] = '\0';
+        snprintf(shorter, sizeof shorter, "%.*e", significant(text) - 2, value);
+        if (significant(text) > 1)
+            assert_true(strtod(shorter, NULL) != value);
+        // Of those with as few digits it is the nearest.
+        snprintf(shorter, sizeof shorter, "%.*e", significant(text) - 1, value);
+        if (strtod(shorter, NULL) == value)
+            assert_true(strtod(text, NULL) == value &&
+                        fabsl(strtold(text, NULL) - (long double)value) <=
+                            fabsl(strtold(shorter, NULL) - (long double)value));
+    }
+}
+
 static void writing_is_shortest_and_names_what_is_not_finite(void **state)
 {
     (void)state;
@@ -281,6 +321,7 @@ int main(void)
         cmocka_unit_test(only_the_given_characters_are_read),
         cmocka_unit_test(any_double_reads_back_to_its_bits),
         cmocka_unit_test(any_float_reads_back_to_its_bits),
+        cmocka_unit_test(no_text_with_fewer_digits_reads_back),
         cmocka_unit_test(writing_is_shortest_and_names_what_is_not_finite),
         cmocka_unit_test(words_are_read_in_one_spelling),
         cmocka_unit_test(integers_are_read_whole_or_not_at_all),

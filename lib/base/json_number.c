@@ -4,6 +4,7 @@
 #include "base/json_number.h"
 
 #include "base/number.h"
+#include "base/power_of_10.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +13,11 @@
 enum {
     DIGITS_EXACT = 19,     // that an integer of 64 bits always holds
     POWER_OF_5_MOST = 27,  // that an integer of 64 bits holds
-    POWER_OF_10_MOST = 22, // that a double holds
-    EXPONENT_DIGITS = 4    // more decide nothing that the general way would not decide better
+    EXACT_POWER_MOST = 22, // of ten, that a double holds
+    EXPONENT_LEAST = -280, // between these two no product with 64 bits leaves a double's normal numbers
+    EXPONENT_MOST = 285,
+    PLAIN_ROOM = 1 + 7 + 1 + 3 * 8 + 1, // what read_plain may look at
+    EXPONENT_DIGITS = 4                 // more decide nothing that the general way would not decide better
 };
 
 struct decimal {
@@ -56,10 +60,11 @@ static uint64_t join_digits(uint64_t word, unsigned count)
     return (word * 10000 + (word >> 32)) & 0xFFFFFFFF;
 }
 
+static const uint64_t shifts[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
 // Appends the digits at the start of [at, end) and returns their end.
 static const char *read_digits(const char *at, const char *end, uint64_t *digits)
 {
-    static const uint64_t shifts[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
     while (end - at >= 8) {
         uint64_t word = read_word(at);
         unsigned count = count_digits(word);
@@ -185,27 +190,104 @@ static double divide(uint64_t digits, int n)
     return (double)kept * power_of_2(spare - 63 + power_shift - digits_shift - n);
 }
 
+// digits · 10^exponent for digits > 0, by one product with the power's 128 bits (D. Lemire, "Number parsing
+// at a gigabyte per second", 2021). The power is too large by less than one unit and the product is cut off
+// by less than one: where that could decide how to round, it is left undecided. False: undecided.
+static bool multiply(uint64_t digits, int64_t exponent, double *ret)
+{
+    if (exponent < EXPONENT_LEAST || exponent > EXPONENT_MOST)
+        return false;
+    const struct power_of_10 power = powers_of_10[exponent - POWER_OF_10_LEAST];
+    const int shift = __builtin_clzll(digits);
+    const unsigned __int128 low = (unsigned __int128)power.low * (digits << shift);
+    const unsigned __int128 product =
+        (unsigned __int128)power.high * (digits << shift) + (uint64_t)(low >> 64);
+    const int spare = 11 - (product >> 127 == 0); // bits of the upper 64 beyond a double's 53
+    const uint64_t upper = (uint64_t)(product >> 64), half = UINT64_C(1) << (spare - 1);
+    const uint64_t rest = upper & (2 * half - 1);
+    if ((rest == half && (uint64_t)product < 2) || (rest == half - 1 && (uint64_t)product > UINT64_MAX - 2))
+        return false;
+    const uint64_t kept = (upper >> spare) + (rest >= half);
+    // 10^exponent is high · 2^(⌊log2 10^exponent⌋ − 63), and the product's upper half is one of 2^64 more.
+    *ret = (double)kept * power_of_2(spare + 1 - shift + (int)((exponent * 217706) >> 16));
+    return true;
+}
+
+static const double exact_powers[EXACT_POWER_MOST + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                          1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                          1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+// digits · 10^exponent for digits > 0. False where neither way decides.
+static inline bool scale(uint64_t digits, int64_t exponent, double *ret)
+{
+    if (multiply(digits, exponent, ret))
+        return true;
+    if (exponent >= 0 || exponent < -POWER_OF_5_MOST)
+        return false;
+    *ret = divide(digits, (int)-exponent);
+    return true;
+}
+
 // False where exact arithmetic does not reach.
 static bool decimal_value(const struct decimal *decimal, double *ret)
 {
-    static const double powers_of_10[POWER_OF_10_MOST + 1] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     int64_t exponent = decimal->exponent;
     bool is_double = decimal->digits <= UINT64_C(1) << 53;
     double value = (double)decimal->digits;
     if (!decimal->is_exact)
         return false;
-    if (exponent < 0 && is_double && exponent >= -POWER_OF_10_MOST)
-        value /= powers_of_10[-exponent];
-    else if (exponent > 0 && is_double && exponent <= POWER_OF_10_MOST)
-        value *= powers_of_10[exponent];
-    else if (exponent < 0 && decimal->digits > 0 && exponent >= -POWER_OF_5_MOST)
-        value = divide(decimal->digits, (int)-exponent);
-    else if (exponent != 0)
+    if (exponent < 0 && is_double && exponent >= -EXACT_POWER_MOST)
+        value /= exact_powers[-exponent];
+    else if (exponent > 0 && is_double && exponent <= EXACT_POWER_MOST)
+        value *= exact_powers[exponent];
+    else if (exponent != 0 && decimal->digits > 0 && !scale(decimal->digits, exponent, &value))
         return false;
     *ret = decimal->is_negative ? -value : value;
     return true;
+}
+
+// Behind the point, whole words at a time: a word full of digits is gone past by a constant, so that the next
+// one can be looked at before it is known that there is one. NULL where there is no digit, or more than an
+// integer holds.
+static inline const char *read_places(const char *at, unsigned whole, uint64_t *digits, unsigned *ret_places)
+{
+    const char *begin = at;
+    uint64_t word = read_word(at), value = *digits;
+    for (int words = 0; words < 2 && count_digits(word) == 8; words++) {
+        value = value * 100000000 + join_digits(word, 8);
+        at += 8;
+        word = read_word(at);
+    }
+    const unsigned count = count_digits(word);
+    if (count > 0)
+        value = value * shifts[count] + join_digits(word, count);
+    at += count;
+    *digits = value;
+    *ret_places = (unsigned)(at - begin);
+    return at > begin && whole + *ret_places <= DIGITS_EXACT ? at : NULL;
+}
+
+// What nearly all numbers look like: up to seven digits, a point and some more, no exponent, and room behind
+// it to read whole words. NULL for any other, which is no judgement.
+static inline const char *read_plain(const char *at, double *ret)
+{
+    const bool is_negative = *at == '-';
+    at += is_negative;
+    const uint64_t word = read_word(at);
+    const unsigned whole = count_digits(word);
+    unsigned places = 0;
+    if (whole == 0 || whole == 8 || (*at == '0' && whole > 1))
+        return NULL;
+    uint64_t digits = join_digits(word, whole);
+    at += whole;
+    if (*at == '.')
+        at = read_places(at + 1, whole, &digits, &places);
+    if (!at || (*at | 0x20) == 'e')
+        return NULL;
+    const double value =
+        digits <= UINT64_C(1) << 53 ? (double)digits / exact_powers[places] : divide(digits, (int)places);
+    *ret = is_negative ? -value : value;
+    return at;
 }
 
 const char *json_number_end(const char *at, const char *end, const char **ret_wrong)
@@ -218,11 +300,14 @@ const char *json_number_read(const char *at, const char *end, double *ret, bool 
                              const char **ret_wrong)
 {
     struct decimal decimal;
-    const char *stop = read_decimal(at, end, &decimal, ret_wrong);
+    const char *stop = end - at >= PLAIN_ROOM ? read_plain(at, ret) : NULL;
+    const bool is_plain = stop != NULL;
+    if (!is_plain)
+        stop = read_decimal(at, end, &decimal, ret_wrong);
     if (!stop)
         return NULL;
     *ret_overflow = false;
-    if (!decimal_value(&decimal, ret))
+    if (!is_plain && !decimal_value(&decimal, ret))
         number_read_double(at, stop, ret, ret_overflow);
     return stop;
 }

@@ -11,8 +11,9 @@
 extern "C" {
 #endif
 
-// A buffer of this size holds any number that the writers below write, terminator included.
-enum { NUMBER_TEXT_SIZE = 32 };
+// The room that the writers below want: a text has 25 characters at most, and what lies behind it within the
+// room is overwritten.
+enum { NUMBER_TEXT_SIZE = 48 };
 
 // Write a finite number as JSON allows it; return the length. NaN and infinities come out as the words NaN,
 // Infinity, -Infinity, without quotes: the caller decides how its format spells them.

@@ -191,7 +191,8 @@ enum nabla_code store_job_count(struct store *store, enum job_state state, size_
 // The job itself goes at once, whatever else carries its number goes by doomed.h.
 static enum nabla_code delete_rows(struct database *db, int64_t number, struct nabla_error *err)
 {
-    static const enum sql_id deletions[] = {SQL_DELETE_KEYS, SQL_DELETE_SPEC, SQL_DELETE_JOB, SQL_DOOM};
+    static const enum sql_id deletions[] = {SQL_DELETE_CHECKPOINT, SQL_DELETE_KEYS, SQL_DELETE_SPEC,
+                                            SQL_DELETE_JOB, SQL_DOOM};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof deletions / sizeof *deletions && code == NABLA_OK; i++) {
         struct statement *deletion = database_statement(db, deletions[i]);

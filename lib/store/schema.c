@@ -141,6 +141,17 @@ static const char version_histories[] = "CREATE TABLE writes (\n"
 
                                         "CREATE TABLE doomed (job INTEGER PRIMARY KEY);\n";
 
+// The newest checkpoint of a client that trains by itself: jobs/ID/FILE.
+static const char version_checkpoints[] = "CREATE TABLE checkpoints (\n"
+                                          "    job INTEGER PRIMARY KEY,\n"
+                                          "    attempt INTEGER NOT NULL,\n"
+                                          "    step INTEGER NOT NULL,\n"
+                                          "    bytes INTEGER NOT NULL,\n"
+                                          "    sha256 TEXT NOT NULL,\n"
+                                          "    file TEXT NOT NULL,\n"
+                                          "    created_ms INTEGER NOT NULL\n"
+                                          ");\n";
+
 // Histograms over time (histograms.h): a place is layer · 3 + kind.
 static const char version_histograms[] =
     "CREATE TABLE histogram_rows (\n"
@@ -159,8 +170,8 @@ static const char version_histograms[] =
     " JOIN jobs ON jobs.number = r.job JOIN layers ON layers.job = r.job AND layers.layer = r.place / 3;\n";
 _Static_assert(HISTOGRAM_KIND_COUNT == 3, "the schema's places count three kinds");
 
-const char *const schema_steps[] = {version_1, version_2, version_owner, version_histories,
-                                    version_histograms};
+const char *const schema_steps[] = {version_1,         version_2,           version_owner,
+                                    version_histories, version_checkpoints, version_histograms};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

@@ -64,6 +64,11 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_JOB_TOUCH] = "UPDATE jobs SET revision = revision + 1 WHERE number = ?",
 
+    [SQL_CHECKPOINT_UPSERT] =
+        "INSERT OR REPLACE INTO checkpoints (job, attempt, step, bytes, sha256, file, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [SQL_CHECKPOINT_OF_JOB] = "SELECT attempt, step, bytes, sha256, file FROM checkpoints WHERE job = ?",
+
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
                          " WHERE job = ? AND revision > ? ORDER BY revision",
@@ -81,6 +86,7 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, existed, created_ms)"
                        " VALUES (?, ?, ?, ?, ?, ?)",
 
+    [SQL_DELETE_CHECKPOINT] = "DELETE FROM checkpoints WHERE job = ?",
     [SQL_DELETE_KEYS] =
         "DELETE FROM idempotency_keys WHERE resource = (SELECT id FROM jobs WHERE number = ?)",
     [SQL_DELETE_SPEC] = "DELETE FROM job_specs WHERE job = ?",

@@ -60,6 +60,12 @@ struct network {
     real change[UPDATE_BLOCK], clipped[UPDATE_BLOCK];
 };
 
+// The i-th trained layer.
+static inline struct layer *network_trained(const struct network *network, size_t i)
+{
+    return &network->layers[network->trained[i]];
+}
+
 // What an update saw of a trained layer.
 struct update_summary {
     struct summary gradient, weights, change; // weights: after the update

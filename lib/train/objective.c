@@ -137,7 +137,7 @@ void objective_join(const struct objective *objective, struct objective_value *s
     if (!mean)
         sum->loss += batch->loss;
     else if (batch->weight > 0)
-        sum->loss += (batch->loss - sum->loss) * (batch->weight / weight);
+        sum->loss = (sum->loss * sum->weight + batch->loss * batch->weight) / weight;
     sum->weight = weight;
     sum->right += batch->right;
     sum->counted += batch->counted;

@@ -40,7 +40,7 @@ size_t report_score_bytes(enum task task, size_t rows, size_t outputs)
     if (task == TASK_REGRESSION)
         return 0;
     const bool fits = size_mul(columns, width, &row) &&
-                      size_add(row, sizeof(struct scored) + sizeof(size_t), &row) &&
+                      size_add(row, 2 * sizeof(struct scored) + sizeof(size_t), &row) && // qsort has its copy
                       size_mul(row, rows, &bytes);
     return fits ? bytes : SIZE_MAX;
 }

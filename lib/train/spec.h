@@ -236,7 +236,7 @@ enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dat
 // when a product does not fit. Call after spec_complete.
 struct train_cost {
     size_t parameters;
-    size_t bytes;
+    size_t bytes;   // at its most, the data set in memory included; tests/test_memory.c holds it within 10 %
     uint64_t steps; // updates in the whole job
 };
 enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *dataset,

@@ -41,40 +41,74 @@ enum nabla_code spec_steps(const struct train_spec *spec, const struct dataset *
     return NABLA_OK;
 }
 
-static bool sum_sizes(const size_t *sizes, size_t count, size_t *ret)
+// Adds count × width to the sum. False on overflow.
+static bool add_bytes(size_t *sum, size_t count, size_t width)
 {
-    size_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!size_add(sum, sizes[i], &sum))
-            return false;
-    *ret = sum;
-    return true;
+    size_t bytes;
+    return size_mul(count, width, &bytes) && size_add(*sum, bytes, sum);
 }
 
-// The trainer's own copy of the features, what rows weigh and their order.
-static bool data_bytes(const struct dataset *dataset, size_t *ret)
+// The data set, the trainer's own copy of its features, and of each row its place in the split, in the
+// epoch's order, and what it weighs.
+static bool add_data(const struct train_spec *spec, const struct dataset *dataset, size_t *sum)
 {
-    size_t row, bytes;
-    if (!size_mul(dataset->columns, sizeof(float), &row) ||
-        !size_add(row, sizeof(double) + 2 * sizeof(size_t), &row) || !size_mul(row, dataset->rows, &bytes))
+    const double trained = (1 - spec->validation_split) * (double)dataset->rows;
+    const size_t label = dataset->ids ? sizeof *dataset->ids : 0,
+                 weight = dataset->weights ? sizeof(float) : 0;
+    const bool weighs_rows = dataset->weights || spec_task(spec, dataset) == TASK_BINARY;
+    size_t features, targets;
+    return size_mul(dataset->rows, dataset->columns, &features) &&
+           size_mul(dataset->rows, dataset->outputs, &targets) &&
+           add_bytes(sum, features, 2 * sizeof(float)) && add_bytes(sum, targets, sizeof(float)) &&
+           add_bytes(sum, dataset->rows, label + weight) &&
+           add_bytes(sum, dataset->rows, 2 * sizeof(size_t) + (weighs_rows ? sizeof(double) : 0)) &&
+           add_bytes(sum, (size_t)trained, sizeof(size_t));
+}
+
+static bool add_network(const struct train_spec *spec, const struct network_size *size, size_t *sum)
+{
+    enum { BYTES_PER_LAYER = 2048 }; // descriptions, names and records
+    size_t state, work;
+    return network_slabs(spec, size, &state, &work) && add_bytes(sum, state, sizeof(float)) &&
+           add_bytes(sum, work, sizeof(float)) && add_bytes(sum, spec->layer_count, BYTES_PER_LAYER);
+}
+
+// A batch's labels, and its probabilities where the loss sees those.
+static bool add_objective(const struct train_spec *spec, const struct dataset *dataset, size_t rows,
+                          size_t *sum)
+{
+    const size_t outputs = task_outputs(spec_task(spec, dataset), dataset);
+    const bool squashes = spec->loss.input != NABLA_LOGITS;
+    size_t numbers;
+    return size_mul(rows, outputs, &numbers) &&
+           add_bytes(sum, numbers, (squashes ? sizeof(float) : 0) + (dataset->ids ? 0 : sizeof(float))) &&
+           add_bytes(sum, rows, 2 * sizeof(int64_t));
+}
+
+// At the end both parts have one.
+static bool add_reports(const struct train_spec *spec, const struct dataset *dataset, size_t *sum)
+{
+    enum { REPORTS = 2 };
+    const enum task task = spec_task(spec, dataset);
+    const size_t outputs = task_outputs(task, dataset),
+                 scores = report_score_bytes(task, dataset->rows, outputs);
+    size_t cells;
+    if (task_has_classes(task) &&
+        (!size_mul(outputs, outputs, &cells) || !add_bytes(sum, cells, REPORTS * sizeof(size_t))))
         return false;
-    *ret = bytes;
-    return true;
+    return add_bytes(sum, outputs, REPORTS * sizeof(struct report_class)) &&
+           add_bytes(sum, scores <= REPORT_SCORES_MOST ? scores : 0, 1);
 }
 
-static bool count_bytes(const struct train_spec *spec, const struct dataset *dataset,
+static bool count_bytes(const struct train_spec *spec, const struct dataset *dataset, size_t rows,
                         const struct network_size *size, size_t *ret)
 {
-    enum { BYTES_PER_LAYER = 1024 }; // descriptions, names and records, generously
-    size_t state, numbers, network, data, layers;
-    if (!network_slabs(spec, size, &state, &numbers) || !size_add(state, numbers, &numbers) ||
-        !size_mul(numbers, sizeof(float), &network) || !data_bytes(dataset, &data) ||
-        !size_mul(spec->layer_count, BYTES_PER_LAYER, &layers))
+    size_t sum = 0;
+    if (!add_data(spec, dataset, &sum) || !add_network(spec, size, &sum) ||
+        !add_objective(spec, dataset, rows, &sum) || !add_reports(spec, dataset, &sum))
         return false;
-    const enum task task = spec_task(spec, dataset);
-    const size_t scores = report_score_bytes(task, dataset->rows, task_outputs(task, dataset));
-    const size_t parts[] = {network, data, layers, scores <= REPORT_SCORES_MOST ? scores : 0};
-    return sum_sizes(parts, sizeof parts / sizeof *parts, ret);
+    *ret = sum;
+    return true;
 }
 
 enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *dataset,
@@ -84,7 +118,7 @@ enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *d
     struct train_cost cost;
     size_t rows = spec->batch_size < dataset->rows ? spec->batch_size : dataset->rows;
     if (!network_measure(spec, dataset->columns, rows, &size) ||
-        !count_bytes(spec, dataset, &size, &cost.bytes))
+        !count_bytes(spec, dataset, rows, &size, &cost.bytes))
         return nabla_fail(err, NABLA_LIMIT, "/model/layers", "the network does not fit into any memory");
     cost.parameters = size.trainable;
     enum nabla_code code = spec_steps(spec, dataset, &cost.steps, err);

@@ -1,16 +1,9 @@
-#include "train/trainer.h"
+#include "train/trainer_run.h"
 
 #include "base/clock.h"
 #include "base/size.h"
 #include "math/matrix.h"
-#include "train/model.h"
-#include "train/network.h"
-#include "train/objective.h"
-#include "train/report.h"
 #include "train/spec_rows.h"
-#include "train/telemetry.h"
-#include "train/train_data.h"
-#include "train/training.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -22,21 +15,6 @@
 // rows; the rest follows from spec and data.
 enum { STREAM_INITIALIZE = 0x7101, STREAM_SHUFFLE = 0x7102, STREAM_DROPOUT = 0x7103 };
 
-struct trainer {
-    const struct train_spec *spec;
-    struct train_data *data;
-    struct network *network;
-    struct telemetry *telemetry;
-    struct model *model; // the tensors' names
-    struct objective *objective;
-    struct random shuffle;
-    struct report_builder *reports[2]; // of a finished run: training, validation
-    struct training training;
-    int64_t started_ns; // clock of the run under way; 0 for none
-    int64_t busy_ns;    // training since the last record
-    size_t busy_rows;
-};
-
 uint32_t trainer_network_stats(const struct train_spec *spec, const struct dataset *dataset)
 {
     const size_t classes = dataset->ids ? dataset->classes : dataset->outputs;
@@ -46,11 +24,6 @@ uint32_t trainer_network_stats(const struct train_spec *spec, const struct datas
 uint32_t trainer_layer_stats(void)
 {
     return (UINT32_C(1) << LAYER_STAT_COUNT) - 1;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 static uint64_t steps_of_epoch(const struct trainer *trainer)
@@ -83,7 +56,7 @@ static enum nabla_code trainer_build(struct trainer *trainer, const struct datas
     enum nabla_code code = train_data_new(spec, dataset, &trainer->data, err);
     if (code != NABLA_OK)
         return code;
-    const size_t rows = smaller(spec->batch_size, dataset->rows);
+    const size_t rows = size_smaller(spec->batch_size, dataset->rows);
     code = network_new(spec, dataset->columns, rows, &trainer->network, err);
     if (code == NABLA_OK)
         code =
@@ -127,101 +100,6 @@ void trainer_free(struct trainer *trainer)
     free(trainer);
 }
 
-// The network as it would be used, over some rows, its penalties included; into a report where one is being
-// made. Batches are the training's own in size.
-static enum nabla_code evaluate(struct trainer *trainer, const size_t *rows, size_t count,
-                                struct report_builder *report, struct objective_value *ret,
-                                struct nabla_error *err)
-{
-    struct network *network = trainer->network;
-    const struct labels *labels = &trainer->objective->labels;
-    struct objective_value sum = {0}, batch;
-    for (size_t first = 0; first < count; first += network->rows_max) {
-        const size_t taken = smaller(network->rows_max, count - first);
-        train_data_gather(trainer->data, rows + first, taken, network->input, labels);
-        const float *scores = network_forward(network, taken, NETWORK_INFER);
-        enum nabla_code code = objective_compute(trainer->objective, scores, taken, NULL, &batch, err);
-        if (code != NABLA_OK)
-            return code;
-        objective_join(trainer->objective, &sum, &batch);
-        if (report)
-            report_add(report, scores, labels->ids, labels->targets, taken);
-    }
-    sum.loss += network_penalty(network);
-    *ret = sum;
-    return NABLA_OK;
-}
-
-// With the averaged weights, where there are some.
-static enum nabla_code evaluate_average(struct trainer *trainer, const size_t *rows, size_t count,
-                                        struct report_builder *report, struct objective_value *ret,
-                                        struct nabla_error *err)
-{
-    network_swap_average(trainer->network);
-    enum nabla_code code = evaluate(trainer, rows, count, report, ret, err);
-    network_swap_average(trainer->network);
-    return code;
-}
-
-static enum nabla_code validate(struct trainer *trainer, struct nabla_error *err)
-{
-    const struct split *split = &trainer->data->split;
-    struct train_progress *progress = &trainer->training.progress;
-    struct objective_value value;
-    if (split->validation_count == 0)
-        return NABLA_OK;
-    report_free(trainer->reports[1]);
-    trainer->reports[1] = NULL;
-    enum nabla_code code = report_begin(trainer->spec, trainer->data->source, split->validation_count, false,
-                                        &trainer->reports[1], err);
-    if (code == NABLA_OK)
-        code = evaluate_average(trainer, split->validation, split->validation_count, trainer->reports[1],
-                                &value, err);
-    if (code != NABLA_OK)
-        return code;
-    progress->validation_loss = value.loss;
-    progress->validation_accuracy = objective_accuracy(&value);
-    schedule_epoch(&trainer->spec->optimizer, &trainer->training.schedule, value.loss);
-    return NABLA_OK;
-}
-
-// What early stopping goes by.
-static double monitored(const struct trainer *trainer)
-{
-    const struct training *training = &trainer->training;
-    const double figures[] = {
-        [MONITOR_VALIDATION_LOSS] = training->progress.validation_loss,
-        [MONITOR_VALIDATION_ACCURACY] = training->progress.validation_accuracy,
-        [MONITOR_LOSS] = training->epoch_loss / training->epoch_rows,
-        [MONITOR_ACCURACY] = training->epoch_right / training->epoch_counted,
-    };
-    _Static_assert(sizeof figures / sizeof *figures == MONITOR_COUNT, "every monitor has its figure");
-    return figures[trainer->spec->early_stopping.monitor];
-}
-
-static void judge_epoch(struct trainer *trainer)
-{
-    struct training *training = &trainer->training;
-    const struct early_stopping *stopping = &trainer->spec->early_stopping;
-    if (stopping->active &&
-        stopping_epoch(stopping, &training->stopping, training->progress.epoch, monitored(trainer)) &&
-        stopping->restore_best) {
-        network_swap_average(trainer->network);
-        network_keep_best(trainer->network);
-        network_swap_average(trainer->network);
-    }
-    training->epoch_loss = training->epoch_right = training->epoch_counted = training->epoch_rows = 0;
-}
-
-static enum nabla_code end_epoch(struct trainer *trainer, struct nabla_error *err)
-{
-    trainer->training.progress.epoch++;
-    enum nabla_code code = validate(trainer, err);
-    if (code == NABLA_OK)
-        judge_epoch(trainer);
-    return code;
-}
-
 // Forward and backward with one batch: number `index` of the `count` that make a step.
 static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, size_t taken, size_t index,
                                    size_t count, struct objective_value *ret, struct nabla_error *err)
@@ -246,7 +124,7 @@ static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows
     const size_t batch_size = trainer->spec->batch_size, batches = (count - 1) / batch_size + 1;
     struct objective_value sum = {0};
     for (size_t i = 0; i < batches; i++) {
-        const size_t taken = smaller(batch_size, count - i * batch_size);
+        const size_t taken = size_smaller(batch_size, count - i * batch_size);
         struct objective_value batch;
         enum nabla_code code = learn_batch(trainer, rows + i * batch_size, taken, i, batches, &batch, err);
         if (code != NABLA_OK)
@@ -337,7 +215,7 @@ static enum nabla_code run_step(struct trainer *trainer, const struct train_obse
     struct training *training = &trainer->training;
     const size_t rows = spec->batch_size * (size_t)spec->optimizer.gradient_accumulation_steps;
     const size_t first = (size_t)training->batch * rows;
-    const size_t count = smaller(rows, trainer->data->split.train_count - first);
+    const size_t count = size_smaller(rows, trainer->data->split.train_count - first);
     const uint64_t step = training->progress.step + 1;
     const bool last = training->batch + 1 == steps_of_epoch(trainer);
     const bool recorded = step == 1 || step % spec->telemetry_every == 0 || last;
@@ -347,7 +225,7 @@ static enum nabla_code run_step(struct trainer *trainer, const struct train_obse
     trainer->busy_rows += count;
     training->batch++;
     if (code == NABLA_OK && last)
-        code = end_epoch(trainer, err);
+        code = trainer_end_epoch(trainer, err);
     if (code == NABLA_OK && recorded)
         code = tell(trainer, observer, last && trainer->data->split.validation_count > 0, err);
     return code == NABLA_OK ? check_loss(trainer, err) : code;
@@ -386,7 +264,7 @@ static enum nabla_code run_epoch(struct trainer *trainer, const struct train_obs
     return NABLA_OK;
 }
 
-static enum train_stop why_over(const struct trainer *trainer)
+enum train_stop trainer_stop(const struct trainer *trainer)
 {
     const struct train_progress *progress = &trainer->training.progress;
     if (progress->epoch == trainer->spec->epochs)
@@ -398,54 +276,7 @@ static enum train_stop why_over(const struct trainer *trainer)
 
 static bool is_over(const struct trainer *trainer)
 {
-    return trainer->training.progress.epoch == trainer->spec->epochs || why_over(trainer) != STOP_NONE;
-}
-
-// The model is that of the averaged weights, or of the best epoch.
-static void settle_model(struct trainer *trainer)
-{
-    const bool restores = trainer->spec->early_stopping.active && trainer->spec->early_stopping.restore_best;
-    network_swap_average(trainer->network);
-    if (restores && trainer->training.stopping.best_epoch > 0)
-        network_restore_best(trainer->network);
-}
-
-// The whole of one part, with its report.
-static enum nabla_code report_part(struct trainer *trainer, const size_t *rows, size_t count,
-                                   struct report_builder **report, struct objective_value *ret,
-                                   struct nabla_error *err)
-{
-    report_free(*report);
-    *report = NULL;
-    enum nabla_code code = report_begin(trainer->spec, trainer->data->source, count, true, report, err);
-    return code ? code : evaluate(trainer, rows, count, *report, ret, err);
-}
-
-static enum nabla_code make_result(struct trainer *trainer, struct train_result *ret, struct nabla_error *err)
-{
-    const struct split *split = &trainer->data->split;
-    const struct train_progress *progress = &trainer->training.progress;
-    struct objective_value training, validation = {.loss = NAN};
-    enum nabla_code code =
-        report_part(trainer, split->train, split->train_count, &trainer->reports[0], &training, err);
-    if (code == NABLA_OK && split->validation_count > 0)
-        code = report_part(trainer, split->validation, split->validation_count, &trainer->reports[1],
-                           &validation, err);
-    if (code != NABLA_OK)
-        return code;
-    *ret = (struct train_result){
-        .steps = progress->step,
-        .epochs = progress->epoch,
-        .stop = why_over(trainer),
-        .best_epoch = trainer->spec->early_stopping.restore_best ? trainer->training.stopping.best_epoch : 0,
-        .training = report_end(trainer->reports[0]),
-        .validation = split->validation_count > 0 ? report_end(trainer->reports[1]) : NULL,
-        .loss = training.loss,
-        .accuracy = objective_accuracy(&training),
-        .validation_loss = validation.loss,
-        .validation_accuracy = objective_accuracy(&validation),
-    };
-    return NABLA_OK;
+    return trainer->training.progress.epoch == trainer->spec->epochs || trainer_stop(trainer) != STOP_NONE;
 }
 
 static void take_time(struct trainer *trainer)
@@ -463,10 +294,8 @@ enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer
     trainer->started_ns = clock_monotonic_ns();
     while (!is_over(trainer) && code == NABLA_OK)
         code = run_epoch(trainer, observer, err);
-    if (code == NABLA_OK) {
-        settle_model(trainer);
-        code = make_result(trainer, &result, err);
-    }
+    if (code == NABLA_OK)
+        code = trainer_end_run(trainer, &result, err);
     take_time(trainer);
     trainer->started_ns = 0;
     if (code != NABLA_OK)

@@ -1,4 +1,5 @@
 // Numbers as text and back (base/number.h), held against the C library's strtod and strtof.
+#include "base/json_number.h"
 #include "base/number.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -26,6 +27,26 @@ static void read_as_libc_does(const char *text, size_t size)
     fuzz_require(memcmp(&value, &expected, sizeof value) == 0);
     fuzz_require(memcmp(&single, &expected_single, sizeof single) == 0);
     fuzz_require(overflow == !isfinite(expected) && single_overflow == !isfinite(expected_single));
+}
+
+// JSON's reader has ways of its own for most numbers; with room behind them and without.
+static void read_json_as_libc_does(const char *text, size_t size)
+{
+    char copy[TEXT_MOST + 64];
+    const char *wrong;
+    bool overflow;
+    double values[2];
+    memset(copy, ']', sizeof copy);
+    memcpy(copy, text, size);
+    const char *ends[2] = {json_number_read(copy, copy + size, &values[0], &overflow, &wrong),
+                           json_number_read(copy, copy + sizeof copy, &values[1], &overflow, &wrong)};
+    fuzz_require(ends[0] == ends[1]);
+    if (!ends[0])
+        return;
+    copy[ends[0] - copy] = '\0';
+    const double expected = strtod(copy, NULL);
+    for (int i = 0; i < 2; i++)
+        fuzz_require(memcmp(&values[i], &expected, sizeof expected) == 0);
 }
 
 static void write_and_read_back(const uint8_t *bytes, size_t size)
@@ -58,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         size = TEXT_MOST;
     int64_t whole;
     read_as_libc_does((const char *)bytes, size);
+    read_json_as_libc_does((const char *)bytes, size);
     if (number_read_int((const char *)bytes, (const char *)bytes + size, &whole)) {
         char text[32];
         int length = snprintf(text, sizeof text, "%lld", (long long)whole);
