@@ -216,6 +216,8 @@ $(BUILD)/openapi.json: api/openapi.yaml scripts/yaml_to_json.py
 $(BUILD)/api/openapi_data.o: $(BUILD)/openapi.json
 $(BUILD)/api/openapi_data.o: CPPFLAGS += -DOPENAPI_JSON='"$(BUILD)/openapi.json"'
 
+$(BUILD)/api/dashboard.o: $(wildcard api/dashboard/*)
+
 $(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 

@@ -33,7 +33,10 @@ enum route_media {
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
     MEDIA_PROMETHEUS = 32,
-    MEDIA_BYTES = 64 // anything
+    MEDIA_BYTES = 64, // anything
+    MEDIA_HTML = 128,
+    MEDIA_CSS = 256,
+    MEDIA_SCRIPT = 512
 };
 
 struct route {
