@@ -122,6 +122,11 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 bench: $(BENCHES) ## run the benchmarks
 	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
 
+.PHONY: bench-loss
+bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the loss kernels beside memcpy, PyTorch and NumPy, in time and in ulps
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_loss.py
+	@$(BUILD)/bench/bench_loss_truth $(or $(ROWS),1000000) $(PEER)
+
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py

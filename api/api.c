@@ -41,6 +41,7 @@ struct api_limits api_limits_defaults(void)
         .queued_jobs = 1000,
         .history_rows = 100000,
         .retries = 10,
+        .metric_names = 1000,
         .wait_seconds = 60,
     };
 }

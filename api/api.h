@@ -35,6 +35,7 @@ struct api_limits {
     size_t history_rows;   // rows in one answer ("max_history_rows")
     unsigned retries;      // most retries that a job may ask for ("max_retries")
     uint64_t disk_bytes;   // of the data folder ("max_disk"); 0 for none
+    unsigned metric_names; // metrics with names of a client's own, of one job ("max_metric_names")
     unsigned wait_seconds; // longest Prefer: wait ("max_wait")
 };
 struct api_limits api_limits_defaults(void);

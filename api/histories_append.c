@@ -18,6 +18,7 @@ void handle_job_metrics_post(struct api_call *call, struct api_answer *ret)
         history_input_free(&input);
         return;
     }
+    input.batch.names_most = call->api->options.limits.metric_names;
     if (!code)
         code = store_history_append(call->api->options.store, call->params[0], &input.batch, &ack, &err);
     history_input_free(&input);

@@ -29,6 +29,12 @@ void history_input_free(struct history_input *input)
     for (size_t i = 0; i < input->name_count; i++)
         free(input->names[i]);
     free(input->names);
+    for (size_t i = 0; i < input->named_count; i++) {
+        free((void *)(uintptr_t)input->named[i].name);
+        free((void *)(uintptr_t)input->named[i].steps);
+        free((void *)(uintptr_t)input->named[i].values);
+    }
+    free(input->named);
     free(input->records);
     free(input->layers);
     histogram_input_free(&input->histograms);
@@ -220,7 +226,39 @@ static void fill_network(const struct table *table, struct history_input *ret)
         struct step_record *record = &ret->records[ret->batch.record_count++];
         record->step = table_step(table, row);
         record->recorded = table_values(table, row, record->values);
+        record->steps = table_counts(table, row);
+        if (record->steps > 1)
+            table_folds(table, row, record->minima, record->maxima, record->nonfinite);
     }
+}
+
+static bool fill_named_one(const struct table *table, struct named_series *from, struct history_named *to)
+{
+    uint64_t *steps = size_alloc(table_rows(table) + 1, 1, sizeof *steps);
+    double *values = size_alloc(table_rows(table) + 1, 1, sizeof *values);
+    const double *given = (const double *)(const void *)from->values.values.data;
+    *to = (struct history_named){.name = from->name, .steps = steps, .values = values};
+    from->name = NULL; // the input's now
+    for (size_t row = 0; steps && values && row < table_rows(table); row++) {
+        if (from->values.absent.data[row])
+            continue;
+        steps[to->count] = table_step(table, row);
+        values[to->count++] = given[row];
+    }
+    return steps && values;
+}
+
+static bool fill_named(const struct table *table, struct history_input *ret)
+{
+    ret->named = size_alloc(table->named_count + 1, 1, sizeof *ret->named);
+    while (ret->named && ret->named_count < table->named_count) {
+        size_t at = ret->named_count++;
+        if (!fill_named_one(table, &table->named[at], &ret->named[at]))
+            return false;
+    }
+    ret->batch.named = ret->named;
+    ret->batch.named_count = ret->named_count;
+    return ret->named;
 }
 
 // Each row of a layer is a record of its own: the store goes by (layer, step), not by how they were sent.
@@ -234,6 +272,9 @@ static void fill_layer(struct table *table, size_t *layer_count, struct history_
         layer->name = table->name;
         layer->recorded = table_values(table, row, layer->values);
         record->step = table_step(table, row);
+        record->steps = table_counts(table, row);
+        if (record->steps > 1)
+            table_folds(table, row, layer->minima, layer->maxima, layer->nonfinite);
         record->layers = layer;
         record->layer_count = 1;
     }
@@ -245,6 +286,8 @@ static enum nabla_code fill_input(struct batch_reading *reading, struct nabla_er
     struct history_input *input = reading->input;
     size_t layer_count = 0;
     if (!input_reserve(reading, input))
+        return nabla_fail_memory(err, "a batch");
+    if (!fill_named(&reading->network, input))
         return nabla_fail_memory(err, "a batch");
     fill_network(&reading->network, input);
     for (size_t i = 0; i < reading->layer_count; i++)

@@ -16,6 +16,8 @@ struct history_input {
     char **names;
     size_t name_count;
     struct histogram_input histograms;
+    struct history_named *named; // with the texts and numbers that they point to
+    size_t named_count;
 };
 void history_input_free(struct history_input *input);
 

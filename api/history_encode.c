@@ -5,175 +5,147 @@
 #include "base/size.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t STEP_MAX = (UINT64_C(1) << 53) - 1;
+// ---- JSON, by columns
 
-void history_free(struct history *history)
-{
-    if (!history)
-        return;
-    free(history->points);
-    free(history->values);
-    history->points = NULL;
-    history->values = NULL;
-    history->count = history->capacity = 0;
-}
+enum part { PART_MEAN, PART_MIN, PART_MAX, PART_NONFINITE, PART_COUNT };
+static const char *const part_names[PART_COUNT] = {"mean", "min", "max", "nonfinite"};
 
-static bool history_grow(struct history *history)
+static void write_part(const struct frame_column *column, size_t row, enum part part, bool nonfinite_as_null,
+                       struct buffer *ret)
 {
-    size_t capacity = history->capacity ? history->capacity * 2 : 256, points, row, values;
-    if (!size_mul(capacity, sizeof *history->points, &points) ||
-        !size_mul(history->stat_count, sizeof *history->values, &row) || !size_mul(capacity, row, &values))
-        return false;
-    struct history_point *grown_points = realloc(history->points, points);
-    if (!grown_points)
-        return false;
-    history->points = grown_points;
-    double *grown_values = realloc(history->values, values);
-    if (!grown_values)
-        return false;
-    history->values = grown_values;
-    history->capacity = capacity;
-    return true;
-}
-
-enum nabla_code history_take(void *context, const struct history_row *row)
-{
-    struct history *history = context;
-    if (history->count == history->limit) {
-        history->more = true;
-        return NABLA_OK;
-    }
-    if (history->count == history->capacity && !history_grow(history))
-        return NABLA_NO_MEMORY;
-    size_t at = history->count * history->stat_count;
-    history->points[history->count++] = (struct history_point){
-        .step = row->step, .layer = row->layer, .recorded = row->recorded, .values = at};
-    memcpy(history->values + at, row->values, history->stat_count * sizeof *history->values);
-    history->last =
-        (struct history_cursor){.revision = row->revision, .layer = row->layer, .step = row->step};
-    return NABLA_OK;
-}
-
-static int point_compare(const void *a, const void *b)
-{
-    const struct history_point *left = a, *right = b;
-    if (left->layer != right->layer)
-        return left->layer < right->layer ? -1 : 1;
-    return left->step < right->step ? -1 : left->step > right->step;
-}
-
-void history_sort(struct history *history)
-{
-    if (history->count > 1)
-        qsort(history->points, history->count, sizeof *history->points, point_compare);
-}
-
-void cursor_write(const struct history *history, uint64_t revision, char ret[CURSOR_TEXT_SIZE])
-{
-    if (history->more)
-        snprintf(ret, CURSOR_TEXT_SIZE, "%" PRIu64 "-%u-%" PRIu64, history->last.revision,
-                 history->last.layer, history->last.step);
+    if (!column->recorded[row])
+        buffer_append(ret, "null", 4);
+    else if (part == PART_NONFINITE)
+        buffer_format(ret, "%" PRIu64, column->folds[row].nonfinite);
+    else if (part == PART_MEAN)
+        write_double(ret, column->values[row], nonfinite_as_null);
     else
-        snprintf(ret, CURSOR_TEXT_SIZE, "%" PRIu64, revision);
+        write_double(ret, part == PART_MIN ? column->folds[row].min : column->folds[row].max,
+                     nonfinite_as_null);
 }
 
-static bool read_part(const char **text, uint64_t most, uint64_t *ret)
+static void encode_part(const struct frame *frame, const struct frame_column *column, enum part part,
+                        bool nonfinite_as_null, struct buffer *ret)
 {
-    size_t length = strspn(*text, "0123456789");
-    int64_t value;
-    if (!number_read_int(*text, *text + length, &value) || (uint64_t)value > most)
-        return false;
-    *ret = (uint64_t)value;
-    *text += length;
-    return true;
-}
-
-bool cursor_read(const char *text, struct history_cursor *ret)
-{
-    uint64_t revision, layer = INT_MAX, step = STEP_MAX;
-    if (!read_part(&text, STEP_MAX, &revision))
-        return false;
-    if (*text && (*text++ != '-' || !read_part(&text, INT_MAX, &layer) || *text++ != '-' ||
-                  !read_part(&text, STEP_MAX, &step) || *text))
-        return false;
-    *ret = (struct history_cursor){.revision = revision, .layer = (unsigned)layer, .step = step};
-    return true;
-}
-
-// The statistics to tell of points [from, to).
-static uint32_t columns_of(const struct history *history, size_t from, size_t to)
-{
-    uint32_t recorded = 0;
-    if (history->columns)
-        return history->columns;
-    for (size_t i = from; i < to; i++)
-        recorded |= history->points[i].recorded;
-    return recorded;
-}
-
-static void encode_column(const struct history *history, size_t from, size_t to, size_t stat,
-                          struct buffer *ret)
-{
-    for (size_t i = from; i < to; i++) {
-        const struct history_point *point = &history->points[i];
-        if (i > from)
+    buffer_char(ret, '[');
+    for (size_t row = 0; row < frame->rows; row++) {
+        if (row > 0)
             buffer_char(ret, ',');
-        if (point->recorded & (1U << stat))
-            write_double(ret, history->values[point->values + stat], history->nonfinite_as_null);
-        else
-            buffer_append(ret, "null", 4);
+        write_part(column, row, part, nonfinite_as_null, ret);
     }
+    buffer_char(ret, ']');
 }
 
-static void encode_table(const struct history *history, size_t from, size_t to, struct buffer *ret)
+static void encode_whole(const uint64_t *numbers, size_t count, struct buffer *ret)
 {
-    uint32_t columns = columns_of(history, from, to);
-    const char *between = "";
-    buffer_text(ret, ",\"steps\":[");
-    for (size_t i = from; i < to; i++)
-        buffer_format(ret, "%s%" PRIu64, i > from ? "," : "", history->points[i].step);
-    buffer_text(ret, "],\"columns\":{");
-    for (size_t stat = 0; stat < history->stat_count; stat++) {
-        if (!(columns & (1U << stat)))
-            continue;
-        buffer_format(ret, "%s\"%s\":[", between, history->stats[stat].name);
-        encode_column(history, from, to, stat, ret);
-        buffer_char(ret, ']');
-        between = ",";
+    buffer_char(ret, '[');
+    for (size_t i = 0; i < count; i++)
+        buffer_format(ret, "%s%" PRIu64, i > 0 ? "," : "", numbers[i]);
+    buffer_char(ret, ']');
+}
+
+static void encode_column(const struct frame *frame, const struct frame_column *column,
+                          bool nonfinite_as_null, struct buffer *ret)
+{
+    buffer_json_string(ret, column->name);
+    buffer_char(ret, ':');
+    if (!frame->is_folded) {
+        encode_part(frame, column, PART_MEAN, nonfinite_as_null, ret);
+        return;
+    }
+    for (enum part part = 0; part < PART_COUNT; part++) {
+        buffer_format(ret, "%s\"%s\":", part ? "," : "{", part_names[part]);
+        encode_part(frame, column, part, nonfinite_as_null, ret);
     }
     buffer_char(ret, '}');
 }
 
-void history_encode_network(const struct history *history, struct buffer *ret)
+static void encode_frame(const struct frame *frame, bool nonfinite_as_null, struct buffer *ret)
 {
-    encode_table(history, 0, history->count, ret);
+    buffer_text(ret, ",\"steps\":");
+    encode_whole(frame->steps, frame->rows, ret);
+    if (frame->width)
+        buffer_format(ret, ",\"width\":%" PRIu64, frame->width);
+    if (frame->is_folded) {
+        buffer_text(ret, ",\"counts\":");
+        encode_whole(frame->counts, frame->rows, ret);
+    }
+    buffer_text(ret, ",\"columns\":{");
+    for (size_t i = 0; i < frame->column_count; i++) {
+        if (i > 0)
+            buffer_char(ret, ',');
+        encode_column(frame, &frame->columns[i], nonfinite_as_null, ret);
+    }
+    buffer_char(ret, '}');
 }
 
-static const char *layer_name(const struct history *history, unsigned layer)
+void frames_encode(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret)
 {
-    return layer < history->name_count && history->names[layer] ? history->names[layer] : "";
-}
-
-void history_encode_layers(const struct history *history, struct buffer *ret)
-{
+    if (!frames->layers) {
+        encode_frame(&frames->frames[0], nonfinite_as_null, ret);
+        return;
+    }
     buffer_text(ret, ",\"layers\":[");
-    for (size_t from = 0, to; from < history->count; from = to) {
-        unsigned layer = history->points[from].layer;
-        for (to = from; to < history->count && history->points[to].layer == layer;)
-            to++;
-        buffer_format(ret, "%s{\"index\":%u,\"name\":", from ? "," : "", layer);
-        buffer_json_string(ret, layer_name(history, layer));
-        encode_table(history, from, to, ret);
+    for (size_t i = 0; i < frames->count; i++) {
+        buffer_format(ret, "%s{\"index\":%u,\"name\":", i ? "," : "", frames->frames[i].index);
+        buffer_json_string(ret, frames->frames[i].name);
+        encode_frame(&frames->frames[i], nonfinite_as_null, ret);
         buffer_char(ret, '}');
     }
     buffer_char(ret, ']');
 }
+
+// ---- JSON, by rows: one flat object for each
+
+static void encode_cells(const struct frame *frame, size_t row, bool nonfinite_as_null, struct buffer *ret)
+{
+    for (size_t i = 0; i < frame->column_count; i++) {
+        const struct frame_column *column = &frame->columns[i];
+        for (enum part part = 0; part < (frame->is_folded ? PART_COUNT : PART_MIN); part++) {
+            buffer_char(ret, ',');
+            buffer_json_string(ret, column->name);
+            if (part != PART_MEAN) {
+                ret->size -= !ret->failed; // into the name's quotes
+                buffer_format(ret, "_%s\"", part_names[part]);
+            }
+            buffer_char(ret, ':');
+            write_part(column, row, part, nonfinite_as_null, ret);
+        }
+    }
+}
+
+static void encode_row(const struct frames *frames, const struct frame *frame, size_t row,
+                       bool nonfinite_as_null, struct buffer *ret)
+{
+    buffer_format(ret, "{\"step\":%" PRIu64, frame->steps[row]);
+    if (frames->layers) {
+        buffer_format(ret, ",\"layer\":%u,\"name\":", frame->index);
+        buffer_json_string(ret, frame->name);
+    }
+    if (frame->is_folded)
+        buffer_format(ret, ",\"count\":%" PRIu64, frame->counts[row]);
+    encode_cells(frame, row, nonfinite_as_null, ret);
+    buffer_char(ret, '}');
+}
+
+void frames_encode_rows(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret)
+{
+    const char *between = "";
+    buffer_char(ret, '[');
+    for (size_t i = 0; i < frames->count; i++)
+        for (size_t row = 0; row < frames->frames[i].rows; row++) {
+            buffer_text(ret, between);
+            encode_row(frames, &frames->frames[i], row, nonfinite_as_null, ret);
+            between = ",";
+        }
+    buffer_char(ret, ']');
+}
+
+// ---- CSV
 
 // RFC 4180: quoted where it must be.
 static void csv_text(const char *text, struct buffer *ret)
@@ -198,34 +170,102 @@ static void csv_number(double value, bool nonfinite_as_null, struct buffer *ret)
         ret->size += number_write_double(end, value);
 }
 
-static void csv_row(const struct history *history, const struct history_point *point, bool layers,
-                    uint32_t columns, struct buffer *ret)
+// Columns are those of the first frame that has the name, for all: layers may record different statistics.
+struct csv_columns {
+    const char **names; // NULL: no memory
+    size_t count;
+    bool is_folded;
+};
+
+static void csv_collect(const struct frames *frames, struct csv_columns *ret)
 {
-    buffer_format(ret, "%" PRIu64, point->step);
-    if (layers) {
-        buffer_format(ret, ",%u,", point->layer);
-        csv_text(layer_name(history, point->layer), ret);
+    size_t most = 1;
+    for (size_t i = 0; i < frames->count; i++)
+        most += frames->frames[i].column_count;
+    ret->names = size_alloc(most, 1, sizeof *ret->names);
+    if (!ret->names)
+        return;
+    for (size_t i = 0; i < frames->count; i++) {
+        const struct frame *frame = &frames->frames[i];
+        ret->is_folded |= frame->is_folded;
+        for (size_t c = 0; c < frame->column_count; c++) {
+            size_t at = 0;
+            while (at < ret->count && strcmp(ret->names[at], frame->columns[c].name) != 0)
+                at++;
+            if (at == ret->count)
+                ret->names[ret->count++] = frame->columns[c].name;
+        }
     }
-    for (size_t stat = 0; stat < history->stat_count; stat++) {
-        if (!(columns & (1U << stat)))
-            continue;
-        buffer_char(ret, ',');
-        if (point->recorded & (1U << stat))
-            csv_number(history->values[point->values + stat], history->nonfinite_as_null, ret);
+}
+
+static const struct frame_column *find_column(const struct frame *frame, const char *name)
+{
+    for (size_t i = 0; i < frame->column_count; i++)
+        if (strcmp(frame->columns[i].name, name) == 0)
+            return &frame->columns[i];
+    return NULL;
+}
+
+// A column with its folds, those of a single step where the frame has none.
+static void csv_cell(const struct frame *frame, const char *name, size_t row, bool is_folded,
+                     bool nonfinite_as_null, struct buffer *ret)
+{
+    const struct frame_column *column = find_column(frame, name);
+    bool recorded = column && column->recorded[row];
+    double value = recorded ? column->values[row] : 0;
+    buffer_char(ret, ',');
+    if (recorded)
+        csv_number(value, nonfinite_as_null, ret);
+    if (!is_folded)
+        return;
+    bool finite = isfinite(value);
+    const struct history_fold single = {.nonfinite = finite ? 0U : 1U,
+                                        .min = finite ? value : (double)NAN,
+                                        .max = finite ? value : (double)NAN};
+    const struct history_fold *fold = recorded && column->folds ? &column->folds[row] : &single;
+    buffer_char(ret, ',');
+    if (recorded)
+        csv_number(fold->min, nonfinite_as_null, ret);
+    buffer_char(ret, ',');
+    if (recorded)
+        csv_number(fold->max, nonfinite_as_null, ret);
+    buffer_char(ret, ',');
+    if (recorded)
+        buffer_format(ret, "%" PRIu64, fold->nonfinite);
+}
+
+static void csv_row(const struct frames *frames, const struct frame *frame, size_t row,
+                    const struct csv_columns *columns, bool nonfinite_as_null, struct buffer *ret)
+{
+    buffer_format(ret, "%" PRIu64, frame->steps[row]);
+    if (frames->layers) {
+        buffer_format(ret, ",%u,", frame->index);
+        csv_text(frame->name, ret);
     }
+    if (columns->is_folded)
+        buffer_format(ret, ",%" PRIu64, frame->counts[row]);
+    for (size_t i = 0; i < columns->count; i++)
+        csv_cell(frame, columns->names[i], row, columns->is_folded, nonfinite_as_null, ret);
     buffer_append(ret, "\r\n", 2);
 }
 
-void history_encode_csv(const struct history *history, bool layers, uint32_t stated, struct buffer *ret)
+void frames_encode_csv(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret)
 {
-    uint32_t columns = columns_of(history, 0, history->count);
-    if (!history->columns)
-        columns |= stated;
-    buffer_text(ret, layers ? "step,layer,name" : "step");
-    for (size_t stat = 0; stat < history->stat_count; stat++)
-        if (columns & (1U << stat))
-            buffer_format(ret, ",%s", history->stats[stat].name);
+    struct csv_columns columns = {.count = 0};
+    csv_collect(frames, &columns);
+    if (!columns.names) {
+        ret->failed = NABLA_NO_MEMORY;
+        return;
+    }
+    buffer_text(ret, frames->layers ? "step,layer,name" : "step");
+    if (columns.is_folded)
+        buffer_text(ret, ",count");
+    for (size_t i = 0; i < columns.count; i++)
+        for (enum part part = 0; part < (columns.is_folded ? PART_COUNT : PART_MIN); part++)
+            buffer_format(ret, part ? ",%s_%s" : ",%s", columns.names[i], part_names[part]);
     buffer_append(ret, "\r\n", 2);
-    for (size_t i = 0; i < history->count; i++)
-        csv_row(history, &history->points[i], layers, columns, ret);
+    for (size_t i = 0; i < frames->count; i++)
+        for (size_t row = 0; row < frames->frames[i].rows; row++)
+            csv_row(frames, &frames->frames[i], row, &columns, nonfinite_as_null, ret);
+    free(columns.names);
 }

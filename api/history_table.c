@@ -1,6 +1,7 @@
 #include "api/history_table.h"
 
 #include "base/number.h"
+#include "store/history.h"
 
 #include <limits.h>
 #include <math.h>
@@ -37,27 +38,50 @@ void reader_skip_rest(struct table_reader *reader, enum json_token token)
     } while (depth > 0 && reader_next(reader, &token));
 }
 
+static void series_begin(struct series *series)
+{
+    series->values = buffer_new(SIZE_MAX - 1); // the body's limit holds
+    series->absent = buffer_new(SIZE_MAX - 1);
+}
+
+static void series_free(struct series *series)
+{
+    buffer_free(&series->values);
+    buffer_free(&series->absent);
+}
+
+static void each_series(struct table *table, void (*act)(struct series *series))
+{
+    act(&table->steps);
+    act(&table->counts);
+    for (size_t i = 0; i < table->stat_count; i++) {
+        act(&table->columns[i]);
+        act(&table->minima[i]);
+        act(&table->maxima[i]);
+        act(&table->nonfinite[i]);
+    }
+}
+
 void table_begin(struct table *table, const char *pointer, const struct stat_info *stats, size_t stat_count,
                  bool is_layer)
 {
     *table = (struct table){.stats = stats, .stat_count = stat_count, .is_layer = is_layer};
     snprintf(table->pointer, sizeof table->pointer, "%s", pointer);
-    for (size_t i = 0; i <= stat_count; i++) {
-        struct series *series = i == stat_count ? &table->steps : &table->columns[i];
-        series->values = buffer_new(SIZE_MAX - 1); // the body's limit holds
-        series->absent = buffer_new(SIZE_MAX - 1);
-    }
+    each_series(table, series_begin);
 }
 
 void table_free(struct table *table)
 {
     free(table->name);
     table->name = NULL;
-    for (size_t i = 0; i <= table->stat_count; i++) {
-        struct series *series = i == table->stat_count ? &table->steps : &table->columns[i];
-        buffer_free(&series->values);
-        buffer_free(&series->absent);
+    each_series(table, series_free);
+    for (size_t i = 0; i < table->named_count; i++) {
+        free(table->named[i].name);
+        series_free(&table->named[i].values);
     }
+    free(table->named);
+    table->named = NULL;
+    table->named_count = 0;
 }
 
 static void table_problem(struct table_reader *reader, const struct table *table, const char *place,
@@ -82,14 +106,11 @@ static bool cell_read(const struct table_reader *reader, enum json_token token, 
     return token == JSON_NULL;
 }
 
-// `place` is the series' pointer within the table: "/columns/loss".
-static void series_read(struct table_reader *reader, const struct table *table, const char *place,
-                        struct series *series)
+// A list whose first token was taken; `place` is the series' pointer within the table: "/columns/loss".
+static void series_read_from(struct table_reader *reader, enum json_token token, const struct table *table,
+                             const char *place, struct series *series)
 {
-    enum json_token token;
-    char at[120];
-    if (!reader_next(reader, &token))
-        return;
+    char at[160];
     if (token != JSON_ARRAY_BEGIN) {
         table_problem(reader, table, place, "must be a list of numbers");
         reader_skip_rest(reader, token);
@@ -99,7 +120,7 @@ static void series_read(struct table_reader *reader, const struct table *table, 
         double value;
         char absent;
         if (!cell_read(reader, token, &value, &absent)) {
-            snprintf(at, sizeof at, "%.90s/%zu", place, i);
+            snprintf(at, sizeof at, "%.120s/%zu", place, i);
             table_problem(reader, table, at,
                           "must be a number, \"NaN\", \"Infinity\", \"-Infinity\" or null");
             reader_skip_rest(reader, token);
@@ -108,6 +129,14 @@ static void series_read(struct table_reader *reader, const struct table *table, 
             !buffer_append(&series->absent, &absent, 1))
             reader->code = nabla_fail_memory(reader->err, "a batch");
     }
+}
+
+static void series_read(struct table_reader *reader, const struct table *table, const char *place,
+                        struct series *series)
+{
+    enum json_token token;
+    if (reader_next(reader, &token))
+        series_read_from(reader, token, table, place, series);
 }
 
 static void steps_check(struct table_reader *reader, const struct table *table)
@@ -123,10 +152,77 @@ static void steps_check(struct table_reader *reader, const struct table *table)
     }
 }
 
+// The parts of a folded column, by their names.
+static struct series *part_find(struct table *table, int stat, const char *name)
+{
+    return strcmp(name, "mean") == 0        ? &table->columns[stat]
+           : strcmp(name, "min") == 0       ? &table->minima[stat]
+           : strcmp(name, "max") == 0       ? &table->maxima[stat]
+           : strcmp(name, "nonfinite") == 0 ? &table->nonfinite[stat]
+                                            : NULL;
+}
+
+// {"mean": […], "min": […], "max": […], "nonfinite": […]}, whose first token was taken.
+static void fold_read(struct table_reader *reader, struct table *table, const char *place, int stat)
+{
+    enum json_token token;
+    char at[120];
+    table->folded |= 1U << stat;
+    while (reader_next(reader, &token) && token == JSON_KEY) {
+        struct series *part = part_find(table, stat, reader_text(reader));
+        snprintf(at, sizeof at, "%.60s/%.40s", place, reader_text(reader));
+        if (part && part->absent.size == 0) {
+            series_read(reader, table, at, part);
+            continue;
+        }
+        table_problem(reader, table, at, part ? "comes twice" : "is not known: mean, min, max, nonfinite");
+        if (reader_next(reader, &token))
+            reader_skip_rest(reader, token);
+    }
+}
+
+static void column_read(struct table_reader *reader, struct table *table, const char *place, int stat)
+{
+    enum json_token token;
+    table->given |= 1U << stat;
+    if (!reader_next(reader, &token))
+        return;
+    if (token == JSON_OBJECT_BEGIN)
+        fold_read(reader, table, place, stat);
+    else
+        series_read_from(reader, token, table, place, &table->columns[stat]);
+}
+
+static bool named_is_known(const struct table *table, const char *name)
+{
+    for (size_t i = 0; i < table->named_count; i++)
+        if (strcmp(table->named[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+// A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
+// store knows.
+static void named_read(struct table_reader *reader, struct table *table, const char *place)
+{
+    struct named_series *grown = reallocarray(table->named, table->named_count + 1, sizeof *table->named);
+    char *name = grown ? strdup(reader_text(reader)) : NULL;
+    if (grown)
+        table->named = grown;
+    if (!name) {
+        reader->code = nabla_fail_memory(reader->err, "a batch");
+        return;
+    }
+    struct named_series *named = &table->named[table->named_count++];
+    named->name = name;
+    series_begin(&named->values);
+    series_read(reader, table, place, &named->values);
+}
+
 static void columns_read(struct table_reader *reader, struct table *table)
 {
     enum json_token token;
-    char place[120];
+    char place[160];
     if (!reader_next(reader, &token))
         return;
     if (token != JSON_OBJECT_BEGIN) {
@@ -135,16 +231,22 @@ static void columns_read(struct table_reader *reader, struct table *table)
         return;
     }
     while (reader_next(reader, &token) && token == JSON_KEY) {
-        snprintf(place, sizeof place, "/columns/%.80s", reader_text(reader));
-        int stat = stat_find(table->stats, table->stat_count, reader_text(reader));
-        if (stat < 0 || table->given & (1U << stat)) {
-            table_problem(reader, table, place, stat < 0 ? "there is no such statistic" : "comes twice");
+        const char *name = reader_text(reader);
+        snprintf(place, sizeof place, "/columns/%.110s", name);
+        int stat = stat_find(table->stats, table->stat_count, name);
+        bool is_named = stat < 0 && !table->is_layer && *name && strlen(name) <= HISTORY_NAME_MAX &&
+                        table->named_count < TABLE_NAMED_MAX &&
+                        stat_find(layer_stats, LAYER_STAT_COUNT, name) < 0; // which is in the wrong table
+        if (stat >= 0 && !(table->given & (1U << stat))) {
+            column_read(reader, table, place, stat);
+        } else if (is_named && !named_is_known(table, name)) {
+            named_read(reader, table, place);
+        } else {
+            table_problem(reader, table, place,
+                          stat < 0 && !is_named ? "there is no such statistic" : "comes twice");
             if (reader_next(reader, &token))
                 reader_skip_rest(reader, token);
-            continue;
         }
-        table->given |= 1U << stat;
-        series_read(reader, table, place, &table->columns[stat]);
     }
 }
 
@@ -182,6 +284,9 @@ static void member_read(struct table_reader *reader, struct table *table)
     if (strcmp(name, "steps") == 0 && !table->has_steps) {
         table->has_steps = true;
         series_read(reader, table, "/steps", &table->steps);
+    } else if (strcmp(name, "counts") == 0 && !table->has_counts) {
+        table->has_counts = true;
+        series_read(reader, table, "/counts", &table->counts);
     } else if (strcmp(name, "columns") == 0) {
         columns_read(reader, table);
     } else if (table->is_layer && strcmp(name, "index") == 0 && !table->has_index) {
@@ -196,9 +301,54 @@ static void member_read(struct table_reader *reader, struct table *table)
     }
 }
 
+static double series_value(const struct series *series, size_t row)
+{
+    return ((const double *)(const void *)series->values.data)[row];
+}
+
+static void counts_check(struct table_reader *reader, const struct table *table)
+{
+    char place[40];
+    for (size_t i = 0; i < table_rows(table) && table->counts.absent.size == table_rows(table); i++) {
+        double count = series_value(&table->counts, i);
+        if (count >= 1 && count <= UINT32_MAX && count == floor(count))
+            continue;
+        snprintf(place, sizeof place, "/counts/%zu", i);
+        table_problem(reader, table, place, "must be a whole number from 1 to 2^32 - 1");
+        return;
+    }
+}
+
+static void length_check(struct table_reader *reader, const struct table *table, const struct series *series,
+                         const char *column, const char *part)
+{
+    char place[160];
+    if (series->absent.size == table_rows(table))
+        return;
+    snprintf(place, sizeof place, "/%.110s%s", column, part);
+    table_problem(reader, table, place, "must be as long as steps");
+}
+
+static void column_check(struct table_reader *reader, const struct table *table, size_t stat)
+{
+    char column[80];
+    snprintf(column, sizeof column, "columns/%s", table->stats[stat].name);
+    length_check(reader, table, &table->columns[stat], column, "");
+    if (!table->has_counts) {
+        if (table->folded & (1U << stat))
+            table_problem(reader, table, "/counts", "is missing: how many steps each mean is of");
+        return;
+    }
+    if (!(table->folded & (1U << stat)))
+        return; // one value each, of the last of the steps
+    length_check(reader, table, &table->minima[stat], column, "/min");
+    length_check(reader, table, &table->maxima[stat], column, "/max");
+    length_check(reader, table, &table->nonfinite[stat], column, "/nonfinite");
+}
+
 static void table_check(struct table_reader *reader, const struct table *table)
 {
-    char place[120];
+    char column[HISTORY_NAME_MAX + 20];
     if (!table->has_steps)
         table_problem(reader, table, "/steps", "is missing");
     if (table->is_layer && !table->has_index)
@@ -206,11 +356,16 @@ static void table_check(struct table_reader *reader, const struct table *table)
     if (table->is_layer && !table->name)
         table_problem(reader, table, "/name", "is missing");
     steps_check(reader, table);
-    for (size_t i = 0; i < table->stat_count; i++) {
-        if (!(table->given & (1U << i)) || table->columns[i].absent.size == table_rows(table))
-            continue;
-        snprintf(place, sizeof place, "/columns/%s", table->stats[i].name);
-        table_problem(reader, table, place, "must be as long as steps");
+    if (table->has_counts) {
+        length_check(reader, table, &table->counts, "counts", "");
+        counts_check(reader, table);
+    }
+    for (size_t i = 0; i < table->stat_count; i++)
+        if (table->given & (1U << i))
+            column_check(reader, table, i);
+    for (size_t i = 0; i < table->named_count; i++) {
+        snprintf(column, sizeof column, "columns/%s", table->named[i].name);
+        length_check(reader, table, &table->named[i].values, column, "");
     }
 }
 
@@ -232,11 +387,6 @@ size_t table_rows(const struct table *table)
     return table->steps.absent.size;
 }
 
-static double series_value(const struct series *series, size_t row)
-{
-    return ((const double *)(const void *)series->values.data)[row];
-}
-
 uint64_t table_step(const struct table *table, size_t row)
 {
     return (uint64_t)series_value(&table->steps, row);
@@ -251,4 +401,22 @@ uint32_t table_values(const struct table *table, size_t row, double *values)
         recorded |= (uint32_t)given << i;
     }
     return recorded;
+}
+
+uint32_t table_counts(const struct table *table, size_t row)
+{
+    return table->has_counts ? (uint32_t)series_value(&table->counts, row) : 1;
+}
+
+void table_folds(const struct table *table, size_t row, double *minima, double *maxima, uint32_t *nonfinite)
+{
+    for (size_t i = 0; i < table->stat_count; i++) {
+        bool given = table->given & (1U << i) && !table->columns[i].absent.data[row];
+        double value = given ? series_value(&table->columns[i], row) : NAN;
+        bool folded = given && table->folded & (1U << i);
+        double count = folded ? series_value(&table->nonfinite[i], row) : !isfinite(value);
+        minima[i] = folded ? series_value(&table->minima[i], row) : value;
+        maxima[i] = folded ? series_value(&table->maxima[i], row) : value;
+        nonfinite[i] = count >= 0 && count <= UINT32_MAX ? (uint32_t)count : 0;
+    }
 }

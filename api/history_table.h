@@ -1,5 +1,7 @@
 // One table of a batch as it comes in: {"steps": […], "columns": {"loss": […], …}}, and for a layer its
-// "index" and "name" beside them. A null cell was not recorded at its step; "NaN" was.
+// "index" and "name" beside them. With "counts": […] a row stands for several steps, and each column is
+// {"mean": […], "min": […], "max": […], "nonfinite": […]}. A null cell was not recorded at its step; "NaN"
+// was.
 #ifndef NABLA_API_HISTORY_TABLE_H
 #define NABLA_API_HISTORY_TABLE_H
 
@@ -36,9 +38,20 @@ struct table {
     bool is_layer, has_index, has_steps;
     unsigned index;
     char *name;
-    uint32_t given; // columns that came
-    struct series steps, columns[TABLE_COLUMNS_MAX];
+    uint32_t given;  // columns that came
+    bool has_counts; // its rows stand for several steps each; then columns have what is behind means
+    struct series steps, counts, columns[TABLE_COLUMNS_MAX];
+    struct series minima[TABLE_COLUMNS_MAX], maxima[TABLE_COLUMNS_MAX], nonfinite[TABLE_COLUMNS_MAX];
+    uint32_t folded;            // columns that came with them
+    struct named_series *named; // of the network: columns that are no statistic, metrics of a client's own
+    size_t named_count;
 };
+
+struct named_series {
+    char *name;
+    struct series values;
+};
+enum { TABLE_NAMED_MAX = 1000 };
 
 void table_begin(struct table *table, const char *pointer, const struct stat_info *stats, size_t stat_count,
                  bool is_layer);
@@ -49,6 +62,9 @@ void table_read(struct table_reader *reader, enum json_token token, struct table
 
 size_t table_rows(const struct table *table);
 uint64_t table_step(const struct table *table, size_t row);
+// How many steps a row stands for; and what is behind the means of its columns.
+uint32_t table_counts(const struct table *table, size_t row);
+void table_folds(const struct table *table, size_t row, double *minima, double *maxima, uint32_t *nonfinite);
 // Fills `values` (stat_count of them, NaN where absent) and returns the mask of those recorded.
 uint32_t table_values(const struct table *table, size_t row, double *values);
 

@@ -215,7 +215,8 @@ static bool add_parameter(struct api_call *call, char *text, struct api_answer *
         refuse_parameter(call, text, ret);
         return false;
     }
-    if (call_query(call, text) || call->query_count == QUERY_MAX) {
+    bool is_list = strcmp(text, "job") == 0; // several jobs to compare
+    if ((call_query(call, text) && !is_list) || call->query_count == QUERY_MAX) {
         answer_status(ret, call, 400, "the query parameter \"%s\" is given twice", text);
         return false;
     }

@@ -7,8 +7,9 @@
     {                                                                                                        \
         __VA_ARGS__, NULL                                                                                    \
     }
-#define TABLE_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_EVENT_STREAM)
-#define LOSS_MEDIA  ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
+#define TABLE_MEDIA                                                                                          \
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
+#define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
     {.method = "GET",
@@ -146,13 +147,29 @@ const struct route api_routes[] = {
      .is_long = true,
      .needs_store = true},
     {.method = "GET",
+     .pattern = "/v1/metrics",
+     .handle = handle_metrics_many,
+     .produces = MEDIA_JSON,
+     .is_long = true,
+     .needs_store = true,
+     .query = QUERY_LIST("job", "column", "since_step", "until_step", "max_points", "newest", "nonfinite")},
+    {.method = "GET",
+     .pattern = "/v1/gradients",
+     .handle = handle_gradients_many,
+     .produces = MEDIA_JSON,
+     .is_long = true,
+     .needs_store = true,
+     .query = QUERY_LIST("job", "column", "layer", "since_step", "until_step", "max_points", "newest",
+                         "nonfinite")},
+    {.method = "GET",
      .pattern = "/v1/jobs/{id}/metrics",
      .handle = handle_job_metrics_get,
      .peek = peek_job_history,
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
-     .query = QUERY_LIST("column", "since_step", "until_step", "after", "limit", "format", "nonfinite")},
+     .query = QUERY_LIST("column", "since_step", "until_step", "after", "limit", "max_points", "newest",
+                         "format", "nonfinite")},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/metrics",
      .handle = handle_job_metrics_post,
@@ -169,8 +186,8 @@ const struct route api_routes[] = {
      .produces = TABLE_MEDIA,
      .is_long = true,
      .needs_store = true,
-     .query =
-         QUERY_LIST("column", "layer", "since_step", "until_step", "after", "limit", "format", "nonfinite")},
+     .query = QUERY_LIST("column", "layer", "since_step", "until_step", "after", "limit", "max_points",
+                         "newest", "format", "nonfinite")},
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/histograms",
      .handle = handle_job_histograms,

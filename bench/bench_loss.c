@@ -1,5 +1,6 @@
-// Cross-entropy, loss and gradient, against memcpy of the same matrix. One thread.
-// Run bench/bench_loss.py beside it for PyTorch's figures on the same shapes.
+// Cross-entropy, loss and gradient, against memcpy of the same matrix: every kernel on one thread, the best
+// on all. With the argument "figures", a line for bench/bench_loss.py each: rows, classes, dtype, who,
+// seconds.
 #include "math/loss.h"
 #include "math/loss_fast.h"
 #include "math/loss_row.h"
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ROUNDS = 15 };
 
@@ -22,6 +24,7 @@ static const struct {
 
 struct work {
     const struct loss_fast_kernel *kernel; // NULL for memcpy
+    size_t threads;
     struct nabla_loss_batch batch;
     void *gradient, *copy;
     size_t bytes;
@@ -43,7 +46,7 @@ static void work_once(const struct work *work)
     }
     struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
     struct nabla_loss_result result = {.gradient = work->gradient};
-    if (loss_compute_with(work->kernel, 1, &loss, &work->batch, &result, NULL) != NABLA_OK)
+    if (loss_compute_with(work->kernel, work->threads, &loss, &work->batch, &result, NULL) != NABLA_OK)
         abort();
 }
 
@@ -82,6 +85,42 @@ static void fill(struct work *work, enum nabla_dtype dtype, size_t count, int64_
         ids[i] = (int64_t)(i * 7919 % work->batch.classes);
 }
 
+static bool as_figures;
+
+static void report(const struct work *work, const char *who, double seconds, double copy)
+{
+    const struct nabla_loss_batch *batch = &work->batch;
+    const char *dtype = batch->dtype == NABLA_FLOAT32 ? "float32" : "float64";
+    if (as_figures)
+        printf("%zu %zu %s %s %.9g\n", batch->rows, batch->classes, dtype, who, seconds);
+    else
+        printf("%6zu x %-6zu %s  %-20s %10.1f us  %6.2f G entries/s  %6.2f x memcpy\n", batch->rows,
+               batch->classes, dtype, who, seconds * 1e6,
+               (double)(batch->rows * batch->classes) / seconds * 1e-9, seconds / copy);
+}
+
+static void bench_kernels(struct work *work)
+{
+    const size_t cores = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    char who[40];
+    work->kernel = NULL;
+    const double copy = best_seconds(work);
+    report(work, "memcpy", copy, copy);
+    bool is_best = true; // the first that the processor has
+    for (size_t i = 0; i < LOSS_FAST_KERNELS; i++) {
+        work->kernel = &loss_fast_kernels[i];
+        if (!work->kernel->supported())
+            continue;
+        work->threads = 1;
+        report(work, work->kernel->name, best_seconds(work), copy);
+        work->threads = cores;
+        snprintf(who, sizeof who, "%s,%zu-threads", work->kernel->name, cores);
+        if (is_best && cores > 1)
+            report(work, who, best_seconds(work), copy);
+        is_best = false;
+    }
+}
+
 static void bench_shape(size_t rows, size_t classes, enum nabla_dtype dtype)
 {
     size_t width = dtype == NABLA_FLOAT32 ? sizeof(float) : sizeof(double), count = rows * classes;
@@ -94,24 +133,16 @@ static void bench_shape(size_t rows, size_t classes, enum nabla_dtype dtype)
     if (!scores || !ids || !work.gradient || !work.copy)
         abort();
     fill(&work, dtype, count, ids);
-    double copy = best_seconds(&work);
-    for (size_t i = 0; i < LOSS_FAST_KERNELS; i++) {
-        work.kernel = &loss_fast_kernels[i];
-        if (!work.kernel->supported())
-            continue;
-        double seconds = best_seconds(&work);
-        printf("%6zu x %-6zu %s  %-8s %10.1f us  %6.2f G entries/s  %6.2f x memcpy (%.1f us)\n", rows,
-               classes, dtype == NABLA_FLOAT32 ? "float32" : "float64", work.kernel->name, seconds * 1e6,
-               (double)count / seconds * 1e-9, seconds / copy, copy * 1e6);
-    }
+    bench_kernels(&work);
     free(scores);
     free(ids);
     free(work.gradient);
     free(work.copy);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    as_figures = argc > 1 && strcmp(argv[1], "figures") == 0;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         bench_shape(shapes[i].rows, shapes[i].classes, shapes[i].dtype);
 }

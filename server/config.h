@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "server/log.h"
+#include "store/retention.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct config {
     unsigned connections, streams;
     enum log_level log_level;
     enum log_format log_format;
+    struct retention retention;
     struct api_limits limits;
     enum config_source sources[CONFIG_OPTIONS_MAX]; // where each option of the table came from
 };

@@ -12,6 +12,7 @@
 #include "server/listener.h"
 #include "server/program.h"
 #include "server/supervisor.h"
+#include "server/tidier.h"
 #include "server/verbs.h"
 #include "store/jobs.h"
 #include "store/store.h"
@@ -42,6 +43,7 @@ struct server {
     struct log log;
     char socket[SOCKET_PATH_SIZE]; // of the worker listener
     struct store *store;
+    struct tidier *tidier;
     struct metrics *metrics;
     struct audit *audit;
     struct token_table *tokens; // NULL: nobody is asked for one
@@ -267,6 +269,8 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
         code = listen_http(server, API_PUBLIC, server->public.fd, &server->public_http, err);
     if (!code)
         code = supervisor_start(server->supervisor, err);
+    if (!code)
+        code = tidier_start(server->store, &server->config.retention, &server->log, &server->tidier, err);
     return code;
 }
 
@@ -276,6 +280,7 @@ static void server_close(struct server *server)
     http_stop(server->public_http);
     supervisor_stop(server->supervisor);
     http_stop(server->worker_http);
+    tidier_stop(server->tidier);
     compute_pool_free(server->pool);
     api_free(server->api);
     supervisor_free(server->supervisor);

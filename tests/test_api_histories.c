@@ -7,7 +7,10 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "data/safetensors.h"
 #include "tests/service.h"
+
+#include <math.h>
 
 struct fixture {
     struct service *service;
@@ -97,6 +100,99 @@ static void what_was_posted_comes_back(void **state)
         expect_text(*state, answers[i].below, answers[i].expected);
 }
 
+// Three steps at once, then one, and a metric that the client named.
+#define FOLDED                                                                                               \
+    "{\"attempt\":1,\"metrics\":{\"steps\":[3,4],\"counts\":[3,1],\"columns\":{\"loss\":{\"mean\":[2,"       \
+    "\"NaN\"],"                                                                                              \
+    "\"min\":[1,null],\"max\":[3,null],\"nonfinite\":[1,1]},\"val_f1\":[null,0.5]}}}"
+
+static const struct {
+    const char *comment, *below, *expected;
+} folded[] = {
+    {"folds as they were posted, the client's own metric beside them", "metrics",
+     "\"steps\":[3,4],\"counts\":[3,1],\"columns\":{\"loss\":{\"mean\":[2,\"NaN\"],\"min\":[1,\"NaN\"],"
+     "\"max\":[3,"
+     "\"NaN\"],\"nonfinite\":[1,1]},\"val_f1\":{\"mean\":[null,0.5],\"min\":[null,0.5],\"max\":[null,0.5],"
+     "\"nonfinite\":[null,0]}}}"},
+    {"the client's own metric alone", "metrics?column=val_f1",
+     "\"steps\":[4],\"columns\":{\"val_f1\":[0.5]}}"},
+    {"the newest", "metrics?newest=1&column=val_f1", "\"steps\":[4]"},
+    {"rows", "metrics?format=rows&column=loss",
+     "[{\"step\":3,\"count\":3,\"loss\":2,\"loss_min\":1,\"loss_max\":3,\"loss_nonfinite\":1},{\"step\":4,"
+     "\"count\":1,"
+     "\"loss\":\"NaN\",\"loss_min\":\"NaN\",\"loss_max\":\"NaN\",\"loss_nonfinite\":1}]"},
+    {"CSV", "metrics?format=csv&column=loss,val_f1",
+     "step,count,loss,loss_min,loss_max,loss_nonfinite,val_f1,val_f1_min,val_f1_max,val_f1_nonfinite\r\n3,3,"
+     "2,1,3,1,,,"
+     ",\r\n4,1,NaN,NaN,NaN,1,0.5,0.5,0.5,0\r\n"},
+    {"one bucket", "metrics?max_points=1&column=loss",
+     "\"steps\":[0],\"width\":8,\"counts\":[4],\"columns\":{\"loss\":{\"mean\":[2],\"min\":[1],\"max\":[3],"
+     "\"nonfinite\":[2]}}}"},
+    {"few rows stay rows", "metrics?max_points=2&column=val_f1", "\"columns\":{\"val_f1\":[0.5]}"},
+};
+
+static void folds_and_own_metrics_come_back(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, FOLDED);
+    for (size_t i = 0; i < sizeof folded / sizeof *folded; i++)
+        expect_text(fixture, folded[i].below, folded[i].expected);
+    free(get(fixture, "metrics?column=val_f2", 400));
+    free(get(fixture, "metrics?max_points=9&limit=2", 400));
+    free(get(fixture, "metrics?newest=9&after=2", 400));
+}
+
+static void several_jobs_come_in_one_answer(void **state)
+{
+    struct fixture *fixture = *state;
+    post(fixture, BATCH);
+    struct client_job other = service_client_job(fixture->service);
+    client_posts(fixture->service, &other, "metrics",
+                 "{\"attempt\":1,\"metrics\":{\"steps\":[1],\"columns\":{\"loss\":[7]}}}", 200);
+    const char *const kinds[] = {"metrics", "gradients"};
+    for (size_t i = 0; i < 2; i++) {
+        struct api_answer answer = service_ask(
+            fixture->service, "GET",
+            text_of("/v1/%s?job=%s&job=%s&until_step=1", kinds[i], fixture->job.id, other.id), NULL);
+        answer_expect(&answer, 200, kinds[i]);
+        assert_non_null(strstr(answer.body.data, fixture->job.id));
+        assert_non_null(strstr(answer.body.data, other.id));
+        assert_non_null(strstr(answer.body.data, i == 0 ? "\"loss\":[7]" : "\"gradient_norm\":[0.3]"));
+        api_answer_free(&answer);
+    }
+    service_expect(fixture->service, "GET", "/v1/metrics?column=loss", NULL, 400);
+    service_expect(fixture->service, "GET", "/v1/metrics?job=job_none", NULL, 404);
+}
+
+static void tensors_hold_the_same(void **state)
+{
+    struct fixture *fixture = *state;
+    struct safetensors *file;
+    post(fixture, BATCH);
+    const struct request request = {.method = "GET",
+                                    .target = text_of("/v1/jobs/%s/metrics", fixture->job.id),
+                                    .headers = {{"Accept", "application/safetensors"}}};
+    struct api_answer answer = service_send(fixture->service, &request);
+    answer_expect(&answer, 200, "safetensors");
+    assert_int_equal(safetensors_read(answer.body.data, answer.body.size, &file, NULL), NABLA_OK);
+    const struct tensor *loss = safetensors_find(file, "loss"), *steps = safetensors_find(file, "steps");
+    const struct tensor *recorded = safetensors_find(file, "validation_loss.recorded");
+    double losses[3];
+    int64_t numbers[3];
+    assert_non_null(loss);
+    assert_non_null(steps);
+    assert_non_null(recorded);
+    assert_int_equal(loss->elements, 3);
+    memcpy(losses, loss->data, sizeof losses);
+    memcpy(numbers, steps->data, sizeof numbers);
+    assert_true(numbers[0] == 1 && numbers[2] == 3);
+    assert_true(losses[0] == 0.1 && isnan(losses[1]) && losses[2] == (double)-INFINITY);
+    assert_memory_equal(recorded->data, "\0\0\1", 3);
+    assert_non_null(strstr(safetensors_metadata(file, "response"), "\"revision\":2"));
+    safetensors_free(file);
+    api_answer_free(&answer);
+}
+
 static void the_accept_header_chooses_csv(void **state)
 {
     struct fixture *fixture = *state;
@@ -150,8 +246,22 @@ static const struct {
     {"a step that is none", METRICS("{\"steps\":[1,-1]}"), 422, "/metrics/steps/1"},
     {"half a step", METRICS("{\"steps\":[0.5]}"), 422, "/metrics/steps/0"},
     {"no step", METRICS("{\"steps\":[null]}"), 422, "/metrics/steps/0"},
-    {"an unknown statistic", METRICS("{\"steps\":[1],\"columns\":{\"lss\":[1]}}"), 422,
-     "/metrics/columns/lss"},
+    {"an unknown statistic of a layer",
+     LAYER("{\"index\":0,\"name\":\"a\",\"steps\":[1],\"columns\":{\"lss\":[1]}}"), 422,
+     "/layers/0/columns/lss"},
+    {"a name that no metric can have", METRICS("{\"steps\":[1],\"columns\":{\"val f1\":[1]}}"), 422, ""},
+    {"a metric of its own twice", METRICS("{\"steps\":[1],\"columns\":{\"f1\":[1],\"f1\":[1]}}"), 422,
+     "/metrics/columns/f1"},
+    {"folds without counts",
+     METRICS(
+         "{\"steps\":[1],\"columns\":{\"loss\":{\"mean\":[1],\"min\":[1],\"max\":[1],\"nonfinite\":[0]}}}"),
+     422, "/metrics/counts"},
+    {"a fold without its extremes",
+     METRICS("{\"steps\":[1],\"counts\":[2],\"columns\":{\"loss\":{\"mean\":[1],\"min\":[1],\"nonfinite\":[0]"
+             "}}}"),
+     422, "/metrics/columns/loss/max"},
+    {"a count that is none", METRICS("{\"steps\":[1],\"counts\":[0],\"columns\":{\"loss\":[1]}}"), 422,
+     "/metrics/counts/0"},
     {"a statistic of layers", METRICS("{\"steps\":[1],\"columns\":{\"weight_norm\":[1]}}"), 422,
      "/metrics/columns/weight_norm"},
     {"a column twice", METRICS("{\"steps\":[1],\"columns\":{\"loss\":[1],\"loss\":[1]}}"), 422,
@@ -495,6 +605,9 @@ int main(void)
         TEST(whoever_follows_after_misses_no_point),
         TEST(a_point_that_changes_comes_again),
         TEST(a_cut_answer_links_to_the_next),
+        TEST(folds_and_own_metrics_come_back),
+        TEST(several_jobs_come_in_one_answer),
+        TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),
         TEST(waiting_ends_with_the_job_or_the_time),

@@ -1,35 +1,72 @@
 #include "math/matrix.h"
 
+#include "math/product.h"
+#include "math/vectorised.h"
+
 #include <cblas.h>
 #include <stdlib.h>
 #include <strings.h>
 
-static void multiply(real *c, const real *a, const real *b, const size_t dimensions[3],
-                     const enum CBLAS_TRANSPOSE transposed[2])
+// A product of the sizes m, n, k.
+struct sizes {
+    size_t m, n, k;
+    bool a_transposed, b_transposed;
+};
+
+static void multiply_blas(real *c, const real *a, const real *b, const struct sizes *sizes)
 {
-    const blasint m = (blasint)dimensions[0], n = (blasint)dimensions[1], k = (blasint)dimensions[2];
-    const blasint a_width = transposed[0] == CblasTrans ? m : k;
-    const blasint b_width = transposed[1] == CblasTrans ? k : n;
+    const blasint m = (blasint)sizes->m, n = (blasint)sizes->n, k = (blasint)sizes->k;
+    const enum CBLAS_TRANSPOSE turn_a = sizes->a_transposed ? CblasTrans : CblasNoTrans;
+    const enum CBLAS_TRANSPOSE turn_b = sizes->b_transposed ? CblasTrans : CblasNoTrans;
+    const blasint a_width = sizes->a_transposed ? m : k, b_width = sizes->b_transposed ? k : n;
 #ifdef NABLA_REAL_DOUBLE
-    cblas_dgemm(CblasRowMajor, transposed[0], transposed[1], m, n, k, 1, a, a_width, b, b_width, 0, c, n);
+    cblas_dgemm(CblasRowMajor, turn_a, turn_b, m, n, k, 1, a, a_width, b, b_width, 0, c, n);
 #else
-    cblas_sgemm(CblasRowMajor, transposed[0], transposed[1], m, n, k, 1, a, a_width, b, b_width, 0, c, n);
+    cblas_sgemm(CblasRowMajor, turn_a, turn_b, m, n, k, 1, a, a_width, b, b_width, 0, c, n);
 #endif
+}
+
+static VECTORISED void add_to_rows(real *restrict c, const real *restrict bias, size_t m, size_t n)
+{
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++)
+            c[i * n + j] += bias[j];
+}
+
+static void multiply(real *c, const real *a, const real *b, const real *bias, const struct sizes *sizes)
+{
+#ifndef NABLA_REAL_DOUBLE
+    const struct product product = {
+        c, a, b, bias, sizes->m, sizes->n, sizes->k, sizes->a_transposed, sizes->b_transposed};
+    if (product_is_ours()) {
+        product_compute(&product);
+        return;
+    }
+#endif
+    multiply_blas(c, a, b, sizes);
+    if (bias)
+        add_to_rows(c, bias, sizes->m, sizes->n);
 }
 
 ENGINE void matrix_multiply(real *c, const real *a, const real *b, size_t m, size_t n, size_t k)
 {
-    multiply(c, a, b, (size_t[]){m, n, k}, (enum CBLAS_TRANSPOSE[]){CblasNoTrans, CblasNoTrans});
+    multiply(c, a, b, NULL, &(struct sizes){m, n, k, false, false});
+}
+
+ENGINE void matrix_multiply_bias(real *c, const real *a, const real *b, const real *bias, size_t m, size_t n,
+                                 size_t k)
+{
+    multiply(c, a, b, bias, &(struct sizes){m, n, k, false, false});
 }
 
 ENGINE void matrix_multiply_transposed_a(real *c, const real *a, const real *b, size_t m, size_t n, size_t k)
 {
-    multiply(c, a, b, (size_t[]){m, n, k}, (enum CBLAS_TRANSPOSE[]){CblasTrans, CblasNoTrans});
+    multiply(c, a, b, NULL, &(struct sizes){m, n, k, true, false});
 }
 
 ENGINE void matrix_multiply_transposed_b(real *c, const real *a, const real *b, size_t m, size_t n, size_t k)
 {
-    multiply(c, a, b, (size_t[]){m, n, k}, (enum CBLAS_TRANSPOSE[]){CblasNoTrans, CblasTrans});
+    multiply(c, a, b, NULL, &(struct sizes){m, n, k, false, true});
 }
 
 #ifndef NABLA_REAL_DOUBLE
@@ -41,7 +78,7 @@ void matrix_use_one_thread(void)
 
 const char *matrix_core_type(void)
 {
-    return openblas_get_corename();
+    return product_is_ours() ? "Nabla AVX-512" : openblas_get_corename();
 }
 
 static bool is_among(const char *name, const char *const *names, size_t count)
@@ -70,7 +107,8 @@ const char *matrix_core_type_wanted(void)
     static const char *const wide[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
     static const char *const middle[] = {"Haswell", "Zen", "Excavator"};
     const char *picked = openblas_get_corename(), *possible = core_type_possible();
-    if (!possible || getenv("OPENBLAS_CORETYPE") || is_among(picked, wide, sizeof wide / sizeof *wide))
+    if (product_is_ours() || !possible || getenv("OPENBLAS_CORETYPE") ||
+        is_among(picked, wide, sizeof wide / sizeof *wide))
         return NULL;
     if (strcasecmp(possible, "Haswell") == 0 && is_among(picked, middle, sizeof middle / sizeof *middle))
         return NULL;

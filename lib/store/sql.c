@@ -90,6 +90,15 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_DELETE_KEYS] =
         "DELETE FROM idempotency_keys WHERE resource = (SELECT id FROM jobs WHERE number = ?)",
     [SQL_DELETE_SPEC] = "DELETE FROM job_specs WHERE job = ?",
+    // finished_ms is 0 until a job has finished.
+    [SQL_JOB_FINISHED_BEFORE] = "SELECT id FROM jobs WHERE finished_ms > 0 AND finished_ms < ?"
+                                " ORDER BY finished_ms LIMIT 1",
+    [SQL_JOB_FINISHED_BEYOND] = "SELECT id FROM jobs WHERE finished_ms > 0"
+                                " ORDER BY finished_ms DESC, number DESC LIMIT 1 OFFSET ?",
+    [SQL_JOB_LONGEST_FINISHED] = "SELECT id FROM jobs WHERE finished_ms > ? ORDER BY finished_ms LIMIT 1",
+    [SQL_JOB_WITH_HISTORY] = "SELECT id FROM jobs WHERE finished_ms > 0 AND finished_ms < ?"
+                             " AND EXISTS (SELECT 1 FROM writes WHERE job = number)"
+                             " AND number NOT IN (SELECT job FROM doomed) ORDER BY finished_ms LIMIT 1",
     [SQL_DOOM] = "INSERT OR IGNORE INTO doomed (job) VALUES (?)",
     [SQL_DOOMED] = "SELECT d.job, j.number IS NOT NULL FROM doomed AS d"
                    " LEFT JOIN jobs AS j ON j.number = d.job ORDER BY d.job LIMIT 1",

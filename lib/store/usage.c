@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,6 +63,14 @@ uint64_t store_usage_known(struct store *store)
 uint64_t store_usage_steps(struct store *store)
 {
     return atomic_load(&store->steps);
+}
+
+uint64_t usage_folder_bytes(const struct store *store, const char *name)
+{
+    char *path = access_path(store, "%s", name);
+    int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(path);
+    return fd >= 0 ? walk(fd, DEPTH) : 0;
 }
 
 static enum nabla_code number_of_owner(struct store *store, enum sql_id id, const char *owner,

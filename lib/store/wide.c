@@ -201,8 +201,8 @@ static enum nabla_code replace_index(struct database *db, const struct wide_tabl
     if (code == NABLA_OK && there) {
         buffer_format(&sql,
                       "INSERT INTO writes SELECT job, revision, %s, min(step), max(step) FROM %s"
-                      " GROUP BY job, revision, %s; DROP INDEX %s_by_revision;",
-                      series, table->name, series, table->name);
+                      " GROUP BY 1, 2, 3; DROP INDEX %s_by_revision;",
+                      series, table->name, table->name);
         for (unsigned level = 1; level <= WIDE_ROLLUP_LEVELS; level++)
             buffer_format(&sql, "INSERT INTO rollups SELECT DISTINCT job, %s, %u, step >> %u, NULL FROM %s;",
                           series, level, level * WIDE_ROLLUP_SHIFT, table->name);

@@ -5,13 +5,6 @@
 
 #include <string.h>
 
-static VECTORISED void add_bias(real *restrict output, const real *restrict bias, size_t rows, size_t units)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < units; j++)
-            output[i * units + j] += bias[j];
-}
-
 static VECTORISED void sum_rows(real *restrict sum, const real *restrict x, size_t rows, size_t units)
 {
     memcpy(sum, x, units * sizeof *sum);
@@ -23,9 +16,7 @@ static VECTORISED void sum_rows(real *restrict sum, const real *restrict x, size
 ENGINE void dense_forward(real *output, const real *input, const real *weight, const real *bias, size_t rows,
                           size_t inputs, size_t units)
 {
-    matrix_multiply(output, input, weight, rows, units, inputs);
-    if (bias)
-        add_bias(output, bias, rows, units);
+    matrix_multiply_bias(output, input, weight, bias, rows, units, inputs);
 }
 
 ENGINE void dense_backward(real *input_gradient, real *weight_gradient, real *bias_gradient,

@@ -1,5 +1,6 @@
 // What becomes of a network's gradients: gathered, clipped, spent on an update; and what is kept of its
 // weights.
+#include "train/adam.h"
 #include "train/clip.h"
 #include "train/network.h"
 #include "train/tensor_rule.h"
@@ -114,6 +115,11 @@ static double global_clip_scale(const struct network *network, const struct opti
     return clip_scale_global(square, step->global_clip_norm);
 }
 
+static bool limits_norms(const struct layer *layer)
+{
+    return layer->spec->rules[0].max_norm > 0 || layer->spec->rules[1].max_norm > 0;
+}
+
 // The average moves, and where the step says so it takes the parameters' place.
 static void average_block(const struct optimizer_step *step, real *average, real *w, size_t count)
 {
@@ -124,9 +130,31 @@ static void average_block(const struct optimizer_step *step, real *average, real
         memcpy(w, average, count * sizeof *w);
 }
 
-// Each block of parameters is updated and summed up while it is in the cache.
-static void update_layer(struct network *network, struct layer *layer, const struct optimizer_step *step,
+#ifdef NABLA_REAL_DOUBLE
+static bool update_fused(struct layer *layer, const struct optimizer_step *step,
                          const struct layer_clip *clip, struct update_summary *summary)
+{
+    (void)layer, (void)step, (void)clip, (void)summary;
+    return false;
+}
+#else
+// The whole layer in one pass, where there is a kernel for it and nothing comes between.
+static bool update_fused(struct layer *layer, const struct optimizer_step *step,
+                         const struct layer_clip *clip, struct update_summary *summary)
+{
+    if (clip->active || layer->average || limits_norms(layer) || !adam_is_fused(step))
+        return false;
+    const struct optimizer_range range = layer_range(layer, 0, layer->size.parameters, NULL);
+    if (summary && isnan(summary->square_before))
+        summary->square_before = adam_square_sum(range.parameters, range.count);
+    adam_apply_fused(step, &range, summary);
+    return true;
+}
+#endif
+
+// Each block of parameters is updated and summed up while it is in the cache.
+static void update_blocks(struct network *network, struct layer *layer, const struct optimizer_step *step,
+                          const struct layer_clip *clip, struct update_summary *summary)
 {
     struct summary before = {0};
     const bool unknown = summary && isnan(summary->square_before);
@@ -154,7 +182,7 @@ static void limit_norms(struct layer *layer, struct update_summary *summary)
 {
     const struct tensor_rule *rules = layer->spec->rules;
     const size_t first = layer->size.first, rest = layer->size.parameters - first;
-    if (rules[0].max_norm <= 0 && rules[1].max_norm <= 0)
+    if (!limits_norms(layer))
         return;
     const size_t columns = layer->spec->type == LAYER_TYPE_DENSE || layer->spec->type == LAYER_TYPE_RESIDUAL
                                ? layer->size.outputs
@@ -176,7 +204,8 @@ ENGINE void network_update(struct network *network, const struct optimizer_step 
         const struct layer_clip clip = layer_clip_new(layer, step, global_scale);
         if (summaries)
             summaries[i] = (struct update_summary){.square_before = summaries[i].square_before};
-        update_layer(network, layer, step, &clip, summaries ? &summaries[i] : NULL);
+        if (!update_fused(layer, step, &clip, summaries ? &summaries[i] : NULL))
+            update_blocks(network, layer, step, &clip, summaries ? &summaries[i] : NULL);
         limit_norms(layer, summaries ? &summaries[i] : NULL);
     }
 }

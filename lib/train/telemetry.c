@@ -1,6 +1,7 @@
 #include "train/telemetry.h"
 
 #include "base/size.h"
+#include "math/summary_wide.h"
 #include "train/activation.h"
 
 #include <math.h>
@@ -73,6 +74,14 @@ void telemetry_restart(struct telemetry *telemetry)
     telemetry->newest = 0;
 }
 
+static void look(struct summary *summary, const float *x, size_t count, float below, float above)
+{
+    if (summary_is_wide())
+        summary_outputs_wide(summary, x, count, below, above);
+    else
+        summary_outputs(summary, x, count, below, above);
+}
+
 static struct summary summarise_outputs(const struct layer *layer, size_t count)
 {
     const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;
@@ -80,9 +89,9 @@ static struct summary summarise_outputs(const struct layer *layer, size_t count)
         activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
     const real below = (real)flat.below, above = (real)flat.above;
     struct summary outputs = {0}, inputs = {0};
-    summary_outputs(&outputs, layer->output, count, below, above);
+    look(&outputs, layer->output, count, below, above);
     if (flat.of_input) {
-        summary_outputs(&inputs, layer->input, count, below, above);
+        look(&inputs, layer->input, count, below, above);
         outputs.flat = inputs.flat;
     }
     return outputs;
