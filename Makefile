@@ -120,7 +120,7 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
-	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_hello %/bench_poll,$(BENCHES)); do $$bench || exit 1; done
 
 .PHONY: bench-loss
 bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the loss kernels beside memcpy, PyTorch and NumPy, in time and in ulps
@@ -130,6 +130,10 @@ bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the los
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
+
+.PHONY: bench-poll
+bench-poll: $(BUILD)/nabla $(BUILD)/bench/bench_hello $(BUILD)/bench/bench_poll ## what pollers and listeners of histories cost (needs wrk)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_poll.py
 
 .PHONY: format
 format: ## give every C and C++ file its look

@@ -50,6 +50,7 @@ struct route {
     enum route_media prefers; // of `produces`, where the client takes any alike; 0: the lowest bit
     enum api_body_place body;
     bool is_long;             // belongs on the pool whatever its size
+    const char *long_with;    // the query parameter that makes it so, or NULL
     bool needs_store;         // answers 503 where the api runs without one
     const char *const *query; // NULL-terminated list of the query parameters it knows; any other is a 400
 };
