@@ -165,7 +165,8 @@ static void write_json(const struct histograms *histograms, struct buffer *ret)
 static bool cursor_take(const char *text, struct histogram_query *ret)
 {
     struct history_cursor cursor;
-    if (!cursor_read(text, &cursor))
+    bool by_step;
+    if (!cursor_read(text, &cursor, &by_step) || by_step)
         return false;
     ret->after_revision = cursor.revision;
     ret->after_place = cursor.layer;
