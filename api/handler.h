@@ -42,7 +42,9 @@ enum route_media {
 struct route {
     const char *method, *pattern; // "/v1/jobs/{id}/metrics"
     void (*handle)(struct api_call *call, struct api_answer *ret);
-    // Of a long route, or NULL: answers at once, from memory, where that is possible; else false.
+    // Of a long route, or NULL: answers at once what takes no work: from memory; or by a stream, which reads
+    // piece by piece, and which a pool that is full would turn away with a 503 that browsers do not come back
+    // from. Else false.
     bool (*peek)(struct api_call *call, struct api_answer *ret);
     enum route_identity identity;
     unsigned accepts;         // enum route_media bits of the request body

@@ -282,8 +282,11 @@ static void answer_rows(struct api_call *call, struct histograms *histograms, st
 bool peek_job_histograms(struct api_call *call, struct api_answer *ret)
 {
     const char *format = call_query(call, "format");
-    bool is_json = format ? strcmp(format, "json") == 0 : call->accept == MEDIA_JSON;
-    return is_json && poll_if_unchanged(call, "", ret);
+    bool is_stream = format ? strcmp(format, "events") == 0 : call->accept == MEDIA_EVENT_STREAM;
+    if (!is_stream)
+        return (!format || strcmp(format, "json") == 0) && poll_if_unchanged(call, "", ret);
+    handle_job_histograms(call, ret);
+    return true;
 }
 
 void handle_job_histograms(struct api_call *call, struct api_answer *ret)
