@@ -105,6 +105,10 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 .PHONY: fuzz-programs
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
+.PHONY: torture
+torture: $(BUILD)/tests/test_power_cut ## what the tests do briefly, at length: 10,000 power cuts
+	POWER_CUTS=10000 $(BUILD)/tests/test_power_cut
+
 .PHONY: coverage
 .PHONY: siege
 siege: $(BUILD)/nabla ## attacks at length: smuggling behind nginx, thousands of slow clients, twice the load
@@ -130,6 +134,10 @@ bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the los
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
+
+.PHONY: bench-train
+bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_train.py
 
 .PHONY: bench-poll
 bench-poll: $(BUILD)/nabla $(BUILD)/bench/bench_hello $(BUILD)/bench/bench_poll ## what pollers and listeners of histories cost (needs wrk)
@@ -177,6 +185,8 @@ install: all ## install below PREFIX (/usr/local), under DESTDIR
 	    sed 's|^#include "\(.*\)"|#include <nabla/\1>|' lib/$$header >$(INSTALL_INCLUDE)/$$header || exit 1; \
 	done
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' nabla.pc.in >$(INSTALL_LIB)/pkgconfig/nabla.pc
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' nabla.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/nabla.service
 	$(if $(wildcard docs/nabla.1),install -m 644 docs/nabla.1 $(INSTALL_MAN)/nabla.1)
 
 .PHONY: clean

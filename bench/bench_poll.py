@@ -69,7 +69,7 @@ def helper(*arguments):
 def while_training():
     layers = [{"units": 256, "activation": "relu"}] * 3
     spec = {"dataset": {"generator": "random", "rows": 20000, "features": 64}, "model": {"layers": layers},
-            "training": {"epochs": 100000}}  # fmt: skip
+            "training": {"epochs": 10000}, "telemetry": {"every": 20}}  # fmt: skip
     jobs = [post("/v1/jobs", spec | {"name": str(i)})["id"] for i in range(2)]
     for job in jobs:
         while json.load(urllib.request.urlopen(f"{URL}/v1/jobs/{job}"))["progress"]["step"] == 0:
@@ -119,6 +119,7 @@ def main():
     processes = {}
     try:
         found = commands(folder)
+        found["nabla"] += ["--workers", "2"]
         for name in ("hello", "nabla"):
             processes[name] = start(name, found[name])
         unchanged(processes)
