@@ -131,6 +131,10 @@ bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the los
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
+.PHONY: bench-history
+bench-history: $(BUILD)/nabla ## recording and reading histories beside MLflow's tracking server
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_history.py
+
 .PHONY: format
 format: ## give every C and C++ file its look
 	clang-format -i $(C_FILES)
