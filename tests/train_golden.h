@@ -129,7 +129,7 @@ static void golden_close(struct golden *golden)
 
 // Where a tensor of ours lives: one of "parameters", "running", a slot, …
 struct place {
-    char prefix[16], name[GOLDEN_NAME_SIZE - 16];
+    char prefix[32], name[GOLDEN_NAME_SIZE - 32];
     real *numbers;
     size_t count;
 };
@@ -323,7 +323,10 @@ static double free_strayings(struct golden *golden)
     return sqrt(golden->free_square / golden->free_norm) / (own > least ? own : least);
 }
 
-static const double tolerance = IS_DOUBLE ? 1e-10 : 1e-5, strayings_most = 10;
+static const double tolerance = IS_DOUBLE ? 1e-10 : 1e-5;
+// Ten in double. In float another engine rounds everywhere, where permuted rows move some sums alone: up to 5
+// times the reference's strayings with AVX-512 kernels, 12 with the portable ones.
+static const double strayings_most = IS_DOUBLE ? 10 : 30;
 
 static bool check_golden_file(const char *path)
 {
