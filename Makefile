@@ -132,8 +132,9 @@ bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second bes
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
 .PHONY: bench-history
-bench-history: $(BUILD)/nabla ## recording and reading histories beside MLflow's tracking server
+bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and reading histories beside MLflow's tracking server
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_history.py
+	@$(BUILD)/bench/bench_history $(STORE_POINTS)
 
 .PHONY: format
 format: ## give every C and C++ file its look
