@@ -178,6 +178,8 @@ install: all ## install below PREFIX (/usr/local), under DESTDIR
 	    sed 's|^#include "\(.*\)"|#include <nabla/\1>|' lib/$$header >$(INSTALL_INCLUDE)/$$header || exit 1; \
 	done
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' nabla.pc.in >$(INSTALL_LIB)/pkgconfig/nabla.pc
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|' nabla.service.in >$(DESTDIR)$(PREFIX)/lib/systemd/system/nabla.service
 	$(if $(wildcard docs/nabla.1),install -m 644 docs/nabla.1 $(INSTALL_MAN)/nabla.1)
 
 .PHONY: clean

@@ -8,7 +8,8 @@
 const char *call_header(const struct api_call *call, const char *name)
 {
     for (size_t i = 0; i < call->header_count; i++)
-        if (strcasecmp(call->headers[i].name, name) == 0)
+        if (((call->headers[i].name[0] ^ name[0]) & 0xdf) == 0 && // most differ in their first letter
+            strcasecmp(call->headers[i].name, name) == 0)
             return call->headers[i].value;
     return NULL;
 }

@@ -57,7 +57,14 @@ run_image() {
     mount=$(image mount "$(image from --pull-never nabla)")
     mapfile -t command < <(config '{{range .Docker.Config.Entrypoint}}{{println .}}{{end}}{{range .Docker.Config.Cmd}}{{println .}}{{end}}' | grep .)
 
-    step "run it: ${command[*]}"
+    # As `docker run --read-only` does: nothing can be written but the volume.
+    mkdir "$work/volume"
+    chown 10001:10001 "$work/volume"
+    mount --bind "$mount" "$mount"
+    mount --bind "$work/volume" "$mount/var/lib/nabla"
+    mount -o remount,bind,ro "$mount"
+
+    step "run it, read-only: ${command[*]}"
     (
         as_process_1=(unshare --pid --fork --kill-child "--mount-proc=$mount/proc")
         in_container "${command[@]}"
@@ -66,7 +73,7 @@ run_image() {
     # shellcheck disable=SC2064 # this server
     trap "kill $server 2>/dev/null || true" EXIT
     for ((i = 0; i < 300; i++)); do
-        if [[ -S $mount/var/lib/nabla/worker.sock ]]; then break; fi
+        if [[ -S $work/volume/worker.sock ]]; then break; fi
         sleep 0.1
     done
     token=$(in_container nabla token create proof --scope admin)

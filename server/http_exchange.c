@@ -446,14 +446,6 @@ static enum MHD_Result refuse_head(struct exchange *exchange, int status, const 
     return send_answer(exchange);
 }
 
-static bool expects_continue(const struct http_head *head)
-{
-    for (size_t i = 0; i < head->header_count; i++)
-        if (strcasecmp(head->headers[i].name, "Expect") == 0)
-            return true;
-    return false;
-}
-
 static enum MHD_Result open_call(struct exchange *exchange, const struct http_head *head)
 {
     struct http *http = exchange->http;
@@ -481,7 +473,7 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
     // reset the connection before it has seen why.
     exchange->phase = PHASE_DRAIN;
     bool is_drained = !body.is_present || (body.is_chunked || body.length <= DRAIN_BYTES);
-    if (is_drained && !(body.is_present && expects_continue(head)))
+    if (is_drained && !(body.is_present && http_guard_header(head, "Expect")))
         return MHD_YES;
     exchange->must_close = true;
     return send_answer(exchange);
@@ -489,10 +481,7 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
 
 static void name_request(struct exchange *exchange, const struct http_head *head)
 {
-    const char *given = NULL;
-    for (size_t i = 0; i < head->header_count && !given; i++)
-        if (strcasecmp(head->headers[i].name, "X-Request-Id") == 0)
-            given = head->headers[i].value;
+    const char *given = http_guard_header(head, "X-Request-Id");
     request_id_make(given, atomic_fetch_add(&exchange->http->numbers, 1), exchange->request_id);
     exchange->was_named = given != NULL;
 }

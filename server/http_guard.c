@@ -30,18 +30,24 @@ static bool has_control(const char *text)
     return false;
 }
 
+// Most names differ in their first letter.
+static bool is_named(const struct api_header *header, const char *name)
+{
+    return ((header->name[0] ^ name[0]) & 0xdf) == 0 && strcasecmp(header->name, name) == 0;
+}
+
 static size_t header_times(const struct http_head *head, const char *name)
 {
     size_t times = 0;
     for (size_t i = 0; i < head->header_count; i++)
-        times += strcasecmp(head->headers[i].name, name) == 0;
+        times += is_named(&head->headers[i], name);
     return times;
 }
 
-static const char *header_value(const struct http_head *head, const char *name)
+const char *http_guard_header(const struct http_head *head, const char *name)
 {
     for (size_t i = 0; i < head->header_count; i++)
-        if (strcasecmp(head->headers[i].name, name) == 0)
+        if (is_named(&head->headers[i], name))
             return head->headers[i].value;
     return NULL;
 }
@@ -74,8 +80,8 @@ static const char *check_headers(const struct http_head *head)
 
 static const char *check_framing(const struct http_head *head)
 {
-    const char *length = header_value(head, "Content-Length");
-    const char *encoding = header_value(head, "Transfer-Encoding");
+    const char *length = http_guard_header(head, "Content-Length");
+    const char *encoding = http_guard_header(head, "Transfer-Encoding");
     bool is_old = strcmp(head->version, "HTTP/1.1") != 0;
     size_t hosts = header_times(head, "Host");
     if (hosts > 1 || (hosts == 0 && !is_old))
@@ -125,8 +131,8 @@ const char *http_guard_layout(const struct api_header *headers, size_t count)
 
 struct http_body http_guard_body(const struct http_head *head)
 {
-    const char *length = header_value(head, "Content-Length");
-    struct http_body body = {.is_chunked = header_value(head, "Transfer-Encoding") != NULL};
+    const char *length = http_guard_header(head, "Content-Length");
+    struct http_body body = {.is_chunked = http_guard_header(head, "Transfer-Encoding") != NULL};
     if (length) {
         errno = 0;
         body.length = strtoull(length, NULL, 10);

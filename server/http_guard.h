@@ -17,6 +17,9 @@ struct http_head {
     size_t header_count;
 };
 
+// The value of a header (name compared without case), or NULL.
+const char *http_guard_header(const struct http_head *head, const char *name);
+
 // NULL when the request is sound; otherwise what is wrong with it (a static sentence). The connection must
 // then be closed: where the next request begins is unknown.
 const char *http_guard_check(const struct http_head *head);

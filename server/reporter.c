@@ -424,6 +424,12 @@ enum nabla_code reporter_poll(struct reporter *reporter, struct nabla_error *err
     return code;
 }
 
+enum nabla_code reporter_pause(struct reporter *reporter, int64_t milliseconds, struct nabla_error *err)
+{
+    back_off(reporter, milliseconds);
+    return reporter_poll(reporter, err);
+}
+
 enum reporter_request reporter_requested(struct reporter *reporter)
 {
     pthread_mutex_lock(&reporter->lock);

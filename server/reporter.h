@@ -50,6 +50,9 @@ void reporter_event(struct reporter *reporter, const char *event, const char *de
 // report.
 enum nabla_code reporter_poll(struct reporter *reporter, struct nabla_error *err);
 
+// reporter_poll after a while, or as soon as the process is to end.
+enum nabla_code reporter_pause(struct reporter *reporter, int64_t milliseconds, struct nabla_error *err);
+
 // What the user asked of the job: REPORTER_CANCEL wins over REPORTER_PAUSE.
 enum reporter_request { REPORTER_NOTHING, REPORTER_PAUSE, REPORTER_CANCEL };
 enum reporter_request reporter_requested(struct reporter *reporter);

@@ -38,6 +38,7 @@ enum {
     END_SECONDS = 5,
     NICENESS = 10,
     SPEC_LIMIT = 64 << 20,
+    DISK_RETRY_MS = 1000,
     LUGGAGE_LIMIT = 64 << 20,
     MEMORY_SPARE = 256 << 20, // stacks, libraries, the reports on their way
 };
@@ -292,12 +293,25 @@ static void save_last(struct attempt *attempt)
         fprintf(stderr, "%s\n", attempt->saved);
 }
 
+// The training is done: a full disk is waited for, until there is room or this attempt is not wanted any
+// more.
 static enum nabla_code save_model(const struct attempt *attempt, struct nabla_error *err)
 {
+    bool is_told = false;
     char path[PATH_SIZE + sizeof MODEL_FILE];
     snprintf(path, sizeof path, "%s/" MODEL_FILE, attempt->orders->folder);
-    return model_file_write(path, &attempt->spec, attempt->document.data, attempt->dataset, attempt->trainer,
-                            err);
+    for (;;) {
+        enum nabla_code code = model_file_write(path, &attempt->spec, attempt->document.data,
+                                                attempt->dataset, attempt->trainer, err);
+        if (code != NABLA_DISK_FULL)
+            return code;
+        if (!is_told)
+            reporter_event(attempt->reporter, "note", "the disk is full: the model waits for room");
+        is_told = true;
+        code = reporter_pause(attempt->reporter, DISK_RETRY_MS, err);
+        if (code)
+            return code;
+    }
 }
 
 static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)

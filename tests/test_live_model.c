@@ -366,6 +366,36 @@ static void weights_that_do_not_fit_are_refused(void **state)
     }
 }
 
+// Each task has its own idea of classes and probabilities.
+static void every_task_predicts(void **state)
+{
+#define TARGETS(labels) "\"dataset\":{\"generator\":\"" labels "\",\"rows\":60,\"seed\":1},"
+    static const struct {
+        const char *members, *said;
+    } cases[] = {
+        {TARGETS("moons") "\"loss\":\"binary_cross_entropy\",",
+         "\"task\":\"binary\",\"class_names\":[\"0\",\"1\"]"},
+        {TARGETS("moons") "\"loss\":\"hinge\",", "\"task\":\"classes\""},
+    };
+    struct stage *stage = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[512], id[64], path[128];
+        snprintf(body, sizeof body, "{%s%s,\"training\":{\"epochs\":1}}", cases[i].members, LAYERS("4"));
+        live_post_job(&stage->live, body, id);
+        struct client_answer answer = live_await(&stage->live, id, "succeeded");
+        client_answer_free(&answer);
+        snprintf(path, sizeof path, "/v1/jobs/%s/predict", id);
+        answer = live_send(&stage->live, "POST", path, "{\"features\":[0.5,1]}");
+        double first = 0, second = 0;
+        const char *probabilities = strstr(answer.body.data, "\"probabilities\":[[");
+        if (answer.status != 200 || !strstr(answer.body.data, cases[i].said) || !probabilities)
+            fail_msg("%s: %d %s", cases[i].members, answer.status, answer.body.data);
+        assert_int_equal(sscanf(probabilities, "\"probabilities\":[[%lf,%lf]]", &first, &second), 2);
+        assert_true(__builtin_fabs(first + second - 1) < 1e-6);
+        client_answer_free(&answer);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_model_is_another_jobs_beginning),
         cmocka_unit_test(posted_weights_are_a_jobs_beginning),
         cmocka_unit_test(weights_that_do_not_fit_are_refused),
+        cmocka_unit_test(every_task_predicts),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
