@@ -1,5 +1,5 @@
 // How long a training step takes, as a job runs it, beside the sum of its parts, each timed alone in the same
-// run. Usage: bench_train [seconds per figure]
+// run. Usage: bench_train [seconds per figure], or bench_train whole
 #include "base/clock.h"
 #include "base/size.h"
 #include "math/matrix.h"
@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct shape {
@@ -72,6 +73,7 @@ static struct train_spec make_spec(const struct shape *shape, const struct datas
     spec.validation_split = 0;
     spec.epochs = 1000000;
     spec.telemetry_every = every;
+    spec.telemetry_folds = every == 1;
     if (spec_complete(&spec, data, &err) != NABLA_OK)
         die(&err);
     return spec;
@@ -224,6 +226,31 @@ static void time_parts(const struct shape *shape, const struct dataset *data, do
     spec_free(&spec);
 }
 
+// A whole training of the first shape, 100,000 steps with default telemetry and nobody listening: what a job
+// of it takes at least.
+static int print_whole(void)
+{
+    struct nabla_error err;
+    struct trainer *trainer;
+    struct train_result result;
+    struct shape shape = shapes[0];
+    shape.rows = 1000;
+    struct dataset *data = make_data(&shape);
+    struct train_spec spec = spec_defaults();
+    for (int i = 0; i < 2; i++)
+        spec_hidden(&spec, &shape, shape.hidden[i]);
+    spec.epochs = 4000;
+    if (spec_complete(&spec, data, &err) != NABLA_OK ||
+        trainer_new(&spec, data, &trainer, &err) != NABLA_OK ||
+        trainer_run(trainer, NULL, &result, &err) != NABLA_OK)
+        die(&err);
+    printf("%.3f\n", result.seconds);
+    trainer_free(trainer);
+    spec_free(&spec);
+    dataset_free(data);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *wanted = matrix_core_type_wanted();
@@ -231,6 +258,8 @@ int main(int argc, char **argv)
         setenv("OPENBLAS_CORETYPE", wanted, 1);
         execv("/proc/self/exe", argv);
     }
+    if (argc > 1 && strcmp(argv[1], "whole") == 0)
+        return print_whole();
     const double seconds = argc > 1 ? atof(argv[1]) : 1;
     printf("matrix kernels: %s\n", matrix_core_type());
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {

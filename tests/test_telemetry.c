@@ -63,6 +63,22 @@ static struct naive look_at(const float *x, size_t count, double below, double a
     return naive;
 }
 
+// Of the units, those whose outputs are flat in every row.
+static double dead_fraction(const struct layer *layer, double below, double above)
+{
+    const size_t units = layer->size.outputs;
+    size_t dead = 0;
+    for (size_t j = 0; j < units; j++) {
+        size_t flat = 0;
+        for (size_t i = 0; i < ROWS; i++) {
+            const double value = (double)layer->output[i * units + j];
+            flat += value <= below || value >= above;
+        }
+        dead += flat == ROWS;
+    }
+    return (double)dead / (double)units;
+}
+
 static void assert_stat(const struct layer_record *record, enum layer_stat stat, double wanted)
 {
     const double got = record->values[stat];
@@ -107,12 +123,15 @@ static void check_layer(const struct layer_record *record, const struct layer *l
         {LAYER_ACTIVATION_STD, outputs.std},
         {LAYER_NONPOSITIVE_FRACTION, outputs.nonpositive},
         {LAYER_SATURATED_FRACTION, outputs.flat},
+        {LAYER_DEAD_UNIT_FRACTION, dead_fraction(observed, below, above)},
         {LAYER_NONFINITE_COUNT, gradient.nonfinite + weights.nonfinite + outputs.nonfinite},
     };
-    _Static_assert(sizeof stats / sizeof *stats == LAYER_STAT_COUNT, "every statistic is checked");
-    for (size_t i = 0; i < LAYER_STAT_COUNT; i++)
+    // The percentiles have a test of their own.
+    _Static_assert(sizeof stats / sizeof *stats == LAYER_STAT_COUNT - 2, "every statistic is checked");
+    for (size_t i = 0; i < sizeof stats / sizeof *stats; i++)
         assert_stat(record, stats[i].stat, stats[i].wanted);
-    assert_int_equal(record->recorded, (1U << LAYER_STAT_COUNT) - 1);
+    const uint32_t percentiles = 1U << LAYER_GRADIENT_P5 | 1U << LAYER_GRADIENT_P95;
+    assert_int_equal(record->recorded, ((1U << LAYER_STAT_COUNT) - 1) & ~percentiles);
 }
 
 struct setting {
@@ -141,7 +160,7 @@ static void setting_close(struct setting *setting)
     spec_free(&setting->spec);
 }
 
-static const struct step_record *take_step(struct setting *setting, uint64_t number, float loss_gradient)
+static struct telemetry_step make_step(struct setting *setting, uint64_t number, float loss_gradient)
 {
     struct network *network = setting->network;
     network_forward(network, ROWS, NETWORK_TRAIN);
@@ -152,8 +171,13 @@ static const struct step_record *take_step(struct setting *setting, uint64_t num
     struct optimizer_step update =
         optimizer_step_new(&setting->spec.optimizer, setting->spec.optimizer.learning_rate, number);
     network_update(network, &update, telemetry_updates(setting->telemetry, number));
-    const struct telemetry_step step = {
+    return (struct telemetry_step){
         .step = number, .loss = 0.5, .accuracy = 0.25, .learning_rate = 0.001, .samples_per_second = 7};
+}
+
+static const struct step_record *take_step(struct setting *setting, uint64_t number, float loss_gradient)
+{
+    const struct telemetry_step step = make_step(setting, number, loss_gradient);
     return telemetry_record(setting->telemetry, &step);
 }
 
@@ -220,6 +244,65 @@ static void nan_is_told_and_counted(void **state)
     setting_close(&setting);
 }
 
+// The same steps twice: each recorded, and all but the last folded. One gradient is NaN.
+static void steps_between_records_are_folded_in(void **state)
+{
+    (void)state;
+    enum { STEPS = 4, STAT = LAYER_GRADIENT_NORM };
+    const float gradients[STEPS] = {0.1F, -2, INFINITY, 0.3F};
+    struct setting each, folded;
+    setting_open(&each);
+    setting_open(&folded);
+    double sum = 0, least = INFINITY, largest = -INFINITY, finite = 0;
+    const struct step_record *record = NULL;
+    for (size_t i = 0; i < STEPS; i++) {
+        const double value = take_step(&each, i + 1, gradients[i])->layers[0].values[STAT];
+        const bool counts = isfinite(value);
+        sum += counts ? value : 0;
+        finite += counts;
+        least = counts ? fmin(least, value) : least;
+        largest = counts ? fmax(largest, value) : largest;
+        const struct telemetry_step step = make_step(&folded, i + 1, gradients[i]);
+        if (i + 1 < STEPS)
+            telemetry_fold(folded.telemetry, &step);
+        else
+            record = telemetry_record(folded.telemetry, &step);
+    }
+    const struct layer_record *layer = &record->layers[0];
+    assert_true(finite > 0 && finite < STEPS);
+    assert_true(record->step == STEPS && record->steps == STEPS);
+    assert_true(fabs(layer->values[STAT] - sum / finite) <= 1e-15 * fabs(sum));
+    assert_true(layer->minima[STAT] == least && layer->maxima[STAT] == largest);
+    assert_int_equal(layer->nonfinite[STAT], STEPS - (int)finite);
+    assert_int_equal(take_step(&folded, STEPS + 1, 0.1F)->steps, 1);
+    setting_close(&each);
+    setting_close(&folded);
+}
+
+// The bins of all layers hold every entry, and the percentiles are those of the gradients'.
+static void histograms_hold_every_entry(void **state)
+{
+    (void)state;
+    struct setting setting;
+    setting_open(&setting);
+    struct telemetry_step step = make_step(&setting, 1, 0.1F);
+    const struct histogram_record *record = telemetry_histograms(setting.telemetry, setting.network, 1);
+    step.histograms = true;
+    const struct layer_record *layers = telemetry_record(setting.telemetry, &step)->layers;
+    for (size_t i = 0; i < record->layer_count; i++) {
+        const struct layer *layer = &setting.network->layers[setting.network->trained[i]];
+        const struct histogram *gradients = &record->layers[i].of[HISTOGRAM_GRADIENTS];
+        struct histogram wanted = {0};
+        for (size_t j = 0; j < layer->size.parameters; j++)
+            wanted.counts[histogram_bin((double)layer->gradient[j])]++;
+        assert_memory_equal(gradients, &wanted, sizeof wanted);
+        assert_true(layers[i].values[LAYER_GRADIENT_P5] == histogram_quantile(&wanted, 0.05));
+        assert_true(layers[i].values[LAYER_GRADIENT_P95] == histogram_quantile(&wanted, 0.95));
+        assert_true(layers[i].recorded >> LAYER_GRADIENT_P5 & 1);
+    }
+    setting_close(&setting);
+}
+
 static void layers_are_named_and_observed_by_block(void **state)
 {
     (void)state;
@@ -246,6 +329,8 @@ int main(void)
         cmocka_unit_test(every_statistic_equals_the_naive_one),
         cmocka_unit_test(tiny_and_huge_gradients_are_told_exactly),
         cmocka_unit_test(nan_is_told_and_counted),
+        cmocka_unit_test(steps_between_records_are_folded_in),
+        cmocka_unit_test(histograms_hold_every_entry),
         cmocka_unit_test(layers_are_named_and_observed_by_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,18 @@ void histogram_edges(double ret[HISTOGRAM_BINS - 1]);
 // The bin of a finite number.
 size_t histogram_bin(double x);
 
+// The same for a float, from its bits.
+static inline size_t histogram_bin_float(float x)
+{
+    union {
+        float value;
+        uint32_t bits;
+    } both = {.value = x};
+    const int exponent = (int)(both.bits >> 23 & 0xff), j = exponent < 81 ? 0 : (exponent - 79) >> 1;
+    const size_t out = (size_t)(j > HISTOGRAM_BINS / 2 - 1 ? HISTOGRAM_BINS / 2 - 1 : j);
+    return x < 0 ? HISTOGRAM_BINS / 2 - 1 - out : HISTOGRAM_BINS / 2 + out;
+}
+
 // The number below which the share `fraction` of the finite entries lies, as near as the bins tell: bins are
 // taken as evenly filled between their edges' logarithms, the innermost two between 0 and their edge. What
 // lies in the outermost two is taken as at their inner edge. NaN where there is no finite entry.

@@ -41,6 +41,9 @@
     X(GRADIENT_MEAN, gradient_mean, "", "mean of the gradient's entries")                                    \
     X(GRADIENT_MEAN_ABS, gradient_mean_abs, "", "mean magnitude of the gradient's entries")                  \
     X(GRADIENT_STD, gradient_std, "", "standard deviation of the gradient's entries (over n)")               \
+    X(GRADIENT_P5, gradient_p5, "",                                                                          \
+      "5th percentile of the gradient's entries, from the step's histogram: within a factor of 4")           \
+    X(GRADIENT_P95, gradient_p95, "", "95th percentile, likewise")                                           \
     X(GRADIENT_ZERO_FRACTION, gradient_zero_fraction, "fraction", "share of entries that are exactly 0")     \
     X(GRADIENT_TINY_FRACTION, gradient_tiny_fraction, "fraction", "share of entries with |g| < 1e-7")        \
     X(WEIGHT_NORM, weight_norm, "", "L2 norm of the parameters, after the step")                             \
@@ -54,6 +57,8 @@
     X(ACTIVATION_STD, activation_std, "", "standard deviation of the layer's outputs (over n)")              \
     X(NONPOSITIVE_FRACTION, nonpositive_fraction, "fraction", "share of outputs that are not above 0")       \
     X(SATURATED_FRACTION, saturated_fraction, "fraction", "share of outputs where the activation is flat")   \
+    X(DEAD_UNIT_FRACTION, dead_unit_fraction, "fraction",                                                    \
+      "share of units whose outputs were all where the activation is flat, over 100 steps or as many")       \
     X(NONFINITE_COUNT, nonfinite_count, "", "NaN or infinite entries among gradient, weights and outputs")
 
 enum network_stat {

@@ -189,7 +189,8 @@ struct train_spec {
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
     double time_limit;               // seconds after which no further step begins; 0: none
     double checkpoint_every_seconds; // 0: only where a run is asked to stop. No bit of a result depends on it
-    size_t telemetry_every;          // record each n-th step; 0: chosen so that at most 10,000 are kept
+    bool telemetry_folds;   // steps between records are looked at too; false: nothing is known of them
+    size_t telemetry_every; // record each n-th step; 0: chosen so that at most 10,000 are kept
 };
 
 // The defaults of everything; no layers.

@@ -3,13 +3,23 @@
 #include "base/size.h"
 #include "math/summary_wide.h"
 #include "train/activation.h"
+#include "train/dead_units.h"
+#include "train/stat_fold.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct telemetry {
     size_t layer_count;
     struct layer_record *layers;
+    struct layer_histograms *histograms;
+    struct stat_fold *folds; // the layers', then the network's
+    struct dead_units *dead; // each layer's
+    float *lived;            // of each layer's units, one layer after the other
+    size_t unit_count, rows; // rows: of the newest outputs
+    uint64_t folded;         // steps since the record before
+    struct histogram_record histogram_record;
     struct update_summary *updates;
     struct summary *outputs;
     uint32_t network_stats; // what there is to record
@@ -23,6 +33,11 @@ static const uint32_t validation_stats =
     BIT(VALIDATION_LOSS) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) | BIT(VALIDATION_F1) |
     BIT(VALIDATION_CALIBRATION_ERROR) | BIT(VALIDATION_R2) | BIT(VALIDATION_MAE);
 
+// Taken at the record's own step alone.
+static const uint32_t percentiles = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(1) << LAYER_GRADIENT_P95;
+static const uint32_t layer_alone = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(1) << LAYER_GRADIENT_P95 |
+                                    UINT32_C(1) << LAYER_DEAD_UNIT_FRACTION;
+
 uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
 {
     const uint32_t of_classes = BIT(ACCURACY) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) |
@@ -33,6 +48,18 @@ uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
     if (!task_has_classes(task) || classes <= REPORT_TOP)
         stats &= ~BIT(VALIDATION_TOP_5_ACCURACY);
     return validates ? stats : stats & ~validation_stats;
+}
+
+static const struct layer *observed_layer(const struct network *network, size_t i)
+{
+    return &network->layers[network->layers[network->trained[i]].observed];
+}
+
+static void start_folds(struct telemetry *telemetry)
+{
+    telemetry->folded = 0;
+    for (size_t i = 0; i <= telemetry->layer_count; i++)
+        telemetry->folds[i] = stat_fold_new();
 }
 
 enum nabla_code telemetry_new(const struct network *network, uint32_t recorded, struct telemetry **ret,
@@ -47,14 +74,24 @@ enum nabla_code telemetry_new(const struct network *network, uint32_t recorded, 
     telemetry->layers = size_alloc(count, 1, sizeof *telemetry->layers);
     telemetry->updates = size_alloc(count, 1, sizeof *telemetry->updates);
     telemetry->outputs = size_alloc(count, 1, sizeof *telemetry->outputs);
-    if (!telemetry->layers || !telemetry->updates || !telemetry->outputs) {
+    telemetry->histograms = size_alloc(count, 1, sizeof *telemetry->histograms);
+    telemetry->folds = size_alloc(count + 1, 1, sizeof *telemetry->folds);
+    telemetry->dead = size_alloc(count, 1, sizeof *telemetry->dead);
+    for (size_t i = 0; i < count; i++)
+        telemetry->unit_count += observed_layer(network, i)->size.outputs;
+    telemetry->lived = size_alloc(telemetry->unit_count, 1, sizeof *telemetry->lived);
+    if (!telemetry->layers || !telemetry->updates || !telemetry->outputs || !telemetry->histograms ||
+        !telemetry->folds || !telemetry->dead || !telemetry->lived) {
         telemetry_free(telemetry);
         return nabla_fail_memory(err, "the telemetry's records");
     }
     for (size_t i = 0; i < count; i++) {
         telemetry->layers[i].index = (unsigned)i;
         telemetry->layers[i].name = network->layers[network->trained[i]].name;
+        telemetry->histograms[i].index = telemetry->layers[i].index;
+        telemetry->histograms[i].name = telemetry->layers[i].name;
     }
+    telemetry_restart(telemetry);
     *ret = telemetry;
     return NABLA_OK;
 }
@@ -66,12 +103,38 @@ void telemetry_free(struct telemetry *telemetry)
     free(telemetry->layers);
     free(telemetry->updates);
     free(telemetry->outputs);
+    free(telemetry->histograms);
+    free(telemetry->folds);
+    free(telemetry->dead);
+    free(telemetry->lived);
     free(telemetry);
+}
+
+void telemetry_forget(struct telemetry *telemetry)
+{
+    telemetry->newest = 0;
 }
 
 void telemetry_restart(struct telemetry *telemetry)
 {
-    telemetry->newest = 0;
+    telemetry_forget(telemetry);
+    start_folds(telemetry);
+    for (size_t i = 0; i < telemetry->layer_count; i++)
+        telemetry->dead[i] = dead_units_new();
+    memset(telemetry->lived, 0, telemetry->unit_count * sizeof *telemetry->lived);
+}
+
+void telemetry_state(struct telemetry *telemetry, struct train_state *state)
+{
+    const size_t count = telemetry->layer_count;
+    _Static_assert(sizeof(struct stat_fold) % sizeof(double) == 0, "a fold is doubles");
+    _Static_assert(sizeof(struct dead_units) % sizeof(double) == 0, "a watch is doubles");
+    train_state_add(state, "telemetry.folded", TENSOR_I64, &telemetry->folded, 1);
+    train_state_add(state, "telemetry.folds", TENSOR_F64, telemetry->folds,
+                    (count + 1) * sizeof(struct stat_fold) / sizeof(double));
+    train_state_add(state, "telemetry.dead_units", TENSOR_F64, telemetry->dead,
+                    count * sizeof(struct dead_units) / sizeof(double));
+    train_state_add(state, "telemetry.lived", TENSOR_F32, telemetry->lived, telemetry->unit_count);
 }
 
 static void look(struct summary *summary, const float *x, size_t count, float below, float above)
@@ -82,11 +145,15 @@ static void look(struct summary *summary, const float *x, size_t count, float be
         summary_outputs(summary, x, count, below, above);
 }
 
-static struct summary summarise_outputs(const struct layer *layer, size_t count)
+static struct activation_bounds flat_of(const struct layer *layer)
 {
     const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;
-    const struct activation_bounds flat =
-        activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
+    return activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
+}
+
+static struct summary summarise_outputs(const struct layer *layer, size_t count)
+{
+    const struct activation_bounds flat = flat_of(layer);
     const real below = (real)flat.below, above = (real)flat.above;
     struct summary outputs = {0}, inputs = {0};
     look(&outputs, layer->output, count, below, above);
@@ -99,10 +166,43 @@ static struct summary summarise_outputs(const struct layer *layer, size_t count)
 
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows)
 {
+    float *lived = telemetry->lived;
+    telemetry->rows = rows;
     for (size_t i = 0; i < telemetry->layer_count; i++) {
-        const struct layer *layer = &network->layers[network->layers[network->trained[i]].observed];
+        const struct layer *layer = observed_layer(network, i);
+        const struct activation_bounds flat = flat_of(layer);
         telemetry->outputs[i] = summarise_outputs(layer, rows * layer->size.outputs);
+        dead_units_look(&telemetry->dead[i], lived, flat.of_input ? layer->input : layer->output, rows,
+                        layer->size.outputs, (float)flat.below, (float)flat.above);
+        lived += layer->size.outputs;
     }
+}
+
+static void fill_histogram(struct histogram *histogram, const float *x, size_t count)
+{
+    memset(histogram, 0, sizeof *histogram);
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(x[i]))
+            histogram->counts[histogram_bin_float(x[i])]++;
+        else
+            histogram->nonfinite++;
+}
+
+const struct histogram_record *telemetry_histograms(struct telemetry *telemetry,
+                                                    const struct network *network, uint64_t step)
+{
+    for (size_t i = 0; i < telemetry->layer_count; i++) {
+        const struct layer *layer = &network->layers[network->trained[i]];
+        const struct layer *observed = observed_layer(network, i);
+        struct histogram *of = telemetry->histograms[i].of;
+        fill_histogram(&of[HISTOGRAM_GRADIENTS], layer->gradient, layer->size.parameters);
+        fill_histogram(&of[HISTOGRAM_WEIGHTS], layer->parameters, layer->size.parameters);
+        fill_histogram(&of[HISTOGRAM_ACTIVATIONS], observed->output,
+                       telemetry->rows * observed->size.outputs);
+    }
+    telemetry->histogram_record =
+        (struct histogram_record){step, telemetry->histograms, telemetry->layer_count};
+    return &telemetry->histogram_record;
 }
 
 // The norm before this step is the norm after the one before, where that one was recorded too.
@@ -152,15 +252,16 @@ static void describe_outputs(double values[LAYER_STAT_COUNT], const struct summa
     values[LAYER_SATURATED_FRACTION] = fraction(outputs->flat, outputs);
 }
 
-static void describe_layer(struct layer_record *record, const struct update_summary *update,
-                           const struct summary *outputs)
+static void describe_layer(struct telemetry *telemetry, size_t i)
 {
+    struct layer_record *record = &telemetry->layers[i];
+    const struct update_summary *update = &telemetry->updates[i];
+    const struct summary *outputs = &telemetry->outputs[i];
     describe_gradient(record->values, &update->gradient);
     describe_weights(record->values, update);
     describe_outputs(record->values, outputs);
     record->values[LAYER_NONFINITE_COUNT] =
         (double)(update->gradient.nonfinite + update->weights.nonfinite + outputs->nonfinite);
-    record->recorded = (UINT32_C(1) << LAYER_STAT_COUNT) - 1;
 }
 
 static void describe_validation(double values[NETWORK_STAT_COUNT], const struct report *report)
@@ -190,18 +291,69 @@ static void describe_network(struct step_record *record, const struct telemetry_
 
 #undef BIT
 
-const struct step_record *telemetry_record(struct telemetry *telemetry, const struct telemetry_step *step)
+static void describe(struct telemetry *telemetry, const struct telemetry_step *step)
 {
     double square_sum = 0;
     for (size_t i = 0; i < telemetry->layer_count; i++) {
-        describe_layer(&telemetry->layers[i], &telemetry->updates[i], &telemetry->outputs[i]);
+        describe_layer(telemetry, i);
         square_sum += telemetry->updates[i].gradient.sum_square;
     }
-    telemetry->record.step = step->step;
     telemetry->record.layers = telemetry->layers;
     telemetry->record.layer_count = telemetry->layer_count;
     describe_network(&telemetry->record, step, square_sum);
-    telemetry->record.recorded =
-        telemetry->network_stats & (step->validation ? UINT32_MAX : ~validation_stats);
-    return &telemetry->record;
+}
+
+void telemetry_fold(struct telemetry *telemetry, const struct telemetry_step *step)
+{
+    const size_t count = telemetry->layer_count;
+    describe(telemetry, step);
+    for (size_t i = 0; i < count; i++)
+        stat_fold_add(&telemetry->folds[i], telemetry->layers[i].values, LAYER_STAT_COUNT);
+    stat_fold_add(&telemetry->folds[count], telemetry->record.values, NETWORK_STAT_COUNT);
+    telemetry->folded++;
+}
+
+static void take_folds(struct telemetry *telemetry)
+{
+    struct step_record *record = &telemetry->record;
+    for (size_t i = 0; i < telemetry->layer_count; i++) {
+        struct layer_record *layer = &telemetry->layers[i];
+        stat_fold_take(&telemetry->folds[i], layer->values,
+                       &(struct stat_extremes){layer->minima, layer->maxima, layer->nonfinite},
+                       LAYER_STAT_COUNT, layer_alone);
+    }
+    stat_fold_take(&telemetry->folds[telemetry->layer_count], record->values,
+                   &(struct stat_extremes){record->minima, record->maxima, record->nonfinite},
+                   NETWORK_STAT_COUNT, validation_stats | UINT32_C(1) << NETWORK_SAMPLES_PER_SECOND);
+}
+
+// What is known at a record's own step alone.
+static void describe_alone(struct telemetry *telemetry, size_t i, bool histograms)
+{
+    struct layer_record *record = &telemetry->layers[i];
+    const struct histogram *gradients = &telemetry->histograms[i].of[HISTOGRAM_GRADIENTS];
+    record->values[LAYER_DEAD_UNIT_FRACTION] =
+        dead_units_fraction(&telemetry->dead[i], telemetry->outputs[i].count / telemetry->rows);
+    record->values[LAYER_GRADIENT_P5] = histograms ? histogram_quantile(gradients, 0.05) : NAN;
+    record->values[LAYER_GRADIENT_P95] = histograms ? histogram_quantile(gradients, 0.95) : NAN;
+    record->recorded = ((UINT32_C(1) << LAYER_STAT_COUNT) - 1) & ~(histograms ? 0 : percentiles);
+}
+
+const struct step_record *telemetry_record(struct telemetry *telemetry, const struct telemetry_step *step)
+{
+    struct step_record *record = &telemetry->record;
+    if (telemetry->folded > 0)
+        telemetry_fold(telemetry, step);
+    else
+        describe(telemetry, step);
+    for (size_t i = 0; i < telemetry->layer_count; i++)
+        describe_alone(telemetry, i, step->histograms);
+    record->step = step->step;
+    record->steps = telemetry->folded > 0 ? (uint32_t)telemetry->folded : 1;
+    record->recorded = telemetry->network_stats & (step->validation ? UINT32_MAX : ~validation_stats);
+    if (telemetry->folded > 0) {
+        take_folds(telemetry);
+        start_folds(telemetry);
+    }
+    return record;
 }

@@ -13,6 +13,7 @@
 // One random stream for each purpose: what one of them draws never moves another, and a checkpoint needs
 // nothing but their positions. Between two steps all that later steps depend on stands in trainer_state's
 // rows; the rest follows from spec and data.
+enum { HISTOGRAMS_KEPT = 200 };
 enum { STREAM_INITIALIZE = 0x7101, STREAM_SHUFFLE = 0x7102, STREAM_DROPOUT = 0x7103 };
 
 uint32_t trainer_network_stats(const struct train_spec *spec, const struct dataset *dataset)
@@ -118,8 +119,8 @@ static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, 
 }
 
 // The mean of the batches' losses, as their gradients'.
-static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows, size_t count, bool recorded,
-                                     struct objective_value *ret, struct nabla_error *err)
+static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows, size_t count,
+                                     bool looked_at, struct objective_value *ret, struct nabla_error *err)
 {
     const size_t batch_size = trainer->spec->batch_size, batches = (count - 1) / batch_size + 1;
     struct objective_value sum = {0};
@@ -132,36 +133,36 @@ static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows
         sum.loss += batch.loss / (double)batches;
         sum.right += batch.right;
         sum.counted += batch.counted;
-        if (recorded && i + 1 == batches)
+        if (looked_at && i + 1 == batches)
             telemetry_outputs(trainer->telemetry, trainer->network, taken);
     }
     *ret = sum;
     return NABLA_OK;
 }
 
-static void update(struct trainer *trainer, bool recorded)
+static void update(struct trainer *trainer, bool looked_at)
 {
     const struct optimizer_spec *spec = &trainer->spec->optimizer;
     struct training *training = &trainer->training;
     const uint64_t step = training->progress.step + 1;
     training->learning_rate = schedule_rate(spec, &training->schedule, step);
     const struct optimizer_step made = optimizer_step_new(spec, training->learning_rate, step);
-    network_update(trainer->network, &made, recorded ? telemetry_updates(trainer->telemetry, step) : NULL);
+    network_update(trainer->network, &made, looked_at ? telemetry_updates(trainer->telemetry, step) : NULL);
     training->progress.step = step;
 }
 
 // One update with `count` rows, of as many batches as they make.
-static enum nabla_code train_step(struct trainer *trainer, const size_t *rows, size_t count, bool recorded,
+static enum nabla_code train_step(struct trainer *trainer, const size_t *rows, size_t count, bool looked_at,
                                   struct nabla_error *err)
 {
     struct training *training = &trainer->training;
     struct objective_value value;
-    enum nabla_code code = learn_batches(trainer, rows, count, recorded, &value, err);
+    enum nabla_code code = learn_batches(trainer, rows, count, looked_at, &value, err);
     if (code != NABLA_OK)
         return code;
     value.loss += network_penalty(trainer->network);
     network_penalty_gradient(trainer->network);
-    update(trainer, recorded);
+    update(trainer, looked_at);
     training->progress.loss = value.loss;
     training->progress.accuracy = objective_accuracy(&value);
     training->epoch_loss += value.loss * (double)count;
@@ -171,11 +172,10 @@ static enum nabla_code train_step(struct trainer *trainer, const size_t *rows, s
     return NABLA_OK;
 }
 
-static enum nabla_code tell(struct trainer *trainer, const struct train_observer *observer, bool validated,
-                            struct nabla_error *err)
+static struct telemetry_step describe_step(const struct trainer *trainer, bool validated, bool histograms)
 {
     const struct train_progress *progress = &trainer->training.progress;
-    const struct telemetry_step step = {
+    return (struct telemetry_step){
         .step = progress->step,
         .loss = progress->loss,
         .accuracy = progress->accuracy,
@@ -183,14 +183,37 @@ static enum nabla_code tell(struct trainer *trainer, const struct train_observer
         .validation_loss = validated ? progress->validation_loss : NAN,
         .validation_accuracy = validated ? progress->validation_accuracy : NAN,
         .validation = validated ? report_end(trainer->reports[1]) : NULL,
+        .histograms = histograms,
         .samples_per_second = 1e9 * (double)trainer->busy_rows / (double)(trainer->busy_ns + 1),
     };
+}
+
+static enum nabla_code tell(struct trainer *trainer, const struct train_observer *observer, bool validated,
+                            bool histograms, struct nabla_error *err)
+{
+    const struct telemetry_step step = describe_step(trainer, validated, histograms);
     const struct step_record *record = telemetry_record(trainer->telemetry, &step);
     trainer->busy_ns = 0;
     trainer->busy_rows = 0;
     if (!observer || !observer->record)
         return NABLA_OK;
-    return observer->record(observer->context, record, progress, err);
+    return observer->record(observer->context, record, &trainer->training.progress, err);
+}
+
+// At recorded steps, about HISTOGRAMS_KEPT times in a training.
+static bool takes_histograms(const struct trainer *trainer, uint64_t step)
+{
+    const size_t every = trainer->spec->telemetry_every;
+    const uint64_t apart = trainer->training.progress.steps / HISTOGRAMS_KEPT / every + 1;
+    return step == 1 || step % (apart * every) == 0;
+}
+
+static enum nabla_code tell_histograms(struct trainer *trainer, const struct train_observer *observer,
+                                       struct nabla_error *err)
+{
+    const struct histogram_record *record =
+        telemetry_histograms(trainer->telemetry, trainer->network, trainer->training.progress.step);
+    return observer && observer->histograms ? observer->histograms(observer->context, record, err) : NABLA_OK;
 }
 
 static enum nabla_code poll(const struct train_observer *observer, struct nabla_error *err)
@@ -207,6 +230,25 @@ static enum nabla_code check_loss(const struct trainer *trainer, struct nabla_er
                       isnan(progress->loss) ? "NaN" : "infinite");
 }
 
+// Histograms first: validation uses the network's activations.
+static enum nabla_code end_recorded_step(struct trainer *trainer, const struct train_observer *observer,
+                                         bool last, struct nabla_error *err)
+{
+    const bool histograms = takes_histograms(trainer, trainer->training.progress.step);
+    enum nabla_code code = histograms ? tell_histograms(trainer, observer, err) : NABLA_OK;
+    if (code == NABLA_OK && last)
+        code = trainer_end_epoch(trainer, err);
+    if (code == NABLA_OK)
+        code = tell(trainer, observer, last && trainer->data->split.validation_count > 0, histograms, err);
+    return code;
+}
+
+static void fold_step(struct trainer *trainer)
+{
+    const struct telemetry_step step = describe_step(trainer, false, false);
+    telemetry_fold(trainer->telemetry, &step);
+}
+
 // One step with all that belongs to it.
 static enum nabla_code run_step(struct trainer *trainer, const struct train_observer *observer,
                                 struct nabla_error *err)
@@ -218,16 +260,19 @@ static enum nabla_code run_step(struct trainer *trainer, const struct train_obse
     const size_t count = size_smaller(rows, trainer->data->split.train_count - first);
     const uint64_t step = training->progress.step + 1;
     const bool last = training->batch + 1 == steps_of_epoch(trainer);
-    const bool recorded = step == 1 || step % spec->telemetry_every == 0 || last;
+    const bool due = step == 1 || step % spec->telemetry_every == 0 || last;
     const int64_t start = clock_monotonic_ns();
-    enum nabla_code code = train_step(trainer, trainer->data->order + first, count, recorded, err);
+    const bool looked_at = due || spec->telemetry_folds;
+    enum nabla_code code = train_step(trainer, trainer->data->order + first, count, looked_at, err);
     trainer->busy_ns += clock_monotonic_ns() - start;
     trainer->busy_rows += count;
     training->batch++;
-    if (code == NABLA_OK && last)
-        code = trainer_end_epoch(trainer, err);
-    if (code == NABLA_OK && recorded)
-        code = tell(trainer, observer, last && trainer->data->split.validation_count > 0, err);
+    if (code != NABLA_OK)
+        return code;
+    if (due || (looked_at && spec->stop_on_nan && !isfinite(training->progress.loss)))
+        code = end_recorded_step(trainer, observer, last, err);
+    else if (looked_at)
+        fold_step(trainer);
     return code == NABLA_OK ? check_loss(trainer, err) : code;
 }
 
@@ -318,12 +363,13 @@ void trainer_state(struct trainer *trainer, struct train_state *ret)
     trainer->training.dropout_at = trainer->network->random.position;
     training_state(&trainer->training, ret);
     train_state_add(ret, "network", TENSOR_F32, trainer->network->state, trainer->network->state_count);
+    telemetry_state(trainer->telemetry, ret);
 }
 
 void trainer_restored(struct trainer *trainer)
 {
     trainer->network->random.position = trainer->training.dropout_at;
-    telemetry_restart(trainer->telemetry);
+    telemetry_forget(trainer->telemetry);
 }
 
 void trainer_restart(struct trainer *trainer)

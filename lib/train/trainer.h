@@ -37,11 +37,13 @@ struct train_progress {
 // code.
 struct train_observer {
     void *context;
-    // Every recorded step: 1, then each multiple of telemetry_every, each epoch's last and the last of all.
+    // Every recorded step: 1, then each multiple of telemetry_every, each epoch's last, the last of all and
+    // one whose loss ends the run. Steps in between are folded into the record that follows.
     // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
     enum nabla_code (*record)(void *context, const struct step_record *record,
                               const struct train_progress *progress, struct nabla_error *err);
-    // Histograms of every layer, each telemetry_histograms_every steps; borrowed for the call.
+    // Histograms of every layer at step 1 and then at about 200 of the recorded steps, at even distances;
+    // before the step's record. Borrowed for the call.
     enum nabla_code (*histograms)(void *context, const struct histogram_record *record,
                                   struct nabla_error *err);
     // Before every step: return NABLA_CANCELLED (or any other code) to stop. The trainer's state is whole
