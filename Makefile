@@ -135,6 +135,11 @@ bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the los
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
 
+.PHONY: bench-history
+bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and reading histories beside MLflow's tracking server
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_history.py
+	@$(BUILD)/bench/bench_history $(STORE_POINTS)
+
 .PHONY: bench-train
 bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_train.py
