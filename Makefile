@@ -105,6 +105,10 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 .PHONY: fuzz-programs
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
+.PHONY: torture
+torture: $(BUILD)/tests/test_power_cut ## what the tests do briefly, at length: 10,000 power cuts
+	POWER_CUTS=10000 $(BUILD)/tests/test_power_cut
+
 .PHONY: coverage
 .PHONY: siege
 siege: $(BUILD)/nabla ## attacks at length: smuggling behind nginx, thousands of slow clients, twice the load
@@ -130,6 +134,11 @@ bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the los
 .PHONY: bench-http
 bench-http: $(BUILD)/nabla $(BUILD)/bench/bench_hello ## requests per second beside a bare server and FastAPI (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_http.py
+
+.PHONY: bench-history
+bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and reading histories beside MLflow's tracking server
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_history.py
+	@$(BUILD)/bench/bench_history $(STORE_POINTS)
 
 .PHONY: bench-train
 bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
