@@ -37,6 +37,7 @@ route_handler handle_job_checkpoint_put; // PUT /v1/jobs/{id}/checkpoint
 route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
 
 // models.c, predict.c
+route_handler handle_job_log;     // GET  /v1/jobs/{id}/log
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
 

@@ -359,8 +359,8 @@ static void the_model_is_the_average(void **state)
         losses[i] = result.validation_loss;
         spec_free(&spec);
     }
-    assert_true(losses[0] == losses[1]);
-    assert_true(losses[2] > losses[0]); // it lags behind
+    assert_true(fabs(losses[0] - losses[1]) < 1e-6); // not the same sums, so not the same bits everywhere
+    assert_true(losses[2] > losses[0]);              // it lags behind
     dataset_free(data);
 }
 
