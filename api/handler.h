@@ -33,7 +33,8 @@ enum route_media {
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
     MEDIA_PROMETHEUS = 32,
-    MEDIA_BYTES = 64 // anything
+    MEDIA_BYTES = 64, // anything
+    MEDIA_ZIP = 128   // NPZ is one
 };
 
 struct route {

@@ -15,6 +15,8 @@ static const struct {
     {MEDIA_BYTES, "application/octet-stream"},
     {MEDIA_PROMETHEUS, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
+    {MEDIA_ZIP, "application/zip"},
+    {MEDIA_ZIP, "application/x-npz"},
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 

@@ -9,6 +9,8 @@
     }
 #define TABLE_MEDIA                                                                                          \
     ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
+#define DATASET_MEDIA                                                                                        \
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_ZIP)
 #define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
@@ -65,7 +67,7 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/datasets",
      .handle = handle_datasets_create,
-     .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
+     .accepts = DATASET_MEDIA,
      .produces = MEDIA_JSON,
      .body = API_BODY_FILE,
      .is_long = true,
