@@ -48,9 +48,16 @@ route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
 route_handler handle_metrics_many;     // GET  /v1/metrics, histories_many.c
 route_handler handle_gradients_many;   // GET  /v1/gradients
 
+// histograms.c
+route_peek peek_job_histograms;
+route_handler handle_job_histograms; // GET /v1/jobs/{id}/histograms
+
 // events*.c
 route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
 route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
+
+// dashboard.c
+route_handler handle_dashboard; // GET /dashboard.css, /dashboard.js, and / as a page
 
 // system.c
 route_handler handle_index;   // GET /

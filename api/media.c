@@ -15,6 +15,9 @@ static const struct {
     {MEDIA_BYTES, "application/octet-stream"},
     {MEDIA_PROMETHEUS, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
+    {MEDIA_HTML, "text/html"},
+    {MEDIA_CSS, "text/css"},
+    {MEDIA_SCRIPT, "text/javascript"},
     {MEDIA_ZIP, "application/zip"},
     {MEDIA_ZIP, "application/x-npz"},
 };

@@ -78,6 +78,7 @@ static const char *const mode_settings[] = {
                         "PRAGMA secure_delete = FAST;"
                         "PRAGMA temp_store = MEMORY;"
                         "PRAGMA trusted_schema = OFF;",
+    [DATABASE_PLAIN] = "PRAGMA trusted_schema = OFF;",
     [DATABASE_READER] = "PRAGMA query_only = ON;"
                         "PRAGMA cache_size = -8192;"
                         "PRAGMA temp_store = MEMORY;"

@@ -16,7 +16,7 @@
 struct database;
 struct statement;
 
-enum database_mode { DATABASE_WRITER, DATABASE_READER };
+enum database_mode { DATABASE_WRITER, DATABASE_READER, DATABASE_PLAIN }; // plain: as the file has it
 
 // The file must exist (an empty one becomes a database). `texts` is borrowed for the connection's life;
 // entries may be filled in until they are first used.
