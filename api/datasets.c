@@ -81,7 +81,7 @@ static bool read_file(struct upload *upload, struct api_answer *ret)
     enum nabla_code code;
     if (upload->call->content == MEDIA_CSV)
         code = csv_read(upload->bytes, upload->size, label, &upload->limits, &upload->dataset, &err);
-    else if (upload->call->content == MEDIA_ZIP)
+    else if (upload->call->content == MEDIA_ZIP || upload->call->content == MEDIA_NPZ)
         code = dataset_from_archive(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     else
         code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);

@@ -37,7 +37,8 @@ enum route_media {
     MEDIA_HTML = 128,
     MEDIA_CSS = 256,
     MEDIA_SCRIPT = 512,
-    MEDIA_ZIP = 1024 // NPZ is one
+    MEDIA_ZIP = 1024,
+    MEDIA_NPZ = 2048 // a ZIP file too
 };
 
 struct route {

@@ -19,7 +19,7 @@ static const struct {
     {MEDIA_CSS, "text/css"},
     {MEDIA_SCRIPT, "text/javascript"},
     {MEDIA_ZIP, "application/zip"},
-    {MEDIA_ZIP, "application/x-npz"},
+    {MEDIA_NPZ, "application/x-npz"},
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 

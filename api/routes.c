@@ -10,7 +10,8 @@
 #define TABLE_MEDIA                                                                                          \
     ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
 #define DATASET_MEDIA                                                                                        \
-    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_ZIP)
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_ZIP |        \
+     (unsigned)MEDIA_NPZ)
 #define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
