@@ -9,6 +9,7 @@
 
 #include "store/backup.h"
 #include "store/check.h"
+#include "store/checkpoints.h"
 #include "store/database.h"
 #include "store/datasets.h"
 #include "store/history.h"
@@ -46,11 +47,27 @@ static void append(struct store *store, const char *id, uint64_t step)
     assert_int_equal(store_history_append(store, id, &batch, &ack, NULL), NABLA_OK);
 }
 
+// Each one removes the file of the one before it.
+static void keep_checkpoint(struct store *store, const char *id, uint64_t step)
+{
+    char path[256], content[32];
+    struct checkpoint_row row = {.attempt = 1, .step = step};
+    struct history_ack ack;
+    row.bytes = (uint64_t)snprintf(content, sizeof content, "after step %llu", (unsigned long long)step);
+    token_sha256(row.sha256, content, (size_t)row.bytes);
+    snprintf(path, sizeof path, "%s/tmp/upload", store_folder(store));
+    assert_int_equal(file_replace(path, content, (size_t)row.bytes, NULL), NABLA_OK);
+    assert_int_equal(store_checkpoint_put(store, id, &row, path, &ack, NULL), NABLA_OK);
+    unlink(path);
+}
+
 static void *write_on(void *context)
 {
     struct writer *writer = context;
-    for (uint64_t step = 1; !atomic_load(&writer->is_over); step++)
+    for (uint64_t step = 1; !atomic_load(&writer->is_over); step++) {
         append(writer->store, writer->id, step);
+        keep_checkpoint(writer->store, writer->id, step);
+    }
     return NULL;
 }
 
@@ -87,19 +104,22 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     add_dataset(fixture->store, "not really a tensor");
     fixture_job(fixture->store, JOB_CLIENT, writer.id);
     append(fixture->store, writer.id, 0);
+    keep_checkpoint(fixture->store, writer.id, 0);
     assert_int_equal(pthread_create(&thread, NULL, write_on, &writer), 0);
     enum nabla_code made = backup_make(fixture->folder, copy, &files, NULL);
     atomic_store(&writer.is_over, true);
     pthread_join(thread, NULL);
     assert_int_equal(made, NABLA_OK);
-    assert_int_equal(files, 2); // the database and the data set
-    // One state: every revision after the first wrote one row.
-    assert_int_equal(number_of(copy, "SELECT count(*) + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
+    assert_int_equal(files, 3); // the database, the data set, the checkpoint that the row names
+    // One state: every revision after the first wrote one row or one checkpoint.
+    assert_int_equal(number_of(copy, "SELECT count(*) + (SELECT count(*) FROM events WHERE event = 'checkpoint')"
+                                     " + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
                      0);
     assert_fails(NABLA_CONFLICT, backup_make(fixture->folder, copy, &files, &err)); // not empty now
     assert_ok(backup_restore(copy, back, &files, &err));
-    assert_int_equal(files, 2);
+    assert_int_equal(files, 3);
     assert_int_equal(faults_of(back, false), 0);
+    assert_fails(NABLA_CONFLICT, backup_restore(copy, back, &files, &err)); // not empty now
 
     snprintf(file, sizeof file, "%s/MANIFEST", copy);
     char sha256[TOKEN_SHA256_SIZE];
@@ -108,7 +128,28 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     assert_ok(file_replace(file, "altered", 7, &err));
     sweep_tree(back, NULL);
     assert_fails(NABLA_IO, backup_restore(copy, back, &files, &err));
+    assert_int_not_equal(access(back, F_OK), 0); // nothing is left behind
     assert_int_equal(faults_of(copy, false), 1);
+}
+
+static void test_an_interrupted_restore_is_begun_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const left[] = {"back", "back/restoring", "back/jobs", "back/restoring/datasets"};
+    char copy[256], back[256], path[256];
+    size_t files = 0;
+    fixture_path(fixture, "copy", copy);
+    fixture_path(fixture, "back", back);
+    add_dataset(fixture->store, "not really a tensor");
+    assert_ok(backup_make(fixture->folder, copy, &files, &err));
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        fixture_path(fixture, left[i], path);
+        assert_ok(file_make_folder(path, &err));
+    }
+    assert_ok(backup_restore(copy, back, &files, &err));
+    assert_int_equal(files, 2);
+    assert_int_equal(faults_of(back, false), 0);
+    assert_false(fixture_has(fixture, "back/restoring"));
 }
 
 static void test_a_check_finds_orphans_and_repairs_them(void **state)
@@ -215,6 +256,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_copy_is_of_one_state_and_goes_back, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_an_interrupted_restore_is_begun_anew, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_a_check_finds_orphans_and_repairs_them, fixture_open,
                                         fixture_close),
