@@ -72,7 +72,7 @@ static enum nabla_code check_entries(struct check *check, const char *name, cons
 {
     char folder[PATH_MAX], path[PATH_MAX];
     struct statement *row;
-    const bool at_work = is_at_work(check);
+    const bool at_work = !check->repair && is_at_work(check); // else nobody else is there
     if (snprintf(folder, sizeof folder, "%s/%s", check->folder, name) >= PATH_MAX)
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long: %s", name);
     DIR *entries = opendir(folder);
