@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/split.h"
+#include "data/standardize.h"
 #include "math/loss.h"
 
 #include <stdbool.h>
@@ -183,8 +184,8 @@ struct train_spec {
     double validation_split; // in [0, 1)
     enum split_kind split;
     uint64_t seed;
-    bool shuffle;     // training rows, anew each epoch
-    bool standardize; // features, learned on the training rows
+    bool shuffle;         // training rows, anew each epoch
+    enum scaling scaling; // of features, learned on the training rows
     struct early_stopping early_stopping;
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
     double time_limit;               // seconds after which no further step begins; 0: none

@@ -14,10 +14,10 @@ static enum nabla_code copy_features(struct train_data *data, const struct train
     if (!data->features)
         return nabla_fail_memory(err, "the training data");
     memcpy(data->features, source->features, source->rows * source->columns * sizeof *data->features);
-    if (!spec->standardize)
+    if (spec->scaling == SCALING_NONE)
         return NABLA_OK;
-    enum nabla_code code =
-        standardizer_fit(source, data->split.train, data->split.train_count, &data->standardizer, err);
+    enum nabla_code code = standardizer_fit(spec->scaling, source, data->split.train, data->split.train_count,
+                                            &data->standardizer, err);
     if (code != NABLA_OK)
         return code;
     data->standardized = true;
