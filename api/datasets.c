@@ -7,6 +7,7 @@
 #include "api/repeat.h"
 #include "data/array_dataset.h"
 #include "data/csv.h"
+#include "data/impute.h"
 #include "data/safetensors.h"
 
 #include <errno.h>
@@ -85,6 +86,8 @@ static bool read_file(struct upload *upload, struct api_answer *ret)
         code = dataset_from_archive(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     else
         code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
+    if (!code && !upload->roles.keep_missing)
+        code = dataset_refuse_missing(upload->dataset, &err);
     if (code)
         answer_error(ret, upload->call, &err);
     return code == NABLA_OK;
@@ -101,14 +104,18 @@ static bool read_roles(struct upload *upload, struct api_answer *ret)
             return false;
         }
     const char *task = call_query(call, "task"), *categorical = call_query(call, "categorical");
+    const char *missing = call_query(call, "missing");
     const int found = task ? csv_task_find(task) : CSV_AUTOMATIC;
     upload->roles = (struct csv_roles){.label = call_query(call, "label"),
                                        .labels = call_query(call, "labels"),
                                        .weight = call_query(call, "weight"),
                                        .task = (enum csv_task)found,
-                                       .one_hot = categorical && strcmp(categorical, "one_hot") == 0};
+                                       .one_hot = categorical && strcmp(categorical, "one_hot") == 0,
+                                       .keep_missing = missing && strcmp(missing, "keep") == 0};
     if (found < 0)
         answer_status(ret, call, 400, "task is automatic, classification, multi_label or regression");
+    else if (missing && !upload->roles.keep_missing)
+        answer_status(ret, call, 400, "missing is keep, or left out");
     else if (categorical && !upload->roles.one_hot)
         answer_status(ret, call, 400, "categorical is one_hot, or left out");
     else if (upload->roles.label && upload->roles.labels)

@@ -142,7 +142,8 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
                                       {.label = arguments->label,
                                        .weight = arguments->weight,
                                        .task = (enum csv_task)task,
-                                       .one_hot = one_hot}};
+                                       .one_hot = one_hot,
+                                       .keep_missing = spec->train.missing != MISSING_REFUSE}};
     return train_dataset_read(&files, ret, err);
 }
 

@@ -33,7 +33,9 @@ struct csv_roles {
     const char *labels; // or several, with commas between
     const char *weight; // what each row counts in a loss: numbers of at least 0. NULL: no such column
     enum csv_task task;
-    bool one_hot; // text features; else they are refused
+    bool one_hot;      // text features; else they are refused
+    bool keep_missing; // features that are empty or say "NA", "nan", "null", "none", "n/a", "?" are NaN; else
+                       // refused
 };
 
 // Reads [text, text+size).

@@ -42,6 +42,15 @@ enum nabla_code csv_bad_cell(const struct csv_columns *columns, size_t row, size
                       column + 1, name, what, utf8_excerpt(shown, cell->text, cell->size));
 }
 
+bool csv_is_missing(const struct csv_cell *cell)
+{
+    static const char *const words[] = {"nan", "na", "n/a", "null", "none", "?"};
+    bool found = cell->size == 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words && !found; i++)
+        found = strlen(words[i]) == cell->size && strncasecmp(cell->text, words[i], cell->size) == 0;
+    return found;
+}
+
 static bool is_word(const struct csv_cell *cell)
 {
     static const char *const words[] = {"nan", "inf", "infinity", "na", "n/a", "null", "none", "?"};

@@ -37,6 +37,8 @@ enum nabla_code csv_bad_cell(const struct csv_columns *columns, size_t row, size
 // The number of a cell, finite and in float32's range.
 enum nabla_code csv_read_number(const struct csv_columns *columns, size_t row, size_t column,
                                 const struct csv_cell *cell, float *ret, struct nabla_error *err);
+// Whether the cell is empty or says that its value is missing.
+bool csv_is_missing(const struct csv_cell *cell);
 // The place of a cell's text among the column's categories, all of which csv_columns_look has seen.
 size_t csv_category_find(const struct csv_column *column, const struct csv_cell *cell);
 

@@ -9,6 +9,7 @@
 #include "data/csv_columns.h"
 #include "data/csv_cursor.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,8 +101,12 @@ static enum nabla_code read_cell(struct reading *reading, size_t row, size_t col
     case CSV_FEATURE:
         break;
     }
-    return csv_read_number(&reading->columns, row, column, cell,
-                           dataset->features + row * dataset->columns + of->place, err);
+    float *to = dataset->features + row * dataset->columns + of->place;
+    if (reading->roles->keep_missing && csv_is_missing(cell)) {
+        *to = NAN;
+        return NABLA_OK;
+    }
+    return csv_read_number(&reading->columns, row, column, cell, to, err);
 }
 
 static enum nabla_code make_room(struct reading *reading, struct nabla_error *err)

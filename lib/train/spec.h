@@ -6,6 +6,7 @@
 #define NABLA_TRAIN_SPEC_H
 
 #include "base/error.h"
+#include "data/impute.h"
 #include "data/split.h"
 #include "data/standardize.h"
 #include "math/loss.h"
@@ -185,6 +186,8 @@ struct train_spec {
     enum split_kind split;
     uint64_t seed;
     bool shuffle;         // training rows, anew each epoch
+    enum missing missing; // features that are NaN: before they are scaled; learned on the training rows
+    double missing_value; // of MISSING_CONSTANT
     enum scaling scaling; // of features, learned on the training rows
     struct early_stopping early_stopping;
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
