@@ -1,6 +1,9 @@
 // What stands for missing values: learned on the rows that train, applied to all.
 #include "data/impute.h"
 
+#include "train/spec.h"
+#include "train/train_data.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,7 +32,7 @@ static struct dataset *make(void)
 
 static const struct {
     enum missing missing;
-    float expected[COLUMNS]; // scikit-learn 1.7: SimpleImputer(strategy=…).fit(values[:5])
+    float expected[COLUMNS]; // scikit-learn 1.9.1: SimpleImputer(strategy=…).fit(values[:5])
 } ways[] = {
     {MISSING_MEAN, {2, 5, 3}},
     {MISSING_MEDIAN, {1.5F, 5, 3}},
@@ -86,10 +89,37 @@ static void missing_values_are_refused_by_column_and_row(void **state)
     dataset_free(dataset);
 }
 
+// The last two rows validate. What is filled in comes before what is scaled: to its column's mean, which is
+// 0.
+static void training_fills_in_before_it_scales(void **state)
+{
+    (void)state;
+    static const float means[COLUMNS] = {2, 5, 3};
+    struct dataset *dataset = make();
+    struct train_spec spec = spec_defaults();
+    struct train_data *data;
+    for (size_t i = 0; i < ROWS; i++)
+        dataset->ids[i] = (int32_t)(i % 2);
+    spec.split = SPLIT_LAST;
+    spec.validation_split = 2.0 / ROWS;
+    spec.missing = MISSING_MEAN;
+    assert_int_equal(train_data_new(&spec, dataset, &data, NULL), NABLA_OK);
+    assert_int_equal(data->split.train_count, TRAINING);
+    assert_memory_equal(data->imputed, means, sizeof means);
+    assert_memory_equal(data->standardizer.mean, means, sizeof means);
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        assert_true(isnan(values[i]) ? data->features[i] == 0 : isfinite(data->features[i]));
+    assert_true(isnan(dataset->features[1])); // the data set stays as it is
+    train_data_free(data);
+    spec_free(&spec);
+    dataset_free(dataset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_learns_from_the_training_rows_alone),
+        cmocka_unit_test(training_fills_in_before_it_scales),
         cmocka_unit_test(a_column_without_values_is_refused_by_name),
         cmocka_unit_test(missing_values_are_refused_by_column_and_row),
     };
