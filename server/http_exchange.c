@@ -244,12 +244,12 @@ static bool add_headers(struct exchange *exchange, struct MHD_Response *response
     return added;
 }
 
-static int64_t answer_deadline(const struct api_answer *answer)
+static int64_t answer_deadline(const struct api_answer *answer, int64_t now_ms)
 {
     uint64_t size = answer->kind == API_FILE ? answer->size : answer->body.size;
     if (answer->kind == API_STREAM)
         return INT64_MAX;
-    return clock_monotonic_ms() + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
+    return now_ms + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
 }
 
 // A request is worth a line when somebody looks for it, or when the operator has something to mend.
@@ -293,10 +293,10 @@ static void audit_answer(const struct exchange *exchange)
                   exchange->target, entry.status, seen->token);
 }
 
-static void note_answer(const struct exchange *exchange)
+static void note_answer(const struct exchange *exchange, int64_t now_ns)
 {
     const struct http_options *options = &exchange->http->options;
-    int64_t ns = clock_monotonic_ns() - exchange->opened_ns;
+    int64_t ns = now_ns - exchange->opened_ns;
     bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
     if (options->metrics)
         metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
@@ -307,8 +307,9 @@ static void note_answer(const struct exchange *exchange)
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
-    set_deadline(exchange, answer_deadline(answer));
-    note_answer(exchange);
+    int64_t now_ns = clock_monotonic_ns();
+    set_deadline(exchange, answer_deadline(answer, now_ns / 1000000));
+    note_answer(exchange, now_ns);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;
@@ -503,7 +504,9 @@ static void name_request(struct exchange *exchange, const struct http_head *head
 
 static enum MHD_Result read_head(struct exchange *exchange, const char *method, const char *version)
 {
-    struct header_list list = {.is_sound = true};
+    struct header_list list __attribute__((uninitialized)); // large, and mostly empty
+    list.count = 0;
+    list.is_sound = true;
     MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &list);
     const struct http_head head = {.method = method,
                                    .version = version,
