@@ -223,7 +223,7 @@ $(BUILD)/%.o: %.c Makefile | packages-present
 
 # Where another compiler is tried, the kernels, with their vectors and 113-bit numbers, stay gcc's.
 ifdef KERNEL_CC
-KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/%,$(LIB_OBJECTS)) $(patsubst %.c,$(BUILD)/%.o,$(shell grep -l '<immintrin.h>' lib/train/*.c))
+KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o,$(LIB_OBJECTS))
 $(KERNEL_OBJECTS): private override CC := $(KERNEL_CC)
 $(KERNEL_OBJECTS): private override SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 endif

@@ -36,7 +36,9 @@ enum route_media {
     MEDIA_BYTES = 64, // anything
     MEDIA_HTML = 128,
     MEDIA_CSS = 256,
-    MEDIA_SCRIPT = 512
+    MEDIA_SCRIPT = 512,
+    MEDIA_ZIP = 1024,
+    MEDIA_NPZ = 2048 // a ZIP file too
 };
 
 struct route {

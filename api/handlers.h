@@ -36,6 +36,9 @@ route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 route_handler handle_job_checkpoint_put; // PUT /v1/jobs/{id}/checkpoint
 route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
 
+// job_storage.c
+route_handler handle_job_storage; // GET /v1/jobs/{id}/storage
+
 // models.c, predict.c
 route_handler handle_job_log;     // GET  /v1/jobs/{id}/log
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model

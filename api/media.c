@@ -18,6 +18,8 @@ static const struct {
     {MEDIA_HTML, "text/html"},
     {MEDIA_CSS, "text/css"},
     {MEDIA_SCRIPT, "text/javascript"},
+    {MEDIA_ZIP, "application/zip"},
+    {MEDIA_NPZ, "application/x-npz"},
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 

@@ -9,6 +9,9 @@
     }
 #define TABLE_MEDIA                                                                                          \
     ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
+#define DATASET_MEDIA                                                                                        \
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_ZIP |        \
+     (unsigned)MEDIA_NPZ)
 #define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
@@ -76,12 +79,12 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/datasets",
      .handle = handle_datasets_create,
-     .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
+     .accepts = DATASET_MEDIA,
      .produces = MEDIA_JSON,
      .body = API_BODY_FILE,
      .is_long = true,
      .needs_store = true,
-     .query = QUERY_LIST("name", "label")},
+     .query = QUERY_LIST("name", "label", "labels", "task", "weight", "categorical", "missing")},
     {.method = "GET",
      .pattern = "/v1/datasets",
      .handle = handle_datasets_list,
@@ -229,6 +232,12 @@ const struct route api_routes[] = {
      .is_long = true,
      .needs_store = true,
      .query = QUERY_LIST("after")},
+    {.method = "GET",
+     .pattern = "/v1/jobs/{id}/storage",
+     .handle = handle_job_storage,
+     .produces = MEDIA_JSON,
+     .is_long = true,
+     .needs_store = true},
     {.method = "GET",
      .pattern = "/v1/jobs/{id}/model",
      .handle = handle_job_model,

@@ -77,6 +77,7 @@ const char *const sql_texts[SQL_COUNT] = {
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET revision = excluded.revision,"
         " nonfinite = excluded.nonfinite, counts = excluded.counts",
     // The plus signs keep the filters from choosing the key over the index by revision.
+    [SQL_HISTOGRAMS_SIZE] = "SELECT count(*), total(length(counts)) FROM histogram_rows WHERE job = ?",
     [SQL_HISTOGRAMS_AFTER] = "SELECT revision, place, step, nonfinite, counts FROM histogram_rows"
                              " WHERE job = ?1 AND +place BETWEEN ?2 AND ?3 AND (?4 < 0 OR place % 3 = ?4)"
                              " AND +step BETWEEN ?5 AND ?6 AND (revision, place, step) > (?8, ?9, ?10)"
