@@ -10,7 +10,9 @@
 struct fields fields_begin(const json_t *value, const char *pointer, struct problems *problems)
 {
     struct fields fields = {.problems = problems};
-    snprintf(fields.pointer, sizeof fields.pointer, "%s", pointer);
+    size_t length = strnlen(pointer, sizeof fields.pointer - 1);
+    memcpy(fields.pointer, pointer, length);
+    fields.pointer[length] = '\0';
     if (json_is_object(value))
         fields.object = value;
     else if (value && !json_is_null(value))

@@ -14,6 +14,9 @@ static const struct verb verbs[] = {
     {"train", "train one network from a spec and a CSV file, without a server", verb_train},
     {"loss", "answer one loss request from a file, without a server", verb_loss},
     {"wait", "wait for a job of a running server; the exit status is its outcome", verb_wait},
+    {"backup", "copy the data folder, also while a server works in it", verb_backup},
+    {"restore", "make a backup the data folder", verb_restore},
+    {"check", "hold the data folder against what it should be; the exit status is the answer", verb_check},
     {"health", "ask a running server whether it is well; the exit status is the answer", verb_health},
     {"token", "make, list and revoke the access tokens of a data folder", verb_token},
 };

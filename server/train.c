@@ -4,11 +4,11 @@
 #include "api/datasets_keep.h"
 #include "api/spec.h"
 #include "base/file.h"
-#include "data/csv.h"
 #include "math/matrix.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/program.h"
+#include "server/train_dataset.h"
 #include "server/train_run.h"
 #include "server/train_view.h"
 #include "server/verbs.h"
@@ -21,13 +21,25 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: nabla train SPEC.json [--dataset FILE.csv] [--label COLUMN] [--weights FILE] [--model FILE] "
-    "[--out FOLDER]\n"
+    "Usage: nabla train SPEC.json [--dataset FILE] [--label COLUMN | --labels LABELS] [--task TASK] "
+    "[--weight COLUMN]\n"
+    "                   [--categorical one_hot] [--weights FILE] [--model FILE] [--out FOLDER]\n"
     "       nabla train --resume [--model FILE] [--out FOLDER]\n\n"
     "Trains the network that SPEC.json describes (as the body of POST /v1/jobs does) and shows how it "
     "goes. Ctrl-C saves it;\nwith --resume it goes on from there, to the same bits.\n\n"
-    "  --dataset FILE.csv  the rows, with a header line; without it, the spec's own data set\n"
-    "  --label COLUMN      the column of the labels [the last]\n"
+    "  --dataset FILE      the rows: CSV with a header line, safetensors, NPZ, a ZIP file of NPY or IDX "
+    "files, or\n"
+    "                      one NPY or IDX file, gzip or not; without it, the spec's own data set\n"
+    "  --label COLUMN      the column of a CSV file's labels [the last]\n"
+    "  --labels LABELS     or several columns, A,B,…, which are targets; of an NPY or IDX file, the file "
+    "with the\n"
+    "                      labels (MNIST's two, as they are)\n"
+    "  --task TASK         classification, multi_label (targets of 0 and 1) or regression [one column is "
+    "classes,\n"
+    "                      unless it holds numbers that are not all whole]\n"
+    "  --weight COLUMN     what each row of a CSV file counts in the loss\n"
+    "  --categorical one_hot\n"
+    "                      text columns of a CSV file become a column of 0 and 1 for each of their texts\n"
     "  --weights FILE      initial weights: a model as --model writes it\n"
     "  --model FILE        where the trained model goes, as safetensors\n"
     "  --resume            go on with the newest run of the folder that was interrupted or killed\n"
@@ -37,7 +49,7 @@ static const char usage[] =
 enum { EXIT_INTERRUPTED = 3, FILE_LIMIT = 1 << 30 };
 
 struct arguments {
-    const char *spec, *dataset, *label, *weights, *model, *out;
+    const char *spec, *dataset, *label, *labels, *task, *weight, *categorical, *weights, *model, *out;
     bool resume;
 };
 
@@ -45,10 +57,10 @@ static const char **argument_find(struct arguments *arguments, const char *optio
 {
     const struct {
         const char *option, **field;
-    } options[] = {{"--dataset", &arguments->dataset},
-                   {"--label", &arguments->label},
-                   {"--weights", &arguments->weights},
-                   {"--model", &arguments->model},
+    } options[] = {{"--dataset", &arguments->dataset}, {"--label", &arguments->label},
+                   {"--labels", &arguments->labels},   {"--task", &arguments->task},
+                   {"--weight", &arguments->weight},   {"--categorical", &arguments->categorical},
+                   {"--weights", &arguments->weights}, {"--model", &arguments->model},
                    {"--out", &arguments->out}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (strcmp(options[i].option, option) == 0)
@@ -70,9 +82,10 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
         else
             return false;
     }
+    const bool any = ret->label || ret->labels || ret->task || ret->weight || ret->categorical;
     if (ret->resume)
-        return !ret->spec && !ret->dataset && !ret->label && !ret->weights;
-    return ret->spec && (ret->dataset || !ret->label);
+        return !ret->spec && !ret->dataset && !any && !ret->weights;
+    return ret->spec && (ret->dataset || !any) && !(ret->label && ret->labels);
 }
 
 // By hand there is no one to protect: the machine's memory is the limit.
@@ -115,15 +128,23 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
                                     struct dataset **ret, struct nabla_error *err)
 {
     if (!arguments->dataset && (spec->source.kind == SOURCE_ID || spec->source.kind == SOURCE_NONE))
-        return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE.csv");
+        return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE");
     if (!arguments->dataset)
         return dataset_source_make(&spec->source, &any_size, ret, err);
-    struct buffer text = buffer_new(FILE_LIMIT);
-    enum nabla_code code = file_read(arguments->dataset, &text, err);
-    if (!code)
-        code = csv_read(text.data ? text.data : "", text.size, arguments->label, &any_size, ret, err);
-    buffer_free(&text);
-    return code;
+    const int task = arguments->task ? csv_task_find(arguments->task) : CSV_AUTOMATIC;
+    const bool one_hot = arguments->categorical && strcmp(arguments->categorical, "one_hot") == 0;
+    if (task < 0 || (arguments->categorical && !one_hot))
+        return nabla_fail(
+            err, NABLA_INVALID, NULL,
+            "--task is automatic, classification, multi_label or regression, --categorical one_hot");
+    const struct train_files files = {arguments->dataset,
+                                      arguments->labels,
+                                      {.label = arguments->label,
+                                       .weight = arguments->weight,
+                                       .task = (enum csv_task)task,
+                                       .one_hot = one_hot,
+                                       .keep_missing = spec->train.missing != MISSING_REFUSE}};
+    return train_dataset_read(&files, ret, err);
 }
 
 static void print_accuracy(const char *name, double accuracy)

@@ -9,6 +9,9 @@ int verb_serve(int argc, char **argv);
 int verb_train(int argc, char **argv);
 int verb_loss(int argc, char **argv);
 int verb_wait(int argc, char **argv);
+int verb_backup(int argc, char **argv);
+int verb_restore(int argc, char **argv);
+int verb_check(int argc, char **argv);
 int verb_health(int argc, char **argv);
 int verb_token(int argc, char **argv);
 

@@ -220,7 +220,7 @@ static void rows_count_what_they_weigh(void **state)
         spec.epochs = 5;
         spec.batch_size = ROWS;
         spec.validation_split = 0;
-        spec.standardize = false;
+        spec.scaling = SCALING_NONE;
         run_well(&spec, i ? repeated : weighted, NULL, &results[i]);
         spec_free(&spec);
     }
@@ -271,7 +271,7 @@ static struct history *train_through(const struct dataset *data, enum nabla_loss
     struct train_spec spec = spec_defaults();
     spec.loss.input = input;
     spec.loss.convention = convention;
-    spec.standardize = false;
+    spec.scaling = SCALING_NONE;
     spec.epochs = 30;
     spec.seed = 2;
     spec.batch_size = ROWS;

@@ -280,8 +280,8 @@ enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, size_t 
     enum nabla_code code = loss_plan_make(loss, batch, &plan, err);
     if (code != NABLA_OK)
         return code;
-    if (ret->warnings)
-        memset(ret->warnings, 0, NABLA_WARNING_COUNT * sizeof *ret->warnings);
+    for (int i = 0; ret->warnings && i < NABLA_WARNING_COUNT; i++)
+        ret->warnings[i].count = 0; // rows are as many as it says: the rest is left as it is
     struct loss_run run = {.plan = &plan, .kernel = kernel, .ret = ret};
     code = loss_run_all(&run, threads, err);
     loss_run_free(&run);

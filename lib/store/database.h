@@ -16,7 +16,7 @@
 struct database;
 struct statement;
 
-enum database_mode { DATABASE_WRITER, DATABASE_READER };
+enum database_mode { DATABASE_WRITER, DATABASE_READER, DATABASE_PLAIN }; // plain: as the file has it
 
 // The file must exist (an empty one becomes a database). `texts` is borrowed for the connection's life;
 // entries may be filled in until they are first used.
@@ -43,6 +43,10 @@ struct statement *database_statement(struct database *db, enum sql_id id);
 enum nabla_code database_prepare(struct database *db, const char *sql, struct statement **ret,
                                  struct nabla_error *err);
 void statement_free(struct statement *statement);
+
+// Copies what the connection sees, the snapshot that it holds, to a new file, which then needs no other
+// beside it.
+enum nabla_code database_copy(struct database *db, const char *path, struct nabla_error *err);
 
 // Bind the next parameter. Texts are borrowed until the statement is reset; NULL is NULL, as is NaN.
 void statement_bind_int(struct statement *statement, int64_t value);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "store/access.h"
+#include "store/backup.h"
 #include "store/doomed.h"
 #include "store/rollup.h"
 #include "store/schema.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -82,6 +84,29 @@ static enum nabla_code make_file(const char *path, struct nabla_error *err)
     return NABLA_OK;
 }
 
+// A file of an older version is copied before it is brought up to date: nabla.db.v3-backup. A copy that is
+// there already is of an earlier try, which changed nothing.
+static enum nabla_code keep_old(const char *path, struct nabla_error *err)
+{
+    struct database *db;
+    int64_t version = 0;
+    enum nabla_code code = database_open(path, DATABASE_PLAIN, sql_texts, &db, err);
+    if (code)
+        return code;
+    code = database_number(db, "PRAGMA user_version", &version, err);
+    database_close(db);
+    if (code || version <= 0 || (uint64_t)version >= schema_step_count)
+        return code;
+    char *copy = NULL;
+    if (asprintf(&copy, "%s.v%lld-backup", path, (long long)version) < 0)
+        return nabla_fail_memory(err, "a path");
+    code = file_remove(copy, err);
+    if (code == NABLA_OK)
+        code = backup_database(path, copy, err);
+    free(copy);
+    return code;
+}
+
 static enum nabla_code open_databases(struct store *store, struct nabla_error *err)
 {
     char *path = access_path(store, "nabla.db");
@@ -89,6 +114,8 @@ static enum nabla_code open_databases(struct store *store, struct nabla_error *e
         return nabla_fail_memory(err, "a path");
     collect_texts(store);
     enum nabla_code code = make_file(path, err);
+    if (code == NABLA_OK)
+        code = keep_old(path, err);
     if (code == NABLA_OK)
         code = database_open(path, DATABASE_WRITER, store->texts, &store->writer, err);
     if (code == NABLA_OK)
