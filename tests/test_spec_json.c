@@ -187,7 +187,7 @@ static const struct {
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
      "\"shuffle\":true,\"standardize\":true,\"early_stopping\":null,\"stop_on_nan\":false,\"time_limit\":0,"
-     "\"checkpoint_every_seconds\":10}"},
+     "\"checkpoint_every_seconds\":10,\"threads\":1}"},
     {"telemetry, retries and executor", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"telemetry\":{\"every\":1},\"retries\":0,\"executor\":\"local\"}"},
     {"version, name and data set stand first",
