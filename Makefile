@@ -124,7 +124,7 @@ coverage: ## which lines the tests reach, in build/coverage/index.html
 
 .PHONY: bench
 bench: $(BENCHES) ## run the benchmarks
-	@for bench in $(filter-out %/bench_hello,$(BENCHES)); do $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_hello %/bench_poll,$(BENCHES)); do $$bench || exit 1; done
 
 .PHONY: bench-loss
 bench-loss: $(BUILD)/bench/bench_loss $(BUILD)/bench/bench_loss_truth ## the loss kernels beside memcpy, PyTorch and NumPy, in time and in ulps
@@ -143,6 +143,10 @@ bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and read
 .PHONY: bench-train
 bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_train.py
+
+.PHONY: bench-poll
+bench-poll: $(BUILD)/nabla $(BUILD)/bench/bench_hello $(BUILD)/bench/bench_poll ## what pollers and listeners of histories cost (needs wrk)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_poll.py
 
 .PHONY: format
 format: ## give every C and C++ file its look
@@ -219,7 +223,7 @@ $(BUILD)/%.o: %.c Makefile | packages-present
 
 # Where another compiler is tried, the kernels, with their vectors and 113-bit numbers, stay gcc's.
 ifdef KERNEL_CC
-KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/%,$(LIB_OBJECTS))
+KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o,$(LIB_OBJECTS))
 $(KERNEL_OBJECTS): private override CC := $(KERNEL_CC)
 $(KERNEL_OBJECTS): private override SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
@@ -235,6 +239,8 @@ $(BUILD)/openapi.json: api/openapi.yaml scripts/yaml_to_json.py
 
 $(BUILD)/api/openapi_data.o: $(BUILD)/openapi.json
 $(BUILD)/api/openapi_data.o: CPPFLAGS += -DOPENAPI_JSON='"$(BUILD)/openapi.json"'
+
+$(BUILD)/api/dashboard.o: $(wildcard api/dashboard/*)
 
 $(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)

@@ -170,7 +170,9 @@ bool api_body(struct api_call *call, const void *bytes, size_t size, struct api_
 
 bool api_call_is_long(const struct api_call *call)
 {
-    return call->route->is_long || call->body_size > SHORT_BODY;
+    const struct route *route = call->route;
+    return route->is_long || call->body_size > SHORT_BODY ||
+           (route->long_with && call_query(call, route->long_with));
 }
 
 // An answer that could not be made whole must not go out as if it were.

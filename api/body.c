@@ -1,8 +1,8 @@
 #include "api/body.h"
 
-#include "api/gzip.h"
 #include "api/identity.h"
 #include "api/media.h"
+#include "base/gzip.h"
 #include "base/number.h"
 #include "store/store.h"
 

@@ -1,10 +1,11 @@
-// Data sets: upload in four shapes, list, describe, download, delete.
+// Data sets: upload in five shapes, list, describe, download, delete.
 #include "api/dataset_decode.h"
 #include "api/datasets_keep.h"
 #include "api/handlers.h"
 #include "api/identity.h"
 #include "api/quota.h"
 #include "api/repeat.h"
+#include "data/array_dataset.h"
 #include "data/csv.h"
 #include "data/safetensors.h"
 
@@ -80,6 +81,8 @@ static bool read_file(struct upload *upload, struct api_answer *ret)
     enum nabla_code code;
     if (upload->call->content == MEDIA_CSV)
         code = csv_read(upload->bytes, upload->size, label, &upload->limits, &upload->dataset, &err);
+    else if (upload->call->content == MEDIA_ZIP || upload->call->content == MEDIA_NPZ)
+        code = dataset_from_archive(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     else
         code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     if (code)

@@ -1,7 +1,7 @@
 #include "api/encoding.h"
 
-#include "api/gzip.h"
 #include "api/media.h"
+#include "base/gzip.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -33,13 +33,20 @@ enum route_media {
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
     MEDIA_PROMETHEUS = 32,
-    MEDIA_BYTES = 64 // anything
+    MEDIA_BYTES = 64, // anything
+    MEDIA_HTML = 128,
+    MEDIA_CSS = 256,
+    MEDIA_SCRIPT = 512,
+    MEDIA_ZIP = 1024,
+    MEDIA_NPZ = 2048 // a ZIP file too
 };
 
 struct route {
     const char *method, *pattern; // "/v1/jobs/{id}/metrics"
     void (*handle)(struct api_call *call, struct api_answer *ret);
-    // Of a long route, or NULL: answers at once, from memory, where that is possible; else false.
+    // Of a long route, or NULL: answers at once what takes no work: from memory; or by a stream, which reads
+    // piece by piece, and which a pool that is full would turn away with a 503 that browsers do not come back
+    // from. Else false.
     bool (*peek)(struct api_call *call, struct api_answer *ret);
     enum route_identity identity;
     unsigned accepts;         // enum route_media bits of the request body
@@ -47,6 +54,7 @@ struct route {
     enum route_media prefers; // of `produces`, where the client takes any alike; 0: the lowest bit
     enum api_body_place body;
     bool is_long;             // belongs on the pool whatever its size
+    const char *long_with;    // the query parameter that makes it so, or NULL
     bool needs_store;         // answers 503 where the api runs without one
     const char *const *query; // NULL-terminated list of the query parameters it knows; any other is a 400
 };

@@ -36,6 +36,9 @@ route_handler handle_job_state_post; // POST   /v1/jobs/{id}/state
 route_handler handle_job_checkpoint_put; // PUT /v1/jobs/{id}/checkpoint
 route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
 
+// job_storage.c
+route_handler handle_job_storage; // GET /v1/jobs/{id}/storage
+
 // models.c, predict.c
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
@@ -48,9 +51,16 @@ route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
 route_handler handle_metrics_many;     // GET  /v1/metrics, histories_many.c
 route_handler handle_gradients_many;   // GET  /v1/gradients
 
+// histograms.c
+route_peek peek_job_histograms;
+route_handler handle_job_histograms; // GET /v1/jobs/{id}/histograms
+
 // events*.c
 route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
 route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
+
+// dashboard.c
+route_handler handle_dashboard; // GET /dashboard.css, /dashboard.js, and / as a page
 
 // system.c
 route_handler handle_index;   // GET /

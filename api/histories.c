@@ -32,10 +32,13 @@ static bool query_after(struct reading *reading, struct api_answer *ret)
 bool peek_job_history(struct api_call *call, struct api_answer *ret)
 {
     struct reading reading = {.call = call};
-    if (!call_header(call, "If-None-Match") || !reading_query_format(&reading, ret) ||
-        reading.format == FORMAT_EVENTS) {
+    if (!reading_query_format(&reading, ret)) {
         api_answer_free(ret); // the full read tells why
         return false;
+    }
+    if (reading.format == FORMAT_EVENTS) {
+        call->route->handle(call, ret);
+        return true;
     }
     return poll_if_unchanged(call, reading_variant(&reading), ret);
 }

@@ -37,6 +37,7 @@ void history_input_free(struct history_input *input)
     free(input->named);
     free(input->records);
     free(input->layers);
+    histogram_input_free(&input->histograms);
     *input = (struct history_input){0};
 }
 
@@ -153,14 +154,17 @@ static void read_layers(struct batch_reading *reading)
         read_layer(reading, token);
 }
 
+static void read_histograms(struct batch_reading *reading)
+{
+    histogram_input_read(&reading->reader, &reading->input->histograms);
+}
+
 static const struct {
     const char *name;
     void (*read)(struct batch_reading *reading);
 } members[] = {
-    {"attempt", read_attempt},
-    {"metrics", read_metrics},
-    {"layers", read_layers},
-    {"progress", read_progress},
+    {"attempt", read_attempt},   {"metrics", read_metrics},       {"layers", read_layers},
+    {"progress", read_progress}, {"histograms", read_histograms},
 };
 enum { MEMBER_COUNT = sizeof members / sizeof *members };
 
@@ -289,6 +293,7 @@ static enum nabla_code fill_input(struct batch_reading *reading, struct nabla_er
     for (size_t i = 0; i < reading->layer_count; i++)
         fill_layer(&reading->layers[i], &layer_count, input);
     input->batch.records = input->records;
+    input->batch.histograms = histogram_input_entries(&input->histograms, &input->batch.histogram_count);
     return NABLA_OK;
 }
 
@@ -296,6 +301,7 @@ enum nabla_code history_decode(const char *text, size_t size, struct problems *p
                                struct history_input *ret, struct nabla_error *err)
 {
     *ret = (struct history_input){0};
+    histogram_input_begin(&ret->histograms);
     struct batch_reading reading = {
         .reader = {.json = json_open(text, size, STRING_MAX), .problems = problems, .err = err},
         .input = ret};

@@ -3,6 +3,7 @@
 #define NABLA_API_HISTORY_DECODE_H
 
 #include "api/handler.h"
+#include "api/histogram_decode.h"
 #include "base/stats.h"
 #include "store/history.h"
 
@@ -14,6 +15,7 @@ struct history_input {
     struct layer_record *layers;
     char **names;
     size_t name_count;
+    struct histogram_input histograms;
     struct history_named *named; // with the texts and numbers that they point to
     size_t named_count;
 };

@@ -27,11 +27,17 @@ static const char *bearer(struct api_call *call, struct api_answer *ret)
     return NULL;
 }
 
+// The job that a call is about: that of the path, or the one whose history it also writes to.
+static const char *job_of(const struct api_call *call)
+{
+    return call->params[0] ? call->params[0] : call_query(call, "job");
+}
+
 static enum nabla_code job_authorize(const struct api_call *call, const char *secret, struct nabla_error *err)
 {
     char sha256[TOKEN_SHA256_SIZE];
     token_sha256(sha256, secret, strlen(secret));
-    return store_job_authorize(call->api->options.store, call->params[0], sha256, err);
+    return store_job_authorize(call->api->options.store, job_of(call), sha256, err);
 }
 
 static bool check_job(struct api_call *call, struct api_answer *ret)
@@ -101,6 +107,21 @@ static bool check_token(struct api_call *call, struct api_answer *ret)
     return code == NABLA_OK && call->grant.scopes & scope;
 }
 
+static bool check_job_query(struct api_call *call, struct api_answer *ret)
+{
+    if (call->api->options.store)
+        return check_job(call, ret);
+    answer_status(ret, call, 503, "there is no job to record in: this runs without a store");
+    return false;
+}
+
+enum nabla_code identity_recheck(const struct api_call *call, struct nabla_error *err)
+{
+    const char *given = call_header(call, "Authorization");
+    return given && strlen(given) > 7 ? job_authorize(call, given + 7, err)
+                                      : nabla_fail(err, NABLA_DENIED, NULL, "the job's token is missing");
+}
+
 bool identity_check(struct api_call *call, struct api_answer *ret)
 {
     switch (call->route->identity) {
@@ -108,8 +129,11 @@ bool identity_check(struct api_call *call, struct api_answer *ret)
         return true;
     case IDENTITY_JOB:
         return check_job(call, ret);
-    case IDENTITY_BY_METHOD:
     case IDENTITY_READ:
+        if (call_query(call, "job")) // writes to it, too
+            return check_job_query(call, ret);
+        break;
+    case IDENTITY_BY_METHOD:
     case IDENTITY_ADMIN:
         break;
     }

@@ -9,6 +9,8 @@
 // False: *ret is the refusal. 401 asks for a token or says that it is not known; 403 names the scope that is
 // missing; 429: the token has as many requests running as it may.
 bool identity_check(struct api_call *call, struct api_answer *ret);
+// Whether the bearer is still that of the job's current attempt: NABLA_OK or NABLA_DENIED.
+enum nabla_code identity_recheck(const struct api_call *call, struct nabla_error *err);
 void identity_leave(struct api_call *call);
 
 // A limit of the server, or what the caller's token lowers it to; 0 means that the token has none.

@@ -114,6 +114,8 @@ static enum nabla_code compute_at(const struct loss_request *request, struct pla
         data += planned->tensors[i].bytes;
     }
     enum nabla_code code = nabla_loss_compute(&request->loss, &request->batch, result, err);
+    if (!code && request->figures)
+        *request->figures = *result;
     if (!code)
         code = loss_certificate_make(request, result->gradient, certificate, err);
     if (code || !loss_place)

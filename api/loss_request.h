@@ -25,6 +25,7 @@ struct loss_request {
     double *class_weights, *pos_weight; // classes
     void *owned[LOSS_ARRAYS_MAX];       // what loss_request_free frees
     size_t owned_count;
+    struct nabla_loss_result *figures; // gets the numbers of what was computed; NULL: nobody asks for them
 };
 
 // Whether the request names its convention, or is answered under all of them.

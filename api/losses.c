@@ -1,6 +1,7 @@
 // POST /v1/losses: loss and gradient of posted scores, in the form that was asked for.
 #include "api/handlers.h"
 #include "api/loss_answer.h"
+#include "api/loss_record.h"
 #include "api/loss_work.h"
 
 static enum nabla_code answer_as_json(struct loss_request *request, bool as_null, struct api_answer *ret,
@@ -11,6 +12,8 @@ static enum nabla_code answer_as_json(struct loss_request *request, bool as_null
     enum nabla_code code = loss_work_make(request, request->certify ? WORK_APART : WORK_IN_PLACE, &work, err);
     if (!code)
         code = nabla_loss_compute(&request->loss, &request->batch, &work.result, err);
+    if (!code && request->figures)
+        *request->figures = work.result;
     if (!code)
         code = loss_certificate_make(request, work.result.gradient, &certificate, err);
     if (!code)
@@ -42,6 +45,11 @@ static void losses_answer(struct api_call *call, struct loss_request *request, b
 {
     struct nabla_error err;
     enum nabla_code code;
+    struct nabla_loss_result figures;
+    struct loss_record record;
+    if (!loss_record_read(call, request->loss.reduction, &record, ret))
+        return;
+    request->figures = record.is_wanted ? &figures : NULL;
     answer_begin(ret, 200, media_name(call->accept));
     if (call->accept == MEDIA_SAFETENSORS)
         code = answer_as_safetensors(request, as_null, ret, &err);
@@ -49,6 +57,8 @@ static void losses_answer(struct api_call *call, struct loss_request *request, b
         code = answer_as_npy(request, as_null, ret, &err);
     else
         code = answer_as_json(request, as_null, ret, &err);
+    if (!code)
+        code = loss_record_keep(call, &record, &figures, &err);
     if (!code)
         return;
     api_answer_free(ret);

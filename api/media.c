@@ -15,6 +15,11 @@ static const struct {
     {MEDIA_BYTES, "application/octet-stream"},
     {MEDIA_PROMETHEUS, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
+    {MEDIA_HTML, "text/html"},
+    {MEDIA_CSS, "text/css"},
+    {MEDIA_SCRIPT, "text/javascript"},
+    {MEDIA_ZIP, "application/zip"},
+    {MEDIA_NPZ, "application/x-npz"},
 };
 enum { NAME_COUNT = sizeof names / sizeof *names };
 

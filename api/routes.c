@@ -9,6 +9,9 @@
     }
 #define TABLE_MEDIA                                                                                          \
     ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_EVENT_STREAM)
+#define DATASET_MEDIA                                                                                        \
+    ((unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_ZIP |        \
+     (unsigned)MEDIA_NPZ)
 #define LOSS_MEDIA ((unsigned)MEDIA_JSON | (unsigned)MEDIA_SAFETENSORS | (unsigned)MEDIA_NPY)
 
 const struct route api_routes[] = {
@@ -16,7 +19,17 @@ const struct route api_routes[] = {
      .pattern = "/",
      .handle = handle_index,
      .identity = IDENTITY_ANYONE,
-     .produces = MEDIA_JSON},
+     .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_HTML},
+    {.method = "GET",
+     .pattern = "/dashboard.css",
+     .handle = handle_dashboard,
+     .identity = IDENTITY_ANYONE,
+     .produces = MEDIA_CSS},
+    {.method = "GET",
+     .pattern = "/dashboard.js",
+     .handle = handle_dashboard,
+     .identity = IDENTITY_ANYONE,
+     .produces = MEDIA_SCRIPT},
     {.method = "GET",
      .pattern = "/healthz",
      .handle = handle_healthz,
@@ -42,7 +55,8 @@ const struct route api_routes[] = {
      .accepts = LOSS_MEDIA,
      .produces = LOSS_MEDIA,
      .body = API_BODY_MEMORY,
-     .query = QUERY_LIST("nonfinite", "request", "input")},
+     .long_with = "job",
+     .query = QUERY_LIST("nonfinite", "request", "input", "job", "step")},
     {.method = "POST",
      .pattern = "/v1/losses/compare",
      .handle = handle_losses_compare,
@@ -65,7 +79,7 @@ const struct route api_routes[] = {
     {.method = "POST",
      .pattern = "/v1/datasets",
      .handle = handle_datasets_create,
-     .accepts = (unsigned)MEDIA_JSON | (unsigned)MEDIA_CSV | (unsigned)MEDIA_SAFETENSORS,
+     .accepts = DATASET_MEDIA,
      .produces = MEDIA_JSON,
      .body = API_BODY_FILE,
      .is_long = true,
@@ -178,6 +192,14 @@ const struct route api_routes[] = {
      .needs_store = true,
      .query = QUERY_LIST("column", "layer", "since_step", "until_step", "after", "limit", "max_points",
                          "newest", "format", "nonfinite")},
+    {.method = "GET",
+     .pattern = "/v1/jobs/{id}/histograms",
+     .handle = handle_job_histograms,
+     .peek = peek_job_histograms,
+     .produces = (unsigned)MEDIA_JSON | (unsigned)MEDIA_EVENT_STREAM,
+     .is_long = true,
+     .needs_store = true,
+     .query = QUERY_LIST("layer", "kind", "since_step", "until_step", "after", "limit", "format")},
     {.method = "POST",
      .pattern = "/v1/jobs/{id}/state",
      .handle = handle_job_state_post,
@@ -201,6 +223,12 @@ const struct route api_routes[] = {
      .pattern = "/v1/jobs/{id}/checkpoint",
      .handle = handle_job_checkpoint_get,
      .produces = MEDIA_BYTES,
+     .is_long = true,
+     .needs_store = true},
+    {.method = "GET",
+     .pattern = "/v1/jobs/{id}/storage",
+     .handle = handle_job_storage,
+     .produces = MEDIA_JSON,
      .is_long = true,
      .needs_store = true},
     {.method = "GET",

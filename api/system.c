@@ -7,7 +7,10 @@
 
 void handle_index(struct api_call *call, struct api_answer *ret)
 {
-    (void)call;
+    if (call->accept == MEDIA_HTML) { // a browser
+        handle_dashboard(call, ret);
+        return;
+    }
     answer_json(ret, 200,
                 "{\"name\":\"nabla\",\"version\":\"%s\",\"links\":{"
                 "\"losses\":\"/v1/losses\",\"datasets\":\"/v1/datasets\",\"jobs\":\"/v1/jobs\","

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HISTOGRAMS_LIMIT = 8 << 20 }; // as text, of one step
+
 static size_t names_size(const struct step_record *record)
 {
     size_t size = 0;
@@ -39,8 +41,46 @@ enum nabla_code queued_record_new(const struct step_record *record, const struct
     return NABLA_OK;
 }
 
+static void encode_histogram(const struct layer_histograms *layer, uint64_t step, int kind,
+                             struct buffer *ret)
+{
+    const struct histogram *histogram = &layer->of[kind];
+    buffer_format(ret, "{\"index\":%u,\"name\":", layer->index);
+    buffer_json_string(ret, layer->name);
+    buffer_format(ret, ",\"kind\":\"%s\",\"steps\":[%" PRIu64 "],\"counts\":[[", histogram_kind_names[kind],
+                  step);
+    for (size_t i = 0; i < HISTOGRAM_BINS; i++)
+        buffer_format(ret, "%s%" PRIu64, i ? "," : "", histogram->counts[i]);
+    buffer_format(ret, "]],\"nonfinite\":[%" PRIu64 "]}", histogram->nonfinite);
+}
+
+enum nabla_code queued_histograms_new(const struct histogram_record *record,
+                                      const struct train_progress *progress, struct queued_record **ret,
+                                      struct nabla_error *err)
+{
+    struct buffer text = buffer_new(HISTOGRAMS_LIMIT);
+    struct queued_record *queued = NULL;
+    for (size_t i = 0; i < record->layer_count; i++)
+        for (int kind = 0; kind < HISTOGRAM_KIND_COUNT; kind++) {
+            buffer_text(&text, text.size ? "," : "");
+            encode_histogram(&record->layers[i], record->step, kind, &text);
+        }
+    enum nabla_code code = buffer_status(&text, "a step's histograms", err);
+    if (!code && !(queued = malloc(sizeof *queued + text.size + 1)))
+        code = nabla_fail_memory(err, "a step's histograms");
+    if (!code) {
+        *queued = (struct queued_record){.record = {.step = record->step}, .progress = *progress};
+        queued->histograms = memcpy(queued->layers, text.data ? text.data : "", text.size + 1);
+        *ret = queued;
+    }
+    buffer_free(&text);
+    return code;
+}
+
 size_t queued_record_numbers(const struct queued_record *record)
 {
+    if (record->histograms)
+        return strlen(record->histograms) / 4 + 1;
     return NETWORK_STAT_COUNT + record->record.layer_count * LAYER_STAT_COUNT;
 }
 
@@ -132,8 +172,10 @@ static void encode_table(const struct queued_record *first, int index, const str
 
 static void encode_layers(const struct queued_record *first, struct buffer *ret)
 {
-    // Every record of a run has the same layers.
+    // Every record of a run has the same layers, but those that are histograms.
     const char *comma = "";
+    while (first->histograms && first->next)
+        first = first->next;
     for (size_t i = 0; i < first->record.layer_count; i++) {
         const struct layer_record *layer = &first->record.layers[i];
         buffer_format(ret, "%s{\"index\":%u,\"name\":", comma, layer->index);
@@ -141,6 +183,18 @@ static void encode_layers(const struct queued_record *first, struct buffer *ret)
         buffer_char(ret, ',');
         encode_table(first, (int)layer->index, layer_stats, LAYER_STAT_COUNT, ret);
         buffer_char(ret, '}');
+        comma = ",";
+    }
+}
+
+static void encode_histograms(const struct queued_record *first, struct buffer *ret)
+{
+    const char *comma = "";
+    for (const struct queued_record *at = first; at; at = at->next) {
+        if (!at->histograms || !*at->histograms)
+            continue;
+        buffer_format(ret, "%s", comma);
+        buffer_text(ret, at->histograms);
         comma = ",";
     }
 }
@@ -162,12 +216,15 @@ void batch_encode_rest(const struct queued_record *first, struct buffer *ret)
     while (last->next)
         last = last->next;
     const struct train_progress *progress = &last->progress;
-    buffer_format(ret,
-                  "\"progress\":{\"step\":%" PRIu64 ",\"steps\":%" PRIu64
-                  ",\"epoch\":%zu,\"epochs\":%zu},\"metrics\":{",
-                  progress->step, progress->steps, progress->epoch, progress->epochs);
+    if (progress->steps > 0)
+        buffer_format(
+            ret, "\"progress\":{\"step\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"epoch\":%zu,\"epochs\":%zu},",
+            progress->step, progress->steps, progress->epoch, progress->epochs);
+    buffer_text(ret, "\"metrics\":{");
     encode_table(first, NETWORK, network_stats, NETWORK_STAT_COUNT, ret);
     buffer_text(ret, "},\"layers\":[");
     encode_layers(first, ret);
+    buffer_text(ret, "],\"histograms\":[");
+    encode_histograms(first, ret);
     buffer_text(ret, "]}");
 }

@@ -35,8 +35,9 @@ struct reporter {
     struct client *client;
     char job[64];
     unsigned attempt;
-    pthread_mutex_t lock;  // of all below
-    pthread_cond_t change; // on the monotonic clock
+    struct train_progress progress; // of the newest record; the trainer's thread only
+    pthread_mutex_t lock;           // of all below
+    pthread_cond_t change;          // on the monotonic clock
     struct queued_record *first, *last;
     struct queued_record *sending; // taken off the queue, not acknowledged yet
     size_t numbers;                // in the queue
@@ -438,13 +439,8 @@ enum reporter_request reporter_requested(struct reporter *reporter)
     return requested;
 }
 
-enum nabla_code reporter_record(struct reporter *reporter, const struct step_record *record,
-                                const struct train_progress *progress, struct nabla_error *err)
+static void enqueue(struct reporter *reporter, struct queued_record *queued)
 {
-    struct queued_record *queued = NULL;
-    enum nabla_code code = queued_record_new(record, progress, &queued, err);
-    if (code)
-        return code;
     pthread_mutex_lock(&reporter->lock);
     while (!standing(reporter, NULL) && reporter->numbers >= QUEUE_NUMBERS)
         pthread_cond_wait(&reporter->change, &reporter->lock);
@@ -453,7 +449,28 @@ enum nabla_code reporter_record(struct reporter *reporter, const struct step_rec
     reporter->numbers += queued_record_numbers(queued);
     pthread_cond_broadcast(&reporter->change);
     pthread_mutex_unlock(&reporter->lock);
+}
+
+enum nabla_code reporter_record(struct reporter *reporter, const struct step_record *record,
+                                const struct train_progress *progress, struct nabla_error *err)
+{
+    struct queued_record *queued = NULL;
+    enum nabla_code code = queued_record_new(record, progress, &queued, err);
+    if (code)
+        return code;
+    reporter->progress = *progress;
+    enqueue(reporter, queued);
     return NABLA_OK;
+}
+
+enum nabla_code reporter_histograms(struct reporter *reporter, const struct histogram_record *record,
+                                    struct nabla_error *err)
+{
+    struct queued_record *queued = NULL;
+    enum nabla_code code = queued_histograms_new(record, &reporter->progress, &queued, err);
+    if (!code)
+        enqueue(reporter, queued);
+    return code;
 }
 
 static void encode_line(const struct queued_record *first, struct buffer *ret)

@@ -37,6 +37,10 @@ enum nabla_code reporter_start(struct reporter *reporter, struct nabla_error *er
 enum nabla_code reporter_record(struct reporter *reporter, const struct step_record *record,
                                 const struct train_progress *progress, struct nabla_error *err);
 
+// The same of a step's histograms.
+enum nabla_code reporter_histograms(struct reporter *reporter, const struct histogram_record *record,
+                                    struct nabla_error *err);
+
 // What was recorded and the server has not acknowledged, appended as batches, one a line: a checkpoint
 // carries them, so that no step is lost between what the server has and where the next attempt goes on.
 enum nabla_code reporter_unsent(struct reporter *reporter, struct buffer *ret, struct nabla_error *err);

@@ -4,11 +4,11 @@
 #include "api/datasets_keep.h"
 #include "api/spec.h"
 #include "base/file.h"
-#include "data/csv.h"
 #include "math/matrix.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/program.h"
+#include "server/train_dataset.h"
 #include "server/train_run.h"
 #include "server/train_view.h"
 #include "server/verbs.h"
@@ -21,13 +21,16 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: nabla train SPEC.json [--dataset FILE.csv] [--label COLUMN] [--weights FILE] [--model FILE] "
-    "[--out FOLDER]\n"
+    "Usage: nabla train SPEC.json [--dataset FILE] [--label COLUMN] [--labels FILE] [--weights FILE] "
+    "[--model FILE] [--out FOLDER]\n"
     "       nabla train --resume [--model FILE] [--out FOLDER]\n\n"
     "Trains the network that SPEC.json describes (as the body of POST /v1/jobs does) and shows how it "
     "goes. Ctrl-C saves it;\nwith --resume it goes on from there, to the same bits.\n\n"
-    "  --dataset FILE.csv  the rows, with a header line; without it, the spec's own data set\n"
-    "  --label COLUMN      the column of the labels [the last]\n"
+    "  --dataset FILE      the rows: CSV with a header line, safetensors, NPZ, a ZIP file of NPY or IDX "
+    "files, or\n"
+    "                      one NPY or IDX file, gzip or not; without it, the spec's own data set\n"
+    "  --label COLUMN      the column of a CSV file's labels [the last]\n"
+    "  --labels FILE       the labels of one NPY or IDX file: another one (MNIST's two, as they are)\n"
     "  --weights FILE      initial weights: a model as --model writes it\n"
     "  --model FILE        where the trained model goes, as safetensors\n"
     "  --resume            go on with the newest run of the folder that was interrupted or killed\n"
@@ -37,7 +40,7 @@ static const char usage[] =
 enum { EXIT_INTERRUPTED = 3, FILE_LIMIT = 1 << 30 };
 
 struct arguments {
-    const char *spec, *dataset, *label, *weights, *model, *out;
+    const char *spec, *dataset, *label, *labels, *weights, *model, *out;
     bool resume;
 };
 
@@ -45,11 +48,9 @@ static const char **argument_find(struct arguments *arguments, const char *optio
 {
     const struct {
         const char *option, **field;
-    } options[] = {{"--dataset", &arguments->dataset},
-                   {"--label", &arguments->label},
-                   {"--weights", &arguments->weights},
-                   {"--model", &arguments->model},
-                   {"--out", &arguments->out}};
+    } options[] = {{"--dataset", &arguments->dataset}, {"--label", &arguments->label},
+                   {"--labels", &arguments->labels},   {"--weights", &arguments->weights},
+                   {"--model", &arguments->model},     {"--out", &arguments->out}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (strcmp(options[i].option, option) == 0)
             return options[i].field;
@@ -71,8 +72,8 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
             return false;
     }
     if (ret->resume)
-        return !ret->spec && !ret->dataset && !ret->label && !ret->weights;
-    return ret->spec && (ret->dataset || !ret->label);
+        return !ret->spec && !ret->dataset && !ret->label && !ret->labels && !ret->weights;
+    return ret->spec && (ret->dataset || (!ret->label && !ret->labels));
 }
 
 // By hand there is no one to protect: the machine's memory is the limit.
@@ -115,15 +116,11 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
                                     struct dataset **ret, struct nabla_error *err)
 {
     if (!arguments->dataset && (spec->source.kind == SOURCE_ID || spec->source.kind == SOURCE_NONE))
-        return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE.csv");
+        return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE");
     if (!arguments->dataset)
         return dataset_source_make(&spec->source, &any_size, ret, err);
-    struct buffer text = buffer_new(FILE_LIMIT);
-    enum nabla_code code = file_read(arguments->dataset, &text, err);
-    if (!code)
-        code = csv_read(text.data ? text.data : "", text.size, arguments->label, &any_size, ret, err);
-    buffer_free(&text);
-    return code;
+    const struct train_files files = {arguments->dataset, arguments->labels, arguments->label};
+    return train_dataset_read(&files, ret, err);
 }
 
 static void print_accuracy(const char *name, double accuracy)

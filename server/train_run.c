@@ -4,6 +4,7 @@
 #include "api/model_file.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/size.h"
 #include "server/checkpointer.h"
 #include "server/job_lock.h"
 #include "server/outcome.h"
@@ -343,6 +344,36 @@ static enum nabla_code on_record(void *context, const struct step_record *record
     return is_due ? batch_write(run, err) : NABLA_OK;
 }
 
+// The entries of a step, one a layer and kind.
+static size_t entries_fill(const struct histogram_record *record, struct histogram_entry *ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < record->layer_count; i++)
+        for (int kind = 0; kind < HISTOGRAM_KIND_COUNT; kind++)
+            ret[count++] = (struct histogram_entry){.step = record->step,
+                                                    .layer = record->layers[i].index,
+                                                    .name = record->layers[i].name,
+                                                    .kind = (enum histogram_kind)kind,
+                                                    .histogram = record->layers[i].of[kind]};
+    return count;
+}
+
+static enum nabla_code on_histograms(void *context, const struct histogram_record *record,
+                                     struct nabla_error *err)
+{
+    const struct train_run *run = context;
+    struct history_ack ack;
+    struct histogram_entry *entries =
+        size_alloc(record->layer_count + 1, HISTOGRAM_KIND_COUNT, sizeof *entries);
+    if (!entries)
+        return nabla_fail_memory(err, "a step's histograms");
+    const struct history_batch batch = {
+        .attempt = run->attempt, .histograms = entries, .histogram_count = entries_fill(record, entries)};
+    enum nabla_code code = store_history_append(run->store, run->job, &batch, &ack, err);
+    free(entries);
+    return code;
+}
+
 // What was recorded is in the store before the checkpoint is: going on from there leaves no gap. One that
 // cannot be written is told, no more: the one before it stands.
 static enum nabla_code save(struct train_run *run, struct nabla_error *err)
@@ -366,7 +397,8 @@ static enum nabla_code on_poll(void *context, struct nabla_error *err)
 
 struct train_observer train_run_observer(struct train_run *run)
 {
-    return (struct train_observer){.context = run, .record = on_record, .poll = on_poll};
+    return (struct train_observer){
+        .context = run, .record = on_record, .histograms = on_histograms, .poll = on_poll};
 }
 
 static enum nabla_code write_end(struct train_run *run, enum nabla_code ended,

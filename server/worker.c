@@ -223,6 +223,13 @@ static enum nabla_code save(struct attempt *attempt, struct nabla_error *err)
     return code;
 }
 
+static enum nabla_code on_histograms(void *context, const struct histogram_record *record,
+                                     struct nabla_error *err)
+{
+    const struct attempt *attempt = context;
+    return reporter_histograms(attempt->reporter, record, err);
+}
+
 static enum nabla_code on_record(void *context, const struct step_record *record,
                                  const struct train_progress *progress, struct nabla_error *err)
 {
@@ -316,7 +323,8 @@ static enum nabla_code save_model(const struct attempt *attempt, struct nabla_er
 
 static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result, struct nabla_error *err)
 {
-    const struct train_observer observer = {.context = attempt, .record = on_record, .poll = on_poll};
+    const struct train_observer observer = {
+        .context = attempt, .record = on_record, .histograms = on_histograms, .poll = on_poll};
     struct train_result result;
     enum nabla_code code = prepare(attempt, err);
     if (!code)

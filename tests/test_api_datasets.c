@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "tests/service.h"
 
 static int set_up(void **state)
@@ -171,6 +172,8 @@ static const struct {
     {"another media type", "/v1/datasets", "application/xml", "<a/>", 415, "", "text/csv"},
     {"a cell that is no number", "/v1/datasets", "text/csv", "a,b\n1,x\nq,y\n", 422, "", "row 2, column 1"},
     {"no such column", "/v1/datasets?label=c", "text/csv", "a,b\n1,x\n2,y\n", 422, "", "c"},
+    {"a label column for an archive", "/v1/datasets?label=a", "application/x-npz", "PK", 400, "", "label"},
+    {"no archive", "/v1/datasets", "application/zip", "hello, world", 400, "", "central directory"},
     {"no safetensors", "/v1/datasets", "application/safetensors", "hello, world", 400, "", ""},
 };
 
@@ -271,6 +274,36 @@ static void its_own_file_is_the_same_data_set(void **state)
     json_decref(again);
 }
 
+// An archive by its media type, whichever of its two names; golden files of scripts/golden/npz_golden.py.
+static void an_archive_of_arrays_is_a_data_set(void **state)
+{
+    static const struct {
+        const char *type, *path;
+        int status; // of which the first three hold the same rows
+    } archives[] = {{"application/x-npz", "tests/golden/npz/savez.npz", 201},
+                    {"application/zip", "tests/golden/npz/savez_compressed.npz", 200},
+                    {"application/zip", "tests/golden/npz/zip64.npz", 200},
+                    {"application/zip", "tests/golden/npz/idx_gz.zip", 201},
+                    {"application/zip", "tests/test_api_datasets.c", 400}};
+    for (size_t i = 0; i < sizeof archives / sizeof *archives; i++) {
+        struct buffer file = buffer_new(1 << 20);
+        const struct api_header type = {"Content-Type", archives[i].type};
+        const struct api_request raw = {
+            .method = "POST", .target = "/v1/datasets", .headers = &type, .header_count = 1};
+        struct api_call *call;
+        struct api_answer answer;
+        assert_int_equal(file_read(archives[i].path, &file, NULL), NABLA_OK);
+        api_open(((struct service *)*state)->api, &raw, &call, &answer);
+        assert_non_null(call);
+        assert_true(api_body(call, file.data, file.size, &answer));
+        api_handle(call, &answer);
+        answer_expect(&answer, archives[i].status, archives[i].path);
+        api_answer_free(&answer);
+        api_close(call);
+        buffer_free(&file);
+    }
+}
+
 static void a_needed_data_set_stays(void **state)
 {
     json_t *made = service_json(*state, "POST", "/v1/datasets",
@@ -334,6 +367,7 @@ int main(void)
         TEST(a_list_leaves_out_what_grows),
         TEST(its_rows_come_back_as_they_were),
         TEST(its_own_file_is_the_same_data_set),
+        TEST(an_archive_of_arrays_is_a_data_set),
         TEST(a_needed_data_set_stays),
         TEST(what_fails_inside_goes_to_the_log_alone),
     };

@@ -514,6 +514,68 @@ static void numbers_come_back_to_the_bit(void **state)
     free(text);
 }
 
+// A request for a loss that is to be recorded; `bearer` NULL for none.
+static struct api_answer record_loss(struct fixture *fixture, const char *query, const char *bearer,
+                                     const char *body)
+{
+    struct request request = {.method = "POST", .target = text_of("/v1/losses?%s", query), .body = body};
+    if (bearer)
+        request.headers[0] = (struct api_header){"Authorization", bearer};
+    return service_send(fixture->service, &request);
+}
+
+static void a_loss_is_recorded_in_its_job(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char body[] = "{\"logits\":[[0,0],[3,1]],\"labels\":[0,0]}";
+    const char *query = text_of("job=%s&step=7", fixture->job.id);
+    struct api_answer answer = record_loss(fixture, query, fixture->job.bearer, body);
+    json_t *loss = answer_take(&answer, 200, "a loss");
+    json_t *rows =
+        service_json(fixture->service, "GET", text_of("/v1/jobs/%s/metrics", fixture->job.id), NULL, 200);
+    const json_t *columns = json_object_get(rows, "columns");
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(rows, "steps"), 0)), 7);
+    static const char *const names[] = {"loss", "gradient_norm", "accuracy"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_true(json_number_value(json_object_get(loss, names[i])) ==
+                    json_number_value(json_array_get(json_object_get(columns, names[i]), 0)));
+    json_decref(loss);
+    json_decref(rows);
+}
+
+static void a_loss_that_cannot_be_recorded_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char one[] = "{\"logits\":[1,2],\"labels\":1}";
+    static const char none[] = "{\"logits\":[1,2],\"labels\":1,\"reduction\":\"none\"}";
+    const struct {
+        const char *comment, *query, *body;
+        bool with_token;
+        int status;
+    } cases[] = {
+        {"no token", "job=@&step=1", one, false, 401},
+        {"no step", "job=@", one, true, 400},
+        {"no whole step", "job=@&step=x", one, true, 400},
+        {"no one loss", "job=@&step=1", none, true, 400},
+        {"another job's token", "job=job_none&step=1", one, true, 403},
+        {"no job", "step=1", one, false, 400},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *rest = strchr(cases[i].query, '@'); // stands for the job's id
+        const char *query = rest ? text_of("job=%s%s", fixture->job.id, rest + 1) : cases[i].query;
+        struct api_answer answer =
+            record_loss(fixture, query, cases[i].with_token ? fixture->job.bearer : NULL, cases[i].body);
+        answer_expect(&answer, cases[i].status, cases[i].comment);
+        api_answer_free(&answer);
+    }
+    client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
+    struct api_answer answer =
+        record_loss(fixture, text_of("job=%s&step=1", fixture->job.id), fixture->job.bearer, one);
+    answer_expect(&answer, 409, "a finished job");
+    api_answer_free(&answer);
+    expect_text(fixture, "metrics", "\"steps\":[]");
+}
+
 static char *pull_rows(struct api_answer *answer, ssize_t *ret_end)
 {
     struct buffer text = buffer_new(1 << 20);
@@ -615,6 +677,8 @@ int main(void)
         TEST(numbers_come_back_to_the_bit),
         TEST(rows_are_streamed_as_they_are_written),
         TEST(a_stream_goes_on_row_by_row),
+        TEST(a_loss_is_recorded_in_its_job),
+        TEST(a_loss_that_cannot_be_recorded_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

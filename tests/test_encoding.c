@@ -1,6 +1,6 @@
 // Which answers are compressed, and that they say the same.
 #include "api/encoding.h"
-#include "api/gzip.h"
+#include "base/gzip.h"
 #include "tests/exchange.h"
 
 #include <setjmp.h>

@@ -55,9 +55,8 @@ enum nabla_code safetensors_write_header(const struct tensor *tensors, size_t te
 
 // A data set as a safetensors file: features (F32 rows × columns), labels (I32 rows, or F32 rows × outputs),
 // where rows weigh differently sample_weights (F32 rows); names as JSON text in the metadata. Reading foreign
-// files: features F32 or F64, labels I32, I64 (ids) or F32, F64 of two dimensions (targets), every number
-// finite in float32; names are made up where the file has none, and refused where they are not one for each.
-// Errors: NABLA_INVALID, NABLA_LIMIT besides the reader's.
+// files: tensors of these names as data/tensor_dataset.h takes them; names are made up where the file has
+// none, and refused where they are not one for each. Errors: NABLA_INVALID, NABLA_LIMIT besides the reader's.
 struct dataset;
 struct dataset_limits;
 enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct buffer *ret,

@@ -4,8 +4,8 @@
 #include "base/size.h"
 #include "data/dataset.h"
 #include "data/safetensors.h"
+#include "data/tensor_dataset.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,88 +59,6 @@ enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct 
     return code;
 }
 
-// One element as a double, whatever the dtype; the bytes need not be aligned.
-static double element(const struct tensor *tensor, size_t index)
-{
-    union {
-        double f64;
-        float f32;
-        int64_t i64;
-        int32_t i32;
-        uint8_t u8;
-    } value;
-    size_t width = tensor->bytes / tensor->elements;
-    memcpy(&value, (const char *)tensor->data + index * width, width);
-    switch (tensor->dtype) {
-    case TENSOR_F64:
-        return value.f64;
-    case TENSOR_F32:
-        return (double)value.f32;
-    case TENSOR_I64:
-        return (double)value.i64;
-    case TENSOR_I32:
-        return value.i32;
-    default:
-        return value.u8;
-    }
-}
-
-static bool is_integer(const struct tensor *tensor)
-{
-    return tensor->dtype != TENSOR_F64 && tensor->dtype != TENSOR_F32;
-}
-
-static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, float *ret,
-                                   struct nabla_error *err)
-{
-    for (size_t i = 0; i < tensor->elements; i++) {
-        ret[i] = (float)element(tensor, i);
-        if (!isfinite(ret[i]))
-            return nabla_fail(err, NABLA_INVALID, NULL,
-                              "%s: row %zu, column %zu is not a finite number of float32's range",
-                              tensor->name, i / columns + 1, i % columns + 1);
-    }
-    return NABLA_OK;
-}
-
-// Ids count from 0; the largest tells the number of classes, unless more are named.
-static enum nabla_code count_classes(const struct tensor *labels, size_t named, size_t *ret,
-                                     struct nabla_error *err)
-{
-    double least = element(labels, 0), most = least;
-    for (size_t i = 0; i < labels->elements; i++) {
-        double id = element(labels, i);
-        if (id < 0 || id > INT32_MAX - 1)
-            return nabla_fail(err, NABLA_INVALID, NULL,
-                              "labels: row %zu has the class id %.0f; ids count from 0 to %d", i + 1, id,
-                              INT32_MAX - 1);
-        least = fmin(least, id);
-        most = fmax(most, id);
-    }
-    if (least == most)
-        return nabla_fail(err, NABLA_INVALID, NULL,
-                          "labels: all rows have one class; at least two are needed");
-    *ret = named > (size_t)most + 1 ? named : (size_t)most + 1;
-    return NABLA_OK;
-}
-
-static enum nabla_code check_shapes(const struct tensor *features, const struct tensor *labels,
-                                    struct nabla_error *err)
-{
-    if (!features || !labels)
-        return nabla_fail(err, NABLA_INVALID, NULL, "a data set needs the tensors features and labels");
-    if (features->rank != 2 || is_integer(features) || features->elements == 0)
-        return nabla_fail(err, NABLA_INVALID, NULL,
-                          "features must be F32 or F64 of the shape [rows, columns]");
-    if (labels->rank != (is_integer(labels) ? 1U : 2U) || labels->elements == 0)
-        return nabla_fail(err, NABLA_INVALID, NULL,
-                          "labels must be I32 or I64 of the shape [rows], or F32 or F64 of [rows, outputs]");
-    if (labels->shape[0] != features->shape[0])
-        return nabla_fail(err, NABLA_INVALID, NULL, "labels has %zu rows where features has %zu",
-                          labels->shape[0], features->shape[0]);
-    return NABLA_OK;
-}
-
 static enum nabla_code bad_names(const char *key, struct nabla_error *err)
 {
     return nabla_fail(err, NABLA_INVALID, NULL, "the metadata %s is no JSON list of texts, one for each",
@@ -178,24 +96,6 @@ static enum nabla_code read_names(const struct safetensors *file, const char *ke
     return code;
 }
 
-static enum nabla_code make_empty(const struct safetensors *file, const struct dataset_limits *limits,
-                                  struct dataset **ret, struct nabla_error *err)
-{
-    const struct tensor *features = safetensors_find(file, "features");
-    const struct tensor *labels = safetensors_find(file, "labels");
-    size_t classes = 0, named;
-    enum nabla_code code = read_names(file, "class_names", NULL, 0, &named, err);
-    if (!code && is_integer(labels))
-        code = count_classes(labels, named, &classes, err);
-    if (!code)
-        code = dataset_check_size(features->shape[0], features->shape[1], classes, limits, err);
-    if (code)
-        return code;
-    if (classes > 0)
-        return dataset_new(features->shape[0], features->shape[1], classes, ret, err);
-    return dataset_new_targets(features->shape[0], features->shape[1], labels->shape[1], ret, err);
-}
-
 static enum nabla_code read_all_names(const struct safetensors *file, struct dataset *dataset,
                                       struct nabla_error *err)
 {
@@ -210,50 +110,23 @@ static enum nabla_code read_all_names(const struct safetensors *file, struct dat
     return code ? code : dataset_fill_names(dataset, err);
 }
 
-static enum nabla_code read_weights(const struct safetensors *file, struct dataset *dataset,
-                                    struct nabla_error *err)
-{
-    const struct tensor *weights = safetensors_find(file, "sample_weights");
-    if (!weights)
-        return NABLA_OK;
-    if (weights->rank != 1 || is_integer(weights) || weights->elements != dataset->rows)
-        return nabla_fail(err, NABLA_INVALID, NULL, "sample_weights must be F32 or F64 of the shape [rows]");
-    enum nabla_code code = dataset_add_weights(dataset, err);
-    if (!code)
-        code = copy_finite(weights, 1, dataset->weights, err);
-    for (size_t i = 0; !code && i < dataset->rows; i++)
-        if (dataset->weights[i] < 0)
-            code = nabla_fail(err, NABLA_INVALID, NULL, "sample_weights: row %zu is negative", i + 1);
-    return code;
-}
-
-static enum nabla_code fill(const struct safetensors *file, struct dataset *dataset, struct nabla_error *err)
-{
-    const struct tensor *labels = safetensors_find(file, "labels");
-    enum nabla_code code =
-        copy_finite(safetensors_find(file, "features"), dataset->columns, dataset->features, err);
-    if (!code && dataset->targets)
-        code = copy_finite(labels, dataset->outputs, dataset->targets, err);
-    for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)
-        dataset->ids[i] = (int32_t)element(labels, i);
-    if (!code)
-        code = read_weights(file, dataset, err);
-    return code ? code : read_all_names(file, dataset, err);
-}
-
 enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
                                          struct dataset **ret, struct nabla_error *err)
 {
     struct safetensors *file = NULL;
     struct dataset *dataset = NULL;
+    struct dataset_tensors tensors = {0};
     enum nabla_code code = safetensors_read(bytes, size, &file, err);
     if (code)
         return code;
-    code = check_shapes(safetensors_find(file, "features"), safetensors_find(file, "labels"), err);
+    tensors.features = safetensors_find(file, "features");
+    tensors.labels = safetensors_find(file, "labels");
+    tensors.weights = safetensors_find(file, "sample_weights");
+    code = read_names(file, "class_names", NULL, 0, &tensors.classes, err);
     if (!code)
-        code = make_empty(file, limits, &dataset, err);
+        code = dataset_from_tensors(&tensors, limits, &dataset, err);
     if (!code)
-        code = fill(file, dataset, err);
+        code = read_all_names(file, dataset, err);
     safetensors_free(file);
     if (code)
         dataset_free(dataset);

@@ -10,15 +10,11 @@ static const struct {
     const char *name, *key;
     bool is_history;
 } tables[] = {
-    {"gradient_rows", "layer, step", true},
-    {"metric_rows", "step", true},
-    {"gradient_folds", "layer, step", true},
-    {"metric_folds", "layer, step", true},
-    {"custom_rows", "metric, step", true},
-    {"writes", "revision, series, first_step", true},
-    {"rollups", "series, level, bucket", true},
-    {"metric_names", "metric", true},
-    {"layers", "layer", false},
+    {"gradient_rows", "layer, step", true},  {"metric_rows", "step", true},
+    {"gradient_folds", "layer, step", true}, {"metric_folds", "layer, step", true},
+    {"custom_rows", "metric, step", true},   {"writes", "revision, series, first_step", true},
+    {"histogram_rows", "place, step", true}, {"rollups", "series, level, bucket", true},
+    {"metric_names", "metric", true},        {"layers", "layer", false},
     {"events", "revision", false},
 };
 

@@ -233,6 +233,20 @@ static enum nabla_code write_all_named(struct writing *to, const char *id, const
     return code;
 }
 
+static enum nabla_code write_histogram(struct writing *to, const struct histogram_entry *entry,
+                                       const struct histogram_entry *before, struct nabla_error *err)
+{
+    if (entry->step > INT64_MAX || entry->layer > HISTORY_LAYER_MAX)
+        return nabla_fail(err, NABLA_INVALID, NULL,
+                          "a histogram is of a step above 2^63 - 1, or of a layer above %d",
+                          HISTORY_LAYER_MAX);
+    const struct layer_record layer = {.index = entry->layer, .name = entry->name};
+    enum nabla_code code = NABLA_OK;
+    if (!before || before->layer != entry->layer)
+        code = write_name(to, &layer, err);
+    return code ? code : histogram_write(to->db, to->stand->number, to->stand->revision + 1, entry, err);
+}
+
 static enum nabla_code write_rows(struct writing *to, const char *id, const struct history_batch *batch,
                                   struct nabla_error *err)
 {
@@ -242,7 +256,11 @@ static enum nabla_code write_rows(struct writing *to, const char *id, const stru
         code = rows_folded(to->store, to->db, to->stand->number, SERIES_LAYERS, &to->folded[1], err);
     for (size_t i = 0; i < batch->record_count && code == NABLA_OK; i++)
         code = write_record(to, &batch->records[i], i > 0 ? &batch->records[i - 1] : NULL, err);
-    return code ? code : write_all_named(to, id, batch, err);
+    if (code == NABLA_OK)
+        code = write_all_named(to, id, batch, err);
+    for (size_t i = 0; i < batch->histogram_count && code == NABLA_OK; i++)
+        code = write_histogram(to, &batch->histograms[i], i > 0 ? &batch->histograms[i - 1] : NULL, err);
+    return code;
 }
 
 static size_t count_rows(const struct history_batch *batch)

@@ -5,6 +5,7 @@
 #define NABLA_STORE_HISTORY_H
 
 #include "base/stats.h"
+#include "store/histograms.h"
 #include "store/jobs.h"
 
 // One batch of a job's attempt, written in one transaction: revision + 1, progress and latest updated.
@@ -27,6 +28,8 @@ struct history_batch {
     size_t record_count;
     const struct history_named *named;
     size_t named_count, names_most;
+    const struct histogram_entry *histograms;
+    size_t histogram_count;
     const struct job_progress *progress;
 };
 struct history_ack {

@@ -101,8 +101,8 @@ enum nabla_code store_bytes(struct store *store, uint64_t *ret, struct nabla_err
     access_release(store, db);
     if (code)
         return code;
-    *ret = (uint64_t)((pages - unused) * size) + usage_folder_bytes(store, "datasets") +
-           usage_folder_bytes(store, "jobs");
+    *ret = (uint64_t)((pages - unused) * size) + usage_folder(store, "datasets", NULL) +
+           usage_folder(store, "jobs", NULL);
     return NABLA_OK;
 }
 

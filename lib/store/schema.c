@@ -1,5 +1,7 @@
 #include "store/schema.h"
 
+#include "base/histogram.h"
+
 #include <stdio.h>
 
 enum { APPLICATION_ID = 0x4e61626c }; // "Nabl", in the file's header, for file(1)
@@ -150,8 +152,26 @@ static const char version_checkpoints[] = "CREATE TABLE checkpoints (\n"
                                           "    created_ms INTEGER NOT NULL\n"
                                           ");\n";
 
-const char *const schema_steps[] = {version_1, version_2, version_owner, version_histories,
-                                    version_checkpoints};
+// Histograms over time (histograms.h): a place is layer · 3 + kind.
+static const char version_histograms[] =
+    "CREATE TABLE histogram_rows (\n"
+    "    job INTEGER NOT NULL,\n"
+    "    place INTEGER NOT NULL,\n"
+    "    step INTEGER NOT NULL,\n"
+    "    revision INTEGER NOT NULL,\n"
+    "    nonfinite INTEGER NOT NULL,\n"
+    "    counts BLOB NOT NULL,\n"
+    "    PRIMARY KEY (job, place, step)\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE INDEX histogram_rows_by_revision ON histogram_rows (job, revision, place, step);\n"
+    "CREATE VIEW histograms AS SELECT jobs.id AS job, layers.name AS layer, layers.layer AS layer_index,"
+    " CASE r.place % 3 WHEN 0 THEN 'gradients' WHEN 1 THEN 'weights' ELSE 'activations' END AS kind,"
+    " r.step AS step, r.nonfinite AS nonfinite, r.counts AS counts FROM histogram_rows AS r"
+    " JOIN jobs ON jobs.number = r.job JOIN layers ON layers.job = r.job AND layers.layer = r.place / 3;\n";
+_Static_assert(HISTOGRAM_KIND_COUNT == 3, "the schema's places count three kinds");
+
+const char *const schema_steps[] = {version_1,         version_2,           version_owner,
+                                    version_histories, version_checkpoints, version_histograms};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

@@ -72,6 +72,16 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_EVENT_INSERT] = "INSERT INTO events (job, revision, at_ms, event, detail) VALUES (?, ?, ?, ?, ?)",
     [SQL_EVENTS_AFTER] = "SELECT revision, at_ms, event, detail FROM events"
                          " WHERE job = ? AND revision > ? ORDER BY revision",
+    [SQL_HISTOGRAM_UPSERT] =
+        "INSERT INTO histogram_rows (job, place, step, revision, nonfinite, counts)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET revision = excluded.revision,"
+        " nonfinite = excluded.nonfinite, counts = excluded.counts",
+    // The plus signs keep the filters from choosing the key over the index by revision.
+    [SQL_HISTOGRAMS_SIZE] = "SELECT count(*), total(length(counts)) FROM histogram_rows WHERE job = ?",
+    [SQL_HISTOGRAMS_AFTER] = "SELECT revision, place, step, nonfinite, counts FROM histogram_rows"
+                             " WHERE job = ?1 AND +place BETWEEN ?2 AND ?3 AND (?4 < 0 OR place % 3 = ?4)"
+                             " AND +step BETWEEN ?5 AND ?6 AND (revision, place, step) > (?8, ?9, ?10)"
+                             " ORDER BY revision, place, step LIMIT ?7",
     [SQL_KEY_FIND] = "SELECT body_sha256, resource, existed FROM idempotency_keys"
                      " WHERE scope = ? AND key = ?",
     [SQL_KEY_INSERT] = "INSERT INTO idempotency_keys (scope, key, body_sha256, resource, existed, created_ms)"

@@ -13,7 +13,7 @@
 enum { WALK_EVERY_MS = 10000, DEPTH = 4 };
 
 // Of the open folder, which it closes.
-static uint64_t walk(int fd, int depth)
+static uint64_t walk(int fd, int depth, uint64_t *files)
 {
     uint64_t bytes = 0;
     DIR *folder = fdopendir(fd);
@@ -27,12 +27,12 @@ static uint64_t walk(int fd, int depth)
             fstatat(dirfd(folder), at->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         if (S_ISREG(status.st_mode))
-            bytes += (uint64_t)status.st_size;
+            bytes += (uint64_t)status.st_size, ++*files;
         int inner = S_ISDIR(status.st_mode) && depth > 1
                         ? openat(dirfd(folder), at->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
                         : -1;
         if (inner >= 0)
-            bytes += walk(inner, depth - 1);
+            bytes += walk(inner, depth - 1, files);
     }
     closedir(folder);
     return bytes;
@@ -41,10 +41,11 @@ static uint64_t walk(int fd, int depth)
 uint64_t store_usage_bytes(struct store *store)
 {
     int64_t now = clock_monotonic_ms();
+    uint64_t files = 0;
     pthread_mutex_lock(&store->usage_lock);
     if (store->usage_ms == 0 || now - store->usage_ms > WALK_EVERY_MS) {
         int fd = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        store->usage_bytes = fd >= 0 ? walk(fd, DEPTH) : 0;
+        store->usage_bytes = fd >= 0 ? walk(fd, DEPTH, &files) : 0;
         store->usage_ms = now;
     }
     uint64_t bytes = store->usage_bytes;
@@ -65,12 +66,17 @@ uint64_t store_usage_steps(struct store *store)
     return atomic_load(&store->steps);
 }
 
-uint64_t usage_folder_bytes(const struct store *store, const char *name)
+uint64_t usage_folder(const struct store *store, const char *name, uint64_t *ret_files)
 {
+    uint64_t bytes = 0, files = 0;
     char *path = access_path(store, "%s", name);
     int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     free(path);
-    return fd >= 0 ? walk(fd, DEPTH) : 0;
+    if (fd >= 0)
+        bytes = walk(fd, DEPTH, &files);
+    if (ret_files)
+        *ret_files = files;
+    return bytes;
 }
 
 static enum nabla_code number_of_owner(struct store *store, enum sql_id id, const char *owner,

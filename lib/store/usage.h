@@ -12,8 +12,9 @@ uint64_t store_usage_known(struct store *store); // as the last walk found it
 // How many steps jobs have gone on since the store was opened, as reported.
 uint64_t store_usage_steps(struct store *store);
 
-// Inside the store: the same of one folder of it ("jobs/ID"), always looked at anew.
-uint64_t usage_folder_bytes(const struct store *store, const char *name);
+// Inside the store: the same of one folder of it ("jobs/ID"), always looked at anew. *ret_files, which may be
+// NULL, counts the files.
+uint64_t usage_folder(const struct store *store, const char *name, uint64_t *ret_files);
 
 // Queued jobs, and bytes of data sets, that a token made.
 enum nabla_code store_owner_queued(struct store *store, const char *owner, uint64_t *ret,

@@ -1,9 +1,9 @@
-#include "api/gzip.h"
+#include "base/gzip.h"
 
 #include <stdlib.h>
 #include <zlib.h>
 
-enum { PIECE = 32768, GZIP_ONLY = 16 + MAX_WBITS, MEMORY_LEVEL = 8 };
+enum { PIECE = 32768, WHOLE_PIECE = 1 << 20, GZIP_ONLY = 16 + MAX_WBITS, MEMORY_LEVEL = 8 };
 static const size_t input_most = (size_t)1 << 30; // zlib counts its input in an unsigned int
 
 struct inflater {
@@ -75,6 +75,63 @@ enum nabla_code inflater_feed(struct inflater *inflater, const void *bytes, size
         size -= part;
     }
     return NABLA_OK;
+}
+
+// The next piece of the output. Bytes that are left once everything was made are another gzip member, or do
+// not belong there.
+static enum nabla_code inflate_step(enum inflate_format format, z_stream *stream, size_t *left,
+                                    struct buffer *ret, bool *ret_done, struct nabla_error *err)
+{
+    const size_t room = ret->limit - ret->size;
+    const size_t wanted = room < WHOLE_PIECE ? room : WHOLE_PIECE;
+    unsigned char spare; // shows whether more follows where the limit is met
+    char *place = buffer_reserve(ret, wanted);
+    if (!place)
+        return buffer_status(ret, "the decompressed content", err);
+    if (stream->avail_in == 0) {
+        stream->avail_in = (unsigned)(*left < input_most ? *left : input_most);
+        *left -= stream->avail_in;
+    }
+    stream->next_out = wanted ? (unsigned char *)place : &spare;
+    stream->avail_out = wanted ? (unsigned)wanted : 1;
+    int outcome = inflate(stream, Z_NO_FLUSH);
+    if (outcome == Z_MEM_ERROR)
+        return nabla_fail_memory(err, "the gzip reader's window");
+    if (!wanted && stream->avail_out == 0)
+        return nabla_fail(err, NABLA_LIMIT, NULL, "decompressed, it has more than %zu bytes", ret->limit);
+    ret->size += wanted ? wanted - stream->avail_out : 0;
+    const bool more = stream->avail_in > 0 || *left > 0;
+    *ret_done = outcome == Z_STREAM_END && !more;
+    if (outcome == Z_STREAM_END && more && format == INFLATE_GZIP)
+        outcome = inflateReset(stream);
+    if (outcome == Z_OK || *ret_done)
+        return NABLA_OK;
+    return nabla_fail(err, NABLA_MALFORMED, NULL, "the compressed bytes %s",
+                      outcome == Z_STREAM_END  ? "go on behind their end"
+                      : outcome == Z_BUF_ERROR ? "end before their time"
+                      : stream->msg            ? stream->msg
+                                               : "cannot be decompressed");
+}
+
+enum nabla_code inflate_whole(enum inflate_format format, const void *bytes, size_t size, struct buffer *ret,
+                              struct nabla_error *err)
+{
+    z_stream stream = {.next_in = (unsigned char *)(uintptr_t)bytes}; // zlib only reads it
+    bool done = false;
+    if (inflateInit2(&stream, format == INFLATE_GZIP ? GZIP_ONLY : -MAX_WBITS) != Z_OK)
+        return nabla_fail_memory(err, "the gzip reader");
+    enum nabla_code code = NABLA_OK;
+    while (!code && !done)
+        code = inflate_step(format, &stream, &size, ret, &done, err);
+    inflateEnd(&stream);
+    if (!code)
+        buffer_append(ret, "", 0); // ends in a NUL, as buffers do
+    return code;
+}
+
+uint32_t gzip_crc32(const void *bytes, size_t size)
+{
+    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), bytes, size);
 }
 
 bool gzip_pack(struct buffer *content)

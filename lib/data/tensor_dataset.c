@@ -1,0 +1,164 @@
+#include "data/tensor_dataset.h"
+
+#include "base/size.h"
+
+#include <math.h>
+#include <string.h>
+
+// One element as a double, whatever the dtype; the bytes need not be aligned.
+static double element(const struct tensor *tensor, size_t index)
+{
+    union {
+        double f64;
+        float f32;
+        int64_t i64;
+        int32_t i32;
+        uint8_t u8;
+    } value;
+    size_t width = tensor->bytes / tensor->elements;
+    memcpy(&value, (const char *)tensor->data + index * width, width);
+    switch (tensor->dtype) {
+    case TENSOR_F64:
+        return value.f64;
+    case TENSOR_F32:
+        return (double)value.f32;
+    case TENSOR_I64:
+        return (double)value.i64;
+    case TENSOR_I32:
+        return value.i32;
+    default:
+        return value.u8;
+    }
+}
+
+static bool is_integer(const struct tensor *tensor)
+{
+    return tensor->dtype != TENSOR_F64 && tensor->dtype != TENSOR_F32;
+}
+
+static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, float *ret,
+                                   struct nabla_error *err)
+{
+    for (size_t i = 0; i < tensor->elements; i++) {
+        ret[i] = (float)element(tensor, i);
+        if (!isfinite(ret[i]))
+            return nabla_fail(err, NABLA_INVALID, NULL,
+                              "%s: row %zu, column %zu is not a finite number of float32's range",
+                              tensor->name, i / columns + 1, i % columns + 1);
+    }
+    return NABLA_OK;
+}
+
+// Ids count from 0; the largest tells the number of classes, unless more are named.
+static enum nabla_code count_classes(const struct tensor *labels, size_t named, size_t *ret,
+                                     struct nabla_error *err)
+{
+    double least = element(labels, 0), most = least;
+    for (size_t i = 0; i < labels->elements; i++) {
+        double id = element(labels, i);
+        if (id < 0 || id > INT32_MAX - 1)
+            return nabla_fail(err, NABLA_INVALID, NULL,
+                              "%s: row %zu has the class id %.0f; ids count from 0 to %d", labels->name,
+                              i + 1, id, INT32_MAX - 1);
+        least = fmin(least, id);
+        most = fmax(most, id);
+    }
+    if (least == most)
+        return nabla_fail(err, NABLA_INVALID, NULL, "%s: all rows have one class; at least two are needed",
+                          labels->name);
+    *ret = named > (size_t)most + 1 ? named : (size_t)most + 1;
+    return NABLA_OK;
+}
+
+// What stands behind the rows.
+static size_t width_of(const struct tensor *tensor)
+{
+    return tensor->shape[0] ? tensor->elements / tensor->shape[0] : 0;
+}
+
+static bool are_ids(const struct tensor *labels)
+{
+    return is_integer(labels) && width_of(labels) == 1;
+}
+
+static enum nabla_code check_shapes(const struct dataset_tensors *tensors, struct nabla_error *err)
+{
+    const struct tensor *features = tensors->features, *labels = tensors->labels;
+    if (!features || !labels)
+        return nabla_fail(err, NABLA_INVALID, NULL, "a data set needs the tensors features and labels");
+    if (features->rank < 2 || features->elements == 0)
+        return nabla_fail(err, NABLA_INVALID, NULL, "%s must be of the shape [rows, columns], or [rows, …]",
+                          features->name);
+    if (labels->rank < 1 || labels->rank > 2 || labels->elements == 0)
+        return nabla_fail(
+            err, NABLA_INVALID, NULL,
+            "%s must be of the shape [rows]: whole numbers for classes, real ones for targets; or "
+            "of [rows, outputs] for targets",
+            labels->name);
+    if (labels->shape[0] != features->shape[0])
+        return nabla_fail(err, NABLA_INVALID, NULL, "%s has %zu rows where %s has %zu", labels->name,
+                          labels->shape[0], features->name, features->shape[0]);
+    return NABLA_OK;
+}
+
+static enum nabla_code make_empty(const struct dataset_tensors *tensors, const struct dataset_limits *limits,
+                                  struct dataset **ret, struct nabla_error *err)
+{
+    const struct tensor *features = tensors->features, *labels = tensors->labels;
+    size_t classes = 0, rows = features->shape[0], columns = width_of(features);
+    enum nabla_code code = NABLA_OK;
+    if (are_ids(labels))
+        code = count_classes(labels, tensors->classes, &classes, err);
+    if (!code)
+        code = dataset_check_size(rows, columns, classes, limits, err);
+    if (code)
+        return code;
+    return classes > 0 ? dataset_new(rows, columns, classes, ret, err)
+                       : dataset_new_targets(rows, columns, width_of(labels), ret, err);
+}
+
+static enum nabla_code read_weights(const struct tensor *weights, struct dataset *dataset,
+                                    struct nabla_error *err)
+{
+    if (!weights)
+        return NABLA_OK;
+    if (weights->rank != 1 || is_integer(weights) || weights->elements != dataset->rows)
+        return nabla_fail(err, NABLA_INVALID, NULL, "%s must be F32 or F64 of the shape [rows]",
+                          weights->name);
+    enum nabla_code code = dataset_add_weights(dataset, err);
+    if (!code)
+        code = copy_finite(weights, 1, dataset->weights, err);
+    for (size_t i = 0; !code && i < dataset->rows; i++)
+        if (dataset->weights[i] < 0)
+            code = nabla_fail(err, NABLA_INVALID, NULL, "%s: row %zu is negative", weights->name, i + 1);
+    return code;
+}
+
+static enum nabla_code fill(const struct dataset_tensors *tensors, struct dataset *dataset,
+                            struct nabla_error *err)
+{
+    const struct tensor *labels = tensors->labels;
+    enum nabla_code code = copy_finite(tensors->features, dataset->columns, dataset->features, err);
+    if (!code && dataset->targets)
+        code = copy_finite(labels, dataset->outputs, dataset->targets, err);
+    for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)
+        dataset->ids[i] = (int32_t)element(labels, i);
+    return code ? code : read_weights(tensors->weights, dataset, err);
+}
+
+enum nabla_code dataset_from_tensors(const struct dataset_tensors *tensors,
+                                     const struct dataset_limits *limits, struct dataset **ret,
+                                     struct nabla_error *err)
+{
+    struct dataset *dataset = NULL;
+    enum nabla_code code = check_shapes(tensors, err);
+    if (!code)
+        code = make_empty(tensors, limits, &dataset, err);
+    if (!code)
+        code = fill(tensors, dataset, err);
+    if (code)
+        dataset_free(dataset);
+    else
+        *ret = dataset;
+    return code;
+}

@@ -1,0 +1,73 @@
+#include "server/train_dataset.h"
+
+#include "base/file.h"
+#include "data/array_dataset.h"
+#include "data/csv.h"
+#include "data/safetensors.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+static const size_t file_limit = (size_t)16 << 30;
+
+// By hand there is no one to protect: the machine's memory is the limit.
+static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+
+static bool safetensors_begins(const struct buffer *file)
+{
+    enum { HEADER_AT = 8 }; // behind its length, whose upper bytes no text has
+    return file->size > HEADER_AT && file->data[HEADER_AT] == '{' && file->data[HEADER_AT - 1] == '\0';
+}
+
+static enum nabla_code read_arrays(const struct train_files *files, const struct buffer *rows,
+                                   struct dataset **ret, struct nabla_error *err)
+{
+    struct buffer labels = buffer_new(file_limit);
+    if (!files->labels)
+        return nabla_fail(err, NABLA_INVALID, NULL, "%s holds an array: give the labels' with --labels FILE",
+                          files->path);
+    enum nabla_code code = file_read(files->labels, &labels, err);
+    if (!code) {
+        const struct array_bytes images = {files->path, rows->data, rows->size};
+        const struct array_bytes ids = {files->labels, labels.data, labels.size};
+        code = dataset_from_arrays(&images, &ids, &any_size, ret, err);
+    }
+    buffer_free(&labels);
+    return code;
+}
+
+static enum nabla_code refuse(const char *option, const char *only, struct nabla_error *err)
+{
+    return nabla_fail(err, NABLA_INVALID, NULL, "%s goes with %s only", option, only);
+}
+
+static enum nabla_code read_rows(const struct train_files *files, const struct buffer *rows,
+                                 struct dataset **ret, struct nabla_error *err)
+{
+    const char *bytes = rows->data ? rows->data : "";
+    const bool is_array = array_begins(bytes, rows->size), is_archive = archive_begins(bytes, rows->size);
+    const bool is_tensors = safetensors_begins(rows);
+    if (files->labels && !is_array)
+        return refuse("--labels", "an array in NPY or IDX", err);
+    if (files->label && (is_array || is_archive || is_tensors))
+        return refuse("--label", "CSV", err);
+    if (is_array)
+        return read_arrays(files, rows, ret, err);
+    if (is_archive)
+        return dataset_from_archive(bytes, rows->size, &any_size, ret, err);
+    if (is_tensors)
+        return safetensors_read_dataset(bytes, rows->size, &any_size, ret, err);
+    return csv_read(bytes, rows->size, files->label, &any_size, ret, err);
+}
+
+enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,
+                                   struct nabla_error *err)
+{
+    struct buffer rows = buffer_new(file_limit);
+    enum nabla_code code = file_read(files->path, &rows, err);
+    if (!code)
+        code = read_rows(files, &rows, ret, err);
+    buffer_free(&rows);
+    return code;
+}
