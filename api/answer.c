@@ -49,6 +49,10 @@ void answer_header(struct api_answer *ret, const char *name, const char *format,
 {
     char *value;
     va_list args;
+    if (!strchr(format, '%')) {
+        header_take(ret, name, strdup(format));
+        return;
+    }
     va_start(args, format);
     int length = vasprintf(&value, format, args);
     va_end(args);

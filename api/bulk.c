@@ -16,6 +16,7 @@ struct walk {
     struct buffer *rest; // the document without its bulk
     struct bulk *bulks;
     size_t bulk_count;
+    bool has_lifted, has_kept; // fields of the one and of the other kind
     struct nabla_error *err;
 };
 
@@ -174,6 +175,7 @@ static enum nabla_code copy_rest(struct walk *walk, const char *begin, unsigned 
             open--;
     }
     buffer_append(walk->rest, begin, (size_t)(walk->reader.at - begin));
+    walk->has_kept = true;
     return NABLA_OK;
 }
 
@@ -192,6 +194,12 @@ static bool is_text(const struct walk *walk, enum json_token token)
            !(text->data && number_read_word(text->data, text->data + text->size, &value));
 }
 
+static void leave_null(struct walk *walk)
+{
+    walk->has_lifted = true;
+    buffer_text(walk->rest, "null");
+}
+
 // A list of texts is no bulk: it stays in the document.
 static enum nabla_code lift_array(struct walk *walk, struct bulk *bulk)
 {
@@ -207,7 +215,7 @@ static enum nabla_code lift_array(struct walk *walk, struct bulk *bulk)
     }
     code = token == JSON_ARRAY_BEGIN ? read_rows(walk, bulk, &list) : read_list(walk, bulk, token, &list);
     bulk->values = list.values;
-    buffer_text(walk->rest, "null");
+    leave_null(walk);
     return code;
 }
 
@@ -224,7 +232,7 @@ static enum nabla_code lift_number(struct walk *walk, struct bulk *bulk, enum js
     bulk->shape = BULK_SCALAR;
     bulk->rows = bulk->columns = 1;
     bulk->values = one.values;
-    buffer_text(walk->rest, "null");
+    leave_null(walk);
     return code;
 }
 
@@ -294,6 +302,7 @@ static enum nabla_code walk_field(struct walk *walk, const char *pointer)
     enum nabla_code code = json_next(&walk->reader, &token, walk->err);
     if (code)
         return code;
+    walk->has_kept = true;
     if (token == JSON_OBJECT_BEGIN && leads_to_bulk(walk, pointer))
         return walk_object(walk, pointer);
     return copy_opened(walk, token);
@@ -347,7 +356,10 @@ static enum nabla_code walk_document(struct walk *walk)
         return code;
     if (!is_object)
         return nabla_fail(walk->err, NABLA_INVALID, NULL, "the document must be a JSON object");
-    return buffer_status(walk->rest, "the document", walk->err);
+    code = buffer_status(walk->rest, "the document", walk->err);
+    if (walk->has_lifted && !walk->has_kept)
+        buffer_free(walk->rest);
+    return code;
 }
 
 // Words that other languages write for numbers that JSON lacks, where the reader stumbled.

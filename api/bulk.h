@@ -27,8 +27,9 @@ struct bulk {
 void bulk_free(struct bulk *bulks, size_t count);
 
 // Lifts the bulk fields and appends the rest of the text, null in their place, to `rest`, whose limit is that
-// of strings as well. The whole text is checked to be strict JSON and an object; duplicate keys outside the
-// bulk are left to who reads the rest. Errors as document_read. On failure all values are freed.
+// of strings as well; nothing is left where only bulk was there. The whole text is checked to be strict JSON
+// and an object; duplicate keys outside the bulk are left to who reads the rest. Errors as document_read. On
+// failure all values are freed.
 enum nabla_code bulk_lift(const char *text, size_t size, struct bulk *bulks, size_t bulk_count,
                           struct buffer *rest, struct nabla_error *err);
 

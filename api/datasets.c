@@ -7,6 +7,7 @@
 #include "api/repeat.h"
 #include "data/array_dataset.h"
 #include "data/csv.h"
+#include "data/impute.h"
 #include "data/safetensors.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct upload {
     const char *bytes;
     size_t size;
     char name[NAME_MAX_BYTES + 1];
+    struct csv_roles roles; // of CSV
     struct dataset *dataset;
     struct repeat repeat;
 };
@@ -77,17 +79,50 @@ static bool read_document(struct upload *upload, struct api_answer *ret)
 static bool read_file(struct upload *upload, struct api_answer *ret)
 {
     struct nabla_error err = {0};
-    const char *label = call_query(upload->call, "label");
     enum nabla_code code;
     if (upload->call->content == MEDIA_CSV)
-        code = csv_read(upload->bytes, upload->size, label, &upload->limits, &upload->dataset, &err);
+        code = csv_read(upload->bytes, upload->size, &upload->roles, &upload->limits, &upload->dataset, &err);
     else if (upload->call->content == MEDIA_ZIP || upload->call->content == MEDIA_NPZ)
         code = dataset_from_archive(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     else
         code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
+    if (!code && !upload->roles.keep_missing)
+        code = dataset_refuse_missing(upload->dataset, &err);
     if (code)
         answer_error(ret, upload->call, &err);
     return code == NABLA_OK;
+}
+
+static bool read_roles(struct upload *upload, struct api_answer *ret)
+{
+    const struct api_call *call = upload->call;
+    static const char *const names[] = {"label", "labels", "task", "weight", "categorical"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (call_query(call, names[i]) && call->content != MEDIA_CSV) {
+            answer_status(ret, call, 400, "%s is about the columns of a CSV file; other formats have none",
+                          names[i]);
+            return false;
+        }
+    const char *task = call_query(call, "task"), *categorical = call_query(call, "categorical");
+    const char *missing = call_query(call, "missing");
+    const int found = task ? csv_task_find(task) : CSV_AUTOMATIC;
+    upload->roles = (struct csv_roles){.label = call_query(call, "label"),
+                                       .labels = call_query(call, "labels"),
+                                       .weight = call_query(call, "weight"),
+                                       .task = (enum csv_task)found,
+                                       .one_hot = categorical && strcmp(categorical, "one_hot") == 0,
+                                       .keep_missing = missing && strcmp(missing, "keep") == 0};
+    if (found < 0)
+        answer_status(ret, call, 400, "task is automatic, classification, multi_label or regression");
+    else if (missing && !upload->roles.keep_missing)
+        answer_status(ret, call, 400, "missing is keep, or left out");
+    else if (categorical && !upload->roles.one_hot)
+        answer_status(ret, call, 400, "categorical is one_hot, or left out");
+    else if (upload->roles.label && upload->roles.labels)
+        answer_status(ret, call, 400, "label names one column, labels several: give one of them");
+    else
+        return true;
+    return false;
 }
 
 static bool read_query(struct upload *upload, struct api_answer *ret)
@@ -97,11 +132,7 @@ static bool read_query(struct upload *upload, struct api_answer *ret)
         answer_status(ret, upload->call, 400, "name is longer than %d bytes", NAME_MAX_BYTES);
         return false;
     }
-    if (call_query(upload->call, "label") && upload->call->content != MEDIA_CSV) {
-        answer_status(ret, upload->call, 400, "label names a column of a CSV file; other formats have none");
-        return false;
-    }
-    return true;
+    return read_roles(upload, ret);
 }
 
 static void answer_dataset(const struct api_call *call, const char *id, int status, struct api_answer *ret)

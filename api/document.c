@@ -37,6 +37,10 @@ static json_t *load(const struct buffer *rest, json_error_t *error)
 static enum nabla_code parse_rest(const struct buffer *rest, json_t **ret, struct nabla_error *err)
 {
     json_error_t error;
+    if (rest->size == 0) {
+        *ret = NULL;
+        return NABLA_OK;
+    }
     json_t *root = load(rest, &error);
     if (memory_ran_out) {
         json_decref(root);

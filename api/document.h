@@ -9,7 +9,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
-// Reads the whole text. The lifted fields are null in *ret_root (json_decref it). Errors: NABLA_MALFORMED
+// Reads the whole text. The lifted fields are null in *ret_root (json_decref it), which is NULL where
+// nothing else was there: fields_begin reads both alike. Errors: NABLA_MALFORMED
 // (not JSON, with line and column), NABLA_INVALID with the place ("/logits/3: has 4 numbers where row 0 has
 // 5"), NABLA_LIMIT. On failure all values are freed.
 enum nabla_code document_read(const char *text, size_t size, size_t document_limit, struct bulk *bulks,

@@ -10,7 +10,9 @@
 struct fields fields_begin(const json_t *value, const char *pointer, struct problems *problems)
 {
     struct fields fields = {.problems = problems};
-    snprintf(fields.pointer, sizeof fields.pointer, "%s", pointer);
+    size_t length = strnlen(pointer, sizeof fields.pointer - 1);
+    memcpy(fields.pointer, pointer, length);
+    fields.pointer[length] = '\0';
     if (json_is_object(value))
         fields.object = value;
     else if (value && !json_is_null(value))
@@ -151,7 +153,7 @@ double fields_number(struct fields *fields, const char *name, double absent, dou
         return absent;
     double number = json_number_value(value);
     if (json_is_number(value) && isfinite(number) && number >= least && number <= most)
-        return number;
+        return number + 0; // -0 is 0: an integer to JSON's readers, which have none below 0
     range_words(range, least, most);
     fields_problem(fields, name, "must be %s", range);
     return absent;
@@ -178,7 +180,7 @@ uint64_t fields_whole(struct fields *fields, const char *name, uint64_t absent, 
     if (most > whole_most)
         most = whole_most;
     if (whole_of(value, &number) && number >= least && number <= most)
-        return number;
+        return number + 0; // -0 is 0: an integer to JSON's readers, which have none below 0
     fields_problem(fields, name, "must be a whole number from %llu to %llu", (unsigned long long)least,
                    (unsigned long long)most);
     return absent;

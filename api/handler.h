@@ -32,7 +32,7 @@ enum route_media {
     MEDIA_SAFETENSORS = 4,
     MEDIA_EVENT_STREAM = 8,
     MEDIA_NPY = 16,
-    MEDIA_PROMETHEUS = 32,
+    MEDIA_TEXT = 32,
     MEDIA_BYTES = 64, // anything
     MEDIA_HTML = 128,
     MEDIA_CSS = 256,

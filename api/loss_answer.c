@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+enum { SHORT_ANSWER = 4000 }; // in bytes; longer ones grow
+
 static void write_name(struct buffer *body, const char *name)
 {
     buffer_text(body, ",\"");
@@ -67,6 +69,12 @@ static void write_number(struct buffer *body, const char *name, double value, bo
     write_double(body, value, as_null);
 }
 
+static void write_count(struct buffer *body, const char *name, size_t count)
+{
+    write_name(body, name);
+    write_whole(body, count);
+}
+
 // The loss has the dtype's own shortest form: a float's, where floats were asked for.
 static void write_loss(struct buffer *body, const struct loss_request *request, double loss, bool as_null)
 {
@@ -84,8 +92,12 @@ static void write_small(struct buffer *body, const struct loss_request *request,
                         const struct nabla_loss_result *result, size_t warning_rows, bool nonfinite_as_null)
 {
     const struct nabla_loss_batch *batch = &request->batch;
-    buffer_format(body, ",\"with_respect_to\":\"%s\",\"rows\":%zu,\"classes\":%zu,\"rows_counted\":%zu",
-                  loss_input_name(request->loss.input), batch->rows, batch->classes, result->rows_counted);
+    buffer_text(body, ",\"with_respect_to\":\"");
+    buffer_text(body, loss_input_name(request->loss.input));
+    buffer_char(body, '"');
+    write_count(body, "rows", batch->rows);
+    write_count(body, "classes", batch->classes);
+    write_count(body, "rows_counted", result->rows_counted);
     write_number(body, "denominator", result->denominator, nonfinite_as_null);
     write_number(body, "gradient_norm", result->gradient_norm, nonfinite_as_null);
     // Undefined is not the same as NaN: there is no accuracy to speak of.
@@ -124,6 +136,7 @@ void loss_answer_write(struct buffer *body, const struct loss_request *request,
                        const struct nabla_loss_result *result,
                        const struct nabla_loss_certificate *certificate, bool nonfinite_as_null)
 {
+    buffer_reserve(body, SHORT_ANSWER);
     buffer_char(body, '{');
     loss_answer_fields(body, request, result, nonfinite_as_null);
     loss_certificate_write(body, request, certificate, nonfinite_as_null);

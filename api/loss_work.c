@@ -17,7 +17,7 @@ enum nabla_code loss_work_make(const struct loss_request *request, enum loss_wor
 {
     size_t classes = request->batch.classes;
     bool gradient = request->returns & RETURN_GRADIENT;
-    *ret = (struct loss_work){0};
+    ret->gradient = ret->gradient_logits = ret->probabilities = ret->per_sample = NULL;
     if (!want(&ret->gradient, request, classes, gradient && place == WORK_APART) ||
         !want(&ret->gradient_logits, request, classes,
               gradient && request->loss.input == NABLA_PROBABILITIES) ||

@@ -13,7 +13,7 @@ static const struct {
     {MEDIA_SAFETENSORS, "application/safetensors"},
     {MEDIA_EVENT_STREAM, "text/event-stream"},
     {MEDIA_BYTES, "application/octet-stream"},
-    {MEDIA_PROMETHEUS, "text/plain"},
+    {MEDIA_TEXT, "text/plain"},
     {MEDIA_NPY, "application/x-npy"}, // unregistered, but what others call it
     {MEDIA_HTML, "text/html"},
     {MEDIA_CSS, "text/css"},

@@ -50,8 +50,8 @@ void handle_job_model(struct api_call *call, struct api_answer *ret)
 {
     struct nabla_error err = {0};
     struct job *job = NULL;
-    int fd;
-    uint64_t size;
+    int fd = -1;
+    uint64_t size = 0;
     enum nabla_code code = store_job_get(call->api->options.store, call->params[0], &job, &err);
     if (!code)
         code = model_open(call, job, &fd, &size, &err);

@@ -4,6 +4,7 @@
 #include "api/fields.h"
 #include "base/number.h"
 #include "base/size.h"
+#include "data/csv_columns.h"
 #include "data/csv_cursor.h"
 
 #include <math.h>
@@ -201,7 +202,10 @@ static enum nabla_code read_cells(struct csv_cursor *cursor, const struct model_
         struct csv_cell cell;
         const size_t row = i / width, place = places[i % width];
         code = csv_cursor_next(cursor, &cell, err);
-        if (!code && place != SIZE_MAX)
+        if (!code && place != SIZE_MAX && model->spec.train.missing != MISSING_REFUSE &&
+            csv_is_missing(&cell))
+            ret->features[row * model->columns + place] = NAN;
+        else if (!code && place != SIZE_MAX)
             code = read_cell(&cell, row + 1, model->feature_names[place],
                              &ret->features[row * model->columns + place], err);
     }

@@ -103,6 +103,31 @@ static void early_stopping_decode(struct fields *training, struct early_stopping
     fields_end(&fields);
 }
 
+static const char *scaling_at(int value)
+{
+    return scaling_name((enum scaling)value);
+}
+
+static const char *missing_at(int value)
+{
+    return missing_name((enum missing)value);
+}
+
+static const struct choice missings = {missing_at, missing_find, MISSING_COUNT};
+static const struct choice scalings = {scaling_at, scaling_find, SCALING_COUNT};
+
+// `standardize` is the older word: false is none, true is standardize, and beside `scaling` it must not
+// contradict.
+static void scaling_decode(struct fields *fields, enum scaling *ret)
+{
+    const bool given = fields_has(fields, "standardize"), named = fields_has(fields, "scaling");
+    const bool standardize = fields_bool(fields, "standardize", true);
+    *ret = (enum scaling)choice_read(fields, "scaling", standardize ? SCALING_STANDARDIZE : SCALING_NONE,
+                                     &scalings);
+    if (given && named && standardize != (*ret == SCALING_STANDARDIZE))
+        fields_problem(fields, "scaling", "contradicts standardize: give one of them");
+}
+
 static void training_decode(const json_t *value, struct problems *problems, struct train_spec *ret)
 {
     struct fields fields = fields_begin(value, "/training", problems);
@@ -112,7 +137,9 @@ static void training_decode(const json_t *value, struct problems *problems, stru
     ret->split = (enum split_kind)choice_read(&fields, "split", (int)ret->split, &splits);
     ret->seed = fields_whole(&fields, "seed", ret->seed, 0, WHOLE_MAX);
     ret->shuffle = fields_bool(&fields, "shuffle", ret->shuffle);
-    ret->standardize = fields_bool(&fields, "standardize", ret->standardize);
+    ret->missing = (enum missing)choice_read(&fields, "missing", (int)ret->missing, &missings);
+    ret->missing_value = fields_number(&fields, "missing_value", ret->missing_value, -FLT_MAX, FLT_MAX);
+    scaling_decode(&fields, &ret->scaling);
     early_stopping_decode(&fields, &ret->early_stopping);
     ret->stop_on_nan = fields_bool(&fields, "stop_on_nan", ret->stop_on_nan);
     ret->time_limit = fields_number(&fields, "time_limit", ret->time_limit, 0, FLT_MAX);

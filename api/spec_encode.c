@@ -242,9 +242,12 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
                   ",\"training\":{\"epochs\":%zu,\"batch_size\":%zu,\"validation_split\":", train->epochs,
                   train->batch_size);
     write_double(ret, train->validation_split, false);
-    buffer_format(ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s",
-                  train->split == SPLIT_LAST ? "last" : "stratified", train->seed,
-                  train->shuffle ? "true" : "false", train->standardize ? "true" : "false");
+    buffer_format(
+        ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s,\"scaling\":\"%s\"",
+        train->split == SPLIT_LAST ? "last" : "stratified", train->seed, train->shuffle ? "true" : "false",
+        train->scaling == SCALING_STANDARDIZE ? "true" : "false", scaling_name(train->scaling));
+    buffer_format(ret, ",\"missing\":\"%s\",\"missing_value\":", missing_name(train->missing));
+    write_double(ret, train->missing_value, false);
     encode_early_stopping(&train->early_stopping, ret);
     buffer_format(ret, ",\"stop_on_nan\":%s,\"time_limit\":", train->stop_on_nan ? "true" : "false");
     write_double(ret, train->time_limit, false);

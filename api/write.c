@@ -53,6 +53,15 @@ void write_float(struct buffer *buffer, float value, bool nonfinite_as_null)
         took(buffer, put_float(at, value, nonfinite_as_null));
 }
 
+void write_whole(struct buffer *buffer, uint64_t value)
+{
+    char digits[20], *at = digits + sizeof digits; // 2^64 has as many
+    do
+        *--at = (char)('0' + value % 10);
+    while (value /= 10);
+    buffer_append(buffer, at, (size_t)(digits + sizeof digits - at));
+}
+
 // Room is asked for in blocks: a bound for the whole list would be several times what it takes.
 enum { BLOCK = 256 };
 
@@ -61,7 +70,7 @@ void write_doubles(struct buffer *buffer, const double *values, size_t count, bo
     buffer_char(buffer, '[');
     for (size_t i = 0; i < count;) {
         size_t end = count - i < BLOCK ? count : i + BLOCK;
-        char *begin = buffer_reserve(buffer, (size_t)BLOCK * ENTRY_SIZE), *at = begin;
+        char *begin = buffer_reserve(buffer, (end - i) * ENTRY_SIZE), *at = begin;
         if (!begin)
             return;
         for (; i < end; i++) {
@@ -79,7 +88,7 @@ void write_floats(struct buffer *buffer, const float *values, size_t count, bool
     buffer_char(buffer, '[');
     for (size_t i = 0; i < count;) {
         size_t end = count - i < BLOCK ? count : i + BLOCK;
-        char *begin = buffer_reserve(buffer, (size_t)BLOCK * ENTRY_SIZE), *at = begin;
+        char *begin = buffer_reserve(buffer, (end - i) * ENTRY_SIZE), *at = begin;
         if (!begin)
             return;
         for (; i < end; i++) {

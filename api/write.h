@@ -7,9 +7,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void write_double(struct buffer *buffer, double value, bool nonfinite_as_null);
 void write_float(struct buffer *buffer, float value, bool nonfinite_as_null);
+void write_whole(struct buffer *buffer, uint64_t value);
 
 // "[1,2.5,"NaN"]"
 void write_doubles(struct buffer *buffer, const double *values, size_t count, bool nonfinite_as_null);

@@ -16,16 +16,19 @@ static const char backup_usage[] = "Usage: nabla backup DIR [--data ./data]\n\n"
 static const char restore_usage[] =
     "Usage: nabla restore DIR [--data ./data]\n\n"
     "Checks a backup against its manifest and makes it the data folder, which must be new or empty.\n";
-static const char check_usage[] = "Usage: nabla check [--data ./data] [--repair]\n\n"
-                                  "Holds the database against SQLite's rules, rows against the jobs that "
-                                  "they belong to, and data sets' files\n"
-                                  "against their hashes. --repair, without a server, removes what belongs to "
-                                  "nothing and builds rollups anew.\n"
-                                  "Exit status: 0 sound, 1 there were faults, 2 called wrongly.\n";
+static const char check_usage[] =
+    "Usage: nabla check [--data ./data] [--all] [--repair]\n\n"
+    "Holds the database against SQLite's rules, rows against the jobs that "
+    "they belong to, the files of data sets and\n"
+    "checkpoints against their hashes, and rollups against their rows: a sample, "
+    "or with --all every one.\n"
+    "--repair, without a server, removes what belongs to nothing and builds "
+    "rollups anew.\n"
+    "Exit status: 0 sound, 1 there were faults, 2 called wrongly.\n";
 
 struct arguments {
     const char *folder, *data;
-    bool repair;
+    struct check_wish wish;
 };
 
 // 0, or the exit status.
@@ -37,7 +40,9 @@ static int take_arguments(int argc, char **argv, bool has_folder, const char *us
         if (strcmp(argv[i], "--data") == 0 && i + 1 < argc) {
             ret->data = argv[++i];
         } else if (!has_folder && strcmp(argv[i], "--repair") == 0) {
-            ret->repair = true;
+            ret->wish.repair = true;
+        } else if (!has_folder && strcmp(argv[i], "--all") == 0) {
+            ret->wish.all = true;
         } else if (has_folder && argv[i][0] != '-' && !ret->folder) {
             ret->folder = argv[i];
         } else {
@@ -113,9 +118,9 @@ int verb_check(int argc, char **argv)
     int status = take_arguments(argc, argv, false, check_usage, &arguments);
     if (status)
         return status;
-    if (check_folder(arguments.data, arguments.repair, tell_fault, NULL, &faults, &err))
+    if (check_folder(arguments.data, &arguments.wish, tell_fault, NULL, &faults, &err))
         return fail("check", &err);
     printf("%s: %zu faults%s\n", arguments.data, faults,
-           faults && arguments.repair ? ", those that can be are repaired" : "");
+           faults && arguments.wish.repair ? ", those that can be are repaired" : "");
     return faults ? EXIT_FAILED : EXIT_DONE;
 }

@@ -138,11 +138,8 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
 
 struct http_state http_look(struct http *http)
 {
-    pthread_mutex_lock(&http->lock);
-    unsigned requests = http->exchanges;
-    pthread_mutex_unlock(&http->lock);
     return (struct http_state){.connections = socket_reaper_count(http->reaper),
-                               .requests = requests,
+                               .requests = atomic_load(&http->exchanges),
                                .streams = atomic_load(&http->streams),
                                .waits = atomic_load(&http->waits),
                                .refused = atomic_load(&http->refused)};
@@ -156,7 +153,7 @@ static void await_exchanges(struct http *http)
     struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
     pthread_mutex_lock(&http->lock);
     int timed_out = 0;
-    while (http->exchanges > 0 && !timed_out)
+    while (atomic_load(&http->exchanges) > 0 && !timed_out)
         timed_out = pthread_cond_timedwait(&http->idle, &http->lock, &at);
     while (http->pooled > 0)
         pthread_cond_wait(&http->idle, &http->lock);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     HEADERS_KEPT = 64,
@@ -56,7 +57,7 @@ static struct http_socket *socket_of(struct MHD_Connection *connection)
 static void set_deadline(struct exchange *exchange, int64_t deadline_ms)
 {
     if (exchange->socket)
-        socket_reaper_set(exchange->http->reaper, exchange->socket->entry, deadline_ms);
+        socket_entry_set(exchange->socket->entry, deadline_ms);
 }
 
 struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection, const char *target)
@@ -78,9 +79,7 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
                                   .opened_ns = now_ns,
                                   .seen = {.route = SIZE_MAX}};
     set_deadline(exchange, exchange->opened_ms + HEADERS_MS);
-    pthread_mutex_lock(&http->lock);
-    http->exchanges++;
-    pthread_mutex_unlock(&http->lock);
+    atomic_fetch_add(&http->exchanges, 1);
     return exchange;
 }
 
@@ -104,8 +103,11 @@ void exchange_free(struct exchange *exchange)
     api_close(exchange->call);
     free(exchange->target);
     free(exchange);
+    // Who stops says so first and counts then: one of the two sees the other.
+    atomic_fetch_sub(&http->exchanges, 1);
+    if (!atomic_load(&http->stopping))
+        return;
     pthread_mutex_lock(&http->lock);
-    http->exchanges--;
     pthread_cond_broadcast(&http->idle);
     pthread_mutex_unlock(&http->lock);
 }
@@ -214,10 +216,23 @@ static struct MHD_Response *response_of(struct exchange *exchange)
     return response;
 }
 
+// The library would compose its Date anew for each answer (RFC 9110, section 5.6.7); it leaves ours alone.
+static const char *date_of_answer(void)
+{
+    static _Thread_local time_t second;
+    static _Thread_local char text[32];
+    time_t now = time(NULL);
+    struct tm parts;
+    if (now != second && gmtime_r(&now, &parts) && strftime(text, sizeof text, "%a, %d %b %Y %T GMT", &parts))
+        second = now;
+    return text;
+}
+
 static bool add_headers(struct exchange *exchange, struct MHD_Response *response)
 {
     const struct api_answer *answer = &exchange->answer;
-    bool added = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    bool added = MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, date_of_answer()) == MHD_YES &&
+                 MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
     for (size_t i = 0; i < answer->header_count; i++)
         added = added && MHD_add_response_header(response, answer->headers[i].name,
                                                  answer->headers[i].value) == MHD_YES;
@@ -229,12 +244,12 @@ static bool add_headers(struct exchange *exchange, struct MHD_Response *response
     return added;
 }
 
-static int64_t answer_deadline(const struct api_answer *answer)
+static int64_t answer_deadline(const struct api_answer *answer, int64_t now_ms)
 {
     uint64_t size = answer->kind == API_FILE ? answer->size : answer->body.size;
     if (answer->kind == API_STREAM)
         return INT64_MAX;
-    return clock_monotonic_ms() + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
+    return now_ms + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
 }
 
 // A request is worth a line when somebody looks for it, or when the operator has something to mend.
@@ -278,10 +293,10 @@ static void audit_answer(const struct exchange *exchange)
                   exchange->target, entry.status, seen->token);
 }
 
-static void note_answer(const struct exchange *exchange)
+static void note_answer(const struct exchange *exchange, int64_t now_ns)
 {
     const struct http_options *options = &exchange->http->options;
-    int64_t ns = clock_monotonic_ns() - exchange->opened_ns;
+    int64_t ns = now_ns - exchange->opened_ns;
     bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
     if (options->metrics)
         metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
@@ -292,8 +307,9 @@ static void note_answer(const struct exchange *exchange)
 static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
-    set_deadline(exchange, answer_deadline(answer));
-    note_answer(exchange);
+    int64_t now_ns = clock_monotonic_ns();
+    set_deadline(exchange, answer_deadline(answer, now_ns / 1000000));
+    note_answer(exchange, now_ns);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;
@@ -488,14 +504,16 @@ static void name_request(struct exchange *exchange, const struct http_head *head
 
 static enum MHD_Result read_head(struct exchange *exchange, const char *method, const char *version)
 {
-    struct header_list list = {.is_sound = true};
+    struct header_list list __attribute__((uninitialized)); // large, and mostly empty
+    list.count = 0;
+    list.is_sound = true;
     MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &list);
     const struct http_head head = {.method = method,
                                    .version = version,
                                    .target = exchange->target,
                                    .headers = list.headers,
                                    .header_count = list.count};
-    snprintf(exchange->method, sizeof exchange->method, "%s", method);
+    memcpy(exchange->method, method, strnlen(method, sizeof exchange->method - 1)); // zeroed behind
     name_request(exchange, &head);
     if (!list.is_sound)
         return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");

@@ -27,10 +27,10 @@ struct http {
     atomic_uint streams, waits;
     atomic_uint_fast64_t refused; // by the server itself, with 503
     atomic_uint_fast64_t numbers; // what names of requests are made of
-    pthread_mutex_t lock;         // of the two below
-    pthread_cond_t idle;
-    unsigned exchanges; // requests under way
-    unsigned pooled;    // of them on the pool
+    atomic_uint exchanges;        // requests under way
+    pthread_mutex_t lock;         // of what is below
+    pthread_cond_t idle;          // one request less, on the pool or, while stopping, at all
+    unsigned pooled;              // requests on the pool
 };
 
 // What stands with a connection, beyond its requests.

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -11,7 +12,7 @@ enum { ROUND_MS = 500 }; // how late a deadline may be noticed
 
 struct socket_entry {
     int fd;
-    int64_t deadline_ms;
+    atomic_int_fast64_t deadline_ms; // set with each request, so without the lock
     struct socket_entry *previous, *next;
 };
 
@@ -27,10 +28,10 @@ struct socket_reaper {
 static void reap(struct socket_reaper *reaper, int64_t now)
 {
     for (struct socket_entry *at = reaper->first; at; at = at->next) {
-        if (at->deadline_ms > now)
+        if (atomic_load_explicit(&at->deadline_ms, memory_order_relaxed) > now)
             continue;
         shutdown(at->fd, SHUT_RDWR); // the HTTP library then sees it closed, and closes it
-        at->deadline_ms = INT64_MAX;
+        atomic_store_explicit(&at->deadline_ms, INT64_MAX, memory_order_relaxed);
     }
 }
 
@@ -89,7 +90,8 @@ struct socket_entry *socket_reaper_add(struct socket_reaper *reaper, int fd, int
     struct socket_entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return NULL;
-    *entry = (struct socket_entry){.fd = fd, .deadline_ms = deadline_ms};
+    entry->fd = fd;
+    atomic_init(&entry->deadline_ms, deadline_ms);
     pthread_mutex_lock(&reaper->lock);
     entry->next = reaper->first;
     if (entry->next)
@@ -124,9 +126,7 @@ unsigned socket_reaper_count(struct socket_reaper *reaper)
     return count;
 }
 
-void socket_reaper_set(struct socket_reaper *reaper, struct socket_entry *entry, int64_t deadline_ms)
+void socket_entry_set(struct socket_entry *entry, int64_t deadline_ms)
 {
-    pthread_mutex_lock(&reaper->lock);
-    entry->deadline_ms = deadline_ms;
-    pthread_mutex_unlock(&reaper->lock);
+    atomic_store_explicit(&entry->deadline_ms, deadline_ms, memory_order_relaxed);
 }

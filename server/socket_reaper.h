@@ -24,7 +24,7 @@ void socket_reaper_remove(struct socket_reaper *reaper, struct socket_entry *ent
 
 unsigned socket_reaper_count(struct socket_reaper *reaper);
 
-// Moves the deadline (clock_monotonic_ms; INT64_MAX for none).
-void socket_reaper_set(struct socket_reaper *reaper, struct socket_entry *entry, int64_t deadline_ms);
+// Moves the deadline (clock_monotonic_ms; INT64_MAX for none). Several times a request: takes no lock.
+void socket_entry_set(struct socket_entry *entry, int64_t deadline_ms);
 
 #endif

@@ -21,8 +21,9 @@
 #include <string.h>
 
 static const char usage[] =
-    "Usage: nabla train SPEC.json [--dataset FILE] [--label COLUMN] [--labels FILE] [--weights FILE] "
-    "[--model FILE] [--out FOLDER]\n"
+    "Usage: nabla train SPEC.json [--dataset FILE] [--label COLUMN | --labels LABELS] [--task TASK] "
+    "[--weight COLUMN]\n"
+    "                   [--categorical one_hot] [--weights FILE] [--model FILE] [--out FOLDER]\n"
     "       nabla train --resume [--model FILE] [--out FOLDER]\n\n"
     "Trains the network that SPEC.json describes (as the body of POST /v1/jobs does) and shows how it "
     "goes. Ctrl-C saves it;\nwith --resume it goes on from there, to the same bits.\n\n"
@@ -30,7 +31,15 @@ static const char usage[] =
     "files, or\n"
     "                      one NPY or IDX file, gzip or not; without it, the spec's own data set\n"
     "  --label COLUMN      the column of a CSV file's labels [the last]\n"
-    "  --labels FILE       the labels of one NPY or IDX file: another one (MNIST's two, as they are)\n"
+    "  --labels LABELS     or several columns, A,B,…, which are targets; of an NPY or IDX file, the file "
+    "with the\n"
+    "                      labels (MNIST's two, as they are)\n"
+    "  --task TASK         classification, multi_label (targets of 0 and 1) or regression [one column is "
+    "classes,\n"
+    "                      unless it holds numbers that are not all whole]\n"
+    "  --weight COLUMN     what each row of a CSV file counts in the loss\n"
+    "  --categorical one_hot\n"
+    "                      text columns of a CSV file become a column of 0 and 1 for each of their texts\n"
     "  --weights FILE      initial weights: a model as --model writes it\n"
     "  --model FILE        where the trained model goes, as safetensors\n"
     "  --resume            go on with the newest run of the folder that was interrupted or killed\n"
@@ -40,7 +49,7 @@ static const char usage[] =
 enum { EXIT_INTERRUPTED = 3, FILE_LIMIT = 1 << 30 };
 
 struct arguments {
-    const char *spec, *dataset, *label, *labels, *weights, *model, *out;
+    const char *spec, *dataset, *label, *labels, *task, *weight, *categorical, *weights, *model, *out;
     bool resume;
 };
 
@@ -49,8 +58,10 @@ static const char **argument_find(struct arguments *arguments, const char *optio
     const struct {
         const char *option, **field;
     } options[] = {{"--dataset", &arguments->dataset}, {"--label", &arguments->label},
-                   {"--labels", &arguments->labels},   {"--weights", &arguments->weights},
-                   {"--model", &arguments->model},     {"--out", &arguments->out}};
+                   {"--labels", &arguments->labels},   {"--task", &arguments->task},
+                   {"--weight", &arguments->weight},   {"--categorical", &arguments->categorical},
+                   {"--weights", &arguments->weights}, {"--model", &arguments->model},
+                   {"--out", &arguments->out}};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         if (strcmp(options[i].option, option) == 0)
             return options[i].field;
@@ -71,9 +82,10 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
         else
             return false;
     }
+    const bool any = ret->label || ret->labels || ret->task || ret->weight || ret->categorical;
     if (ret->resume)
-        return !ret->spec && !ret->dataset && !ret->label && !ret->labels && !ret->weights;
-    return ret->spec && (ret->dataset || (!ret->label && !ret->labels));
+        return !ret->spec && !ret->dataset && !any && !ret->weights;
+    return ret->spec && (ret->dataset || !any) && !(ret->label && ret->labels);
 }
 
 // By hand there is no one to protect: the machine's memory is the limit.
@@ -119,7 +131,19 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
         return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE");
     if (!arguments->dataset)
         return dataset_source_make(&spec->source, &any_size, ret, err);
-    const struct train_files files = {arguments->dataset, arguments->labels, arguments->label};
+    const int task = arguments->task ? csv_task_find(arguments->task) : CSV_AUTOMATIC;
+    const bool one_hot = arguments->categorical && strcmp(arguments->categorical, "one_hot") == 0;
+    if (task < 0 || (arguments->categorical && !one_hot))
+        return nabla_fail(
+            err, NABLA_INVALID, NULL,
+            "--task is automatic, classification, multi_label or regression, --categorical one_hot");
+    const struct train_files files = {arguments->dataset,
+                                      arguments->labels,
+                                      {.label = arguments->label,
+                                       .weight = arguments->weight,
+                                       .task = (enum csv_task)task,
+                                       .one_hot = one_hot,
+                                       .keep_missing = spec->train.missing != MISSING_REFUSE}};
     return train_dataset_read(&files, ret, err);
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "data/array_dataset.h"
-#include "data/csv.h"
 #include "data/safetensors.h"
 
 #include <stdbool.h>
@@ -48,17 +47,20 @@ static enum nabla_code read_rows(const struct train_files *files, const struct b
     const char *bytes = rows->data ? rows->data : "";
     const bool is_array = array_begins(bytes, rows->size), is_archive = archive_begins(bytes, rows->size);
     const bool is_tensors = safetensors_begins(rows);
-    if (files->labels && !is_array)
-        return refuse("--labels", "an array in NPY or IDX", err);
-    if (files->label && (is_array || is_archive || is_tensors))
-        return refuse("--label", "CSV", err);
+    struct csv_roles roles = files->roles;
+    if (files->labels && (is_archive || is_tensors))
+        return refuse("--labels", "CSV, or an array in NPY or IDX", err);
+    if ((roles.label || roles.weight || roles.task || roles.one_hot) &&
+        (is_array || is_archive || is_tensors))
+        return refuse("what is said about columns", "CSV", err);
     if (is_array)
         return read_arrays(files, rows, ret, err);
     if (is_archive)
         return dataset_from_archive(bytes, rows->size, &any_size, ret, err);
     if (is_tensors)
         return safetensors_read_dataset(bytes, rows->size, &any_size, ret, err);
-    return csv_read(bytes, rows->size, files->label, &any_size, ret, err);
+    roles.labels = files->labels;
+    return csv_read(bytes, rows->size, &roles, &any_size, ret, err);
 }
 
 enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,

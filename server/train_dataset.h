@@ -3,12 +3,13 @@
 #ifndef NABLA_SERVER_TRAIN_DATASET_H
 #define NABLA_SERVER_TRAIN_DATASET_H
 
-#include "data/dataset.h"
+#include "data/csv.h"
 
 struct train_files {
-    const char *path;   // of the rows
-    const char *labels; // of the array of labels; NULL where the first file holds them
-    const char *label;  // the column of a CSV file; NULL: the last
+    const char *path; // of the rows
+    const char
+        *labels; // of an array: the file with its labels; of CSV: columns, with commas between; or NULL
+    struct csv_roles roles; // the columns of a CSV file
 };
 
 enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,

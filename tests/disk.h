@@ -189,6 +189,19 @@ int rename(const char *from, const char *to)
     return DISK_BEHIND(rename)(from, to);
 }
 
+// Another name of a file that has been written.
+int link(const char *from, const char *to)
+{
+    struct stat status;
+    if (disk_is_noted && disk_is_below(to) && stat(from, &status) == 0) {
+        pthread_mutex_lock(&disk->lock);
+        disk_count();
+        disk_put(DISK_NAME, status.st_ino, 0, to, strlen(to) + 1);
+        pthread_mutex_unlock(&disk->lock);
+    }
+    return DISK_BEHIND(link)(from, to);
+}
+
 int unlink(const char *path)
 {
     disk_note_names(DISK_UNLINK, path, "");
@@ -358,6 +371,11 @@ static inline void disk_cut(const char *folder, uint64_t seed)
             continue;
         snprintf(path, sizeof path, "%s%s", folder, image.names[i].path + length);
         struct disk_content *content = disk_content_of(&image, image.names[i].file);
+        for (char *slash = path + strlen(folder); (slash = strchr(slash + 1, '/'));) {
+            *slash = '\0';
+            mkdir(path, 0700);
+            *slash = '/';
+        }
         FILE *file = fopen(path, "wb");
         if (!file || fwrite(content->bytes ? content->bytes : "", 1, content->size, file) != content->size)
             abort();

@@ -172,6 +172,14 @@ static const struct {
     {"another media type", "/v1/datasets", "application/xml", "<a/>", 415, "", "text/csv"},
     {"a cell that is no number", "/v1/datasets", "text/csv", "a,b\n1,x\nq,y\n", 422, "", "row 2, column 1"},
     {"no such column", "/v1/datasets?label=c", "text/csv", "a,b\n1,x\n2,y\n", 422, "", "c"},
+    {"a task for JSON", "/v1/datasets?task=regression", "application/json", ROWS, 400, "", "task"},
+    {"no such task", "/v1/datasets?task=sheep", "text/csv", CSV, 400, "", "multi_label"},
+    {"no such treatment", "/v1/datasets?missing=drop", "text/csv", CSV, 400, "", "missing is keep"},
+    {"no such coding", "/v1/datasets?categorical=two_hot", "text/csv", CSV, 400, "", "one_hot"},
+    {"label and labels", "/v1/datasets?label=kind&labels=width,kind", "text/csv", CSV, 400, "",
+     "one of them"},
+    {"a weight that is a text", "/v1/datasets?label=width&weight=kind", "text/csv", CSV, 422, "",
+     "column 3 (kind)"},
     {"a label column for an archive", "/v1/datasets?label=a", "application/x-npz", "PK", 400, "", "label"},
     {"no archive", "/v1/datasets", "application/zip", "hello, world", 400, "", "central directory"},
     {"no safetensors", "/v1/datasets", "application/safetensors", "hello, world", 400, "", ""},
@@ -274,6 +282,49 @@ static void its_own_file_is_the_same_data_set(void **state)
     json_decref(again);
 }
 
+static void columns_of_a_csv_file_have_roles(void **state)
+{
+    json_t *made = NULL;
+    struct api_answer answer =
+        upload_csv(*state, "/v1/datasets?labels=width,height&task=regression&categorical=one_hot", CSV);
+    made = answer_take(&answer, 201, "targets");
+    assert_int_equal(json_integer_value(json_object_get(made, "classes")), 0);
+    assert_string_equal(json_text(made, "label"), "width,height");
+    assert_string_equal(json_text(json_array_get(json_object_get(made, "feature_summaries"), 1), "name"),
+                        "kind=cat");
+    json_decref(made);
+    answer = upload_csv(*state, "/v1/datasets?label=kind&weight=width", CSV);
+    made = answer_take(&answer, 201, "weights");
+    assert_int_equal(json_integer_value(json_object_get(made, "features")), 1);
+    assert_int_equal(json_integer_value(json_object_get(made, "classes")), 2);
+    json_decref(made);
+}
+
+#define HOLES "a,b,kind\n1,,x\n2,5,y\nNA,3,x\n4,1,y\n"
+
+static void missing_values_are_kept_where_asked_for(void **state)
+{
+    json_t *made;
+    struct api_answer answer = upload_csv(*state, "/v1/datasets", HOLES);
+    made = answer_take(&answer, 422, "holes");
+    assert_non_null(strstr(json_text(made, "detail"), "row 1, column 2 (b)"));
+    json_decref(made);
+    answer = upload_csv(*state, "/v1/datasets?missing=keep", HOLES);
+    made = answer_take(&answer, 201, "holes that are kept");
+    const json_t *summary = json_array_get(json_object_get(made, "feature_summaries"), 1);
+    assert_int_equal(json_integer_value(json_object_get(summary, "missing")), 1);
+    assert_true(json_number_value(json_object_get(summary, "mean")) == 3);
+    const char *id = json_text(made, "id");
+    const struct request refused = {
+        .method = "POST", .target = "/v1/jobs", .body = text_of("{\"dataset\":\"%s\",\"model\":{}}", id)};
+    service_refuses(*state, &refused, 422, "/training/missing", "nothing fills them in");
+    json_t *job = service_json(
+        *state, "POST", "/v1/jobs",
+        text_of("{\"dataset\":\"%s\",\"model\":{},\"training\":{\"missing\":\"median\"}}", id), 202);
+    json_decref(job);
+    json_decref(made);
+}
+
 // An archive by its media type, whichever of its two names; golden files of scripts/golden/npz_golden.py.
 static void an_archive_of_arrays_is_a_data_set(void **state)
 {
@@ -367,6 +418,8 @@ int main(void)
         TEST(a_list_leaves_out_what_grows),
         TEST(its_rows_come_back_as_they_were),
         TEST(its_own_file_is_the_same_data_set),
+        TEST(columns_of_a_csv_file_have_roles),
+        TEST(missing_values_are_kept_where_asked_for),
         TEST(an_archive_of_arrays_is_a_data_set),
         TEST(a_needed_data_set_stays),
         TEST(what_fails_inside_goes_to_the_log_alone),

@@ -9,12 +9,14 @@
 
 #include "store/backup.h"
 #include "store/check.h"
+#include "store/checkpoints.h"
 #include "store/database.h"
 #include "store/datasets.h"
 #include "store/history.h"
 #include "store/schema.h"
 #include "store_fixture.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -27,7 +29,8 @@ static void count_fault(void *context, const char *text)
 static size_t faults_of(const char *folder, bool repair)
 {
     size_t told = 0, faults = 99;
-    assert_ok(check_folder(folder, repair, count_fault, &told, &faults, &err));
+    const struct check_wish wish = {.repair = repair, .all = true};
+    assert_ok(check_folder(folder, &wish, count_fault, &told, &faults, &err));
     assert_int_equal(told, faults);
     return faults;
 }
@@ -46,11 +49,27 @@ static void append(struct store *store, const char *id, uint64_t step)
     assert_int_equal(store_history_append(store, id, &batch, &ack, NULL), NABLA_OK);
 }
 
+// Each one removes the file of the one before it.
+static void keep_checkpoint(struct store *store, const char *id, uint64_t step)
+{
+    char path[256], content[32];
+    struct checkpoint_row row = {.attempt = 1, .step = step};
+    struct history_ack ack;
+    row.bytes = (uint64_t)snprintf(content, sizeof content, "after step %llu", (unsigned long long)step);
+    token_sha256(row.sha256, content, (size_t)row.bytes);
+    snprintf(path, sizeof path, "%s/tmp/upload", store_folder(store));
+    assert_int_equal(file_replace(path, content, (size_t)row.bytes, NULL), NABLA_OK);
+    assert_int_equal(store_checkpoint_put(store, id, &row, path, &ack, NULL), NABLA_OK);
+    unlink(path);
+}
+
 static void *write_on(void *context)
 {
     struct writer *writer = context;
-    for (uint64_t step = 1; !atomic_load(&writer->is_over); step++)
+    for (uint64_t step = 1; !atomic_load(&writer->is_over); step++) {
         append(writer->store, writer->id, step);
+        keep_checkpoint(writer->store, writer->id, step);
+    }
     return NULL;
 }
 
@@ -87,19 +106,23 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     add_dataset(fixture->store, "not really a tensor");
     fixture_job(fixture->store, JOB_CLIENT, writer.id);
     append(fixture->store, writer.id, 0);
+    keep_checkpoint(fixture->store, writer.id, 0);
     assert_int_equal(pthread_create(&thread, NULL, write_on, &writer), 0);
     enum nabla_code made = backup_make(fixture->folder, copy, &files, NULL);
     atomic_store(&writer.is_over, true);
     pthread_join(thread, NULL);
     assert_int_equal(made, NABLA_OK);
-    assert_int_equal(files, 2); // the database and the data set
-    // One state: every revision after the first wrote one row.
-    assert_int_equal(number_of(copy, "SELECT count(*) + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
+    assert_int_equal(files, 3); // the database, the data set, the checkpoint that the row names
+    // One state: every revision after the first wrote one row or one checkpoint.
+    assert_int_equal(number_of(copy,
+                               "SELECT count(*) + (SELECT count(*) FROM events WHERE event = 'checkpoint')"
+                               " + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
                      0);
     assert_fails(NABLA_CONFLICT, backup_make(fixture->folder, copy, &files, &err)); // not empty now
     assert_ok(backup_restore(copy, back, &files, &err));
-    assert_int_equal(files, 2);
+    assert_int_equal(files, 3);
     assert_int_equal(faults_of(back, false), 0);
+    assert_fails(NABLA_CONFLICT, backup_restore(copy, back, &files, &err)); // not empty now
 
     snprintf(file, sizeof file, "%s/MANIFEST", copy);
     char sha256[TOKEN_SHA256_SIZE];
@@ -108,7 +131,28 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     assert_ok(file_replace(file, "altered", 7, &err));
     sweep_tree(back, NULL);
     assert_fails(NABLA_IO, backup_restore(copy, back, &files, &err));
+    assert_int_not_equal(access(back, F_OK), 0); // nothing is left behind
     assert_int_equal(faults_of(copy, false), 1);
+}
+
+static void test_an_interrupted_restore_is_begun_anew(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const left[] = {"back", "back/restoring", "back/jobs", "back/restoring/datasets"};
+    char copy[256], back[256], path[256];
+    size_t files = 0;
+    fixture_path(fixture, "copy", copy);
+    fixture_path(fixture, "back", back);
+    add_dataset(fixture->store, "not really a tensor");
+    assert_ok(backup_make(fixture->folder, copy, &files, &err));
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        fixture_path(fixture, left[i], path);
+        assert_ok(file_make_folder(path, &err));
+    }
+    assert_ok(backup_restore(copy, back, &files, &err));
+    assert_int_equal(files, 2);
+    assert_int_equal(faults_of(back, false), 0);
+    assert_false(fixture_has(fixture, "back/restoring"));
 }
 
 static void test_a_check_finds_orphans_and_repairs_them(void **state)
@@ -125,11 +169,78 @@ static void test_a_check_finds_orphans_and_repairs_them(void **state)
     database_close(db);
     assert_int_equal(faults_of(fixture->folder, false), 1);
     size_t faults;
-    assert_fails(NABLA_BUSY, check_folder(fixture->folder, true, count_fault, &faults, &faults, &err));
+    assert_fails(NABLA_BUSY, check_folder(fixture->folder, &(struct check_wish){.repair = true}, count_fault,
+                                          &faults, &faults, &err));
     store_close(fixture->store);
     fixture->store = NULL;
     assert_int_equal(faults_of(fixture->folder, true), 1);
     assert_int_equal(faults_of(fixture->folder, false), 0);
+}
+
+// 100 rows of each kind of series, two rollups each.
+static void make_rollups(struct store *store, const char *id)
+{
+    static struct step_record records[100];
+    static struct layer_record layers[100];
+    static uint64_t steps[100];
+    static double values[100];
+    const struct history_named named = {.name = "mine", .count = 100, .steps = steps, .values = values};
+    const struct history_batch batch = {
+        .attempt = 1, .records = records, .record_count = 100, .named = &named, .named_count = 1};
+    struct history_ack ack;
+    bool more = true;
+    for (size_t i = 0; i < 100; i++) {
+        const double value =
+            i % 10 == 7 ? (i % 20 == 7 ? (double)NAN : (double)INFINITY) : 1e9 / (double)(i + 1);
+        layers[i] = (struct layer_record){.name = "a", .recorded = 3, .values = {value, -value}};
+        records[i] = (struct step_record){.step = i, .recorded = 5, .layers = &layers[i], .layer_count = 1};
+        records[i].values[0] = value;
+        records[i].values[2] = 0.1;
+        steps[i] = i;
+        values[i] = value;
+    }
+    assert_ok(store_history_append(store, id, &batch, &ack, &err));
+    while (more)
+        assert_ok(store_tidy(store, &more, &err));
+}
+
+static void test_a_check_holds_rollups_and_files_against_rows(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const spoils[] = {
+        "UPDATE gradient_rows SET gradient_norm = 3 WHERE step = 5",
+        "UPDATE metric_rows SET recorded = 4 WHERE step = 9",
+        "DELETE FROM custom_rows WHERE step = 70",
+        "UPDATE checkpoints SET sha256 = 'another'",
+    };
+    char id[TOKEN_ID_SIZE], path[256], name[128];
+    struct database *db;
+    fixture_job(fixture->store, JOB_CLIENT, id);
+    make_rollups(fixture->store, id);
+    keep_checkpoint(fixture->store, id, 4);
+    assert_true(number_of(fixture->folder, "SELECT count(*) FROM rollups WHERE data IS NOT NULL") >= 6);
+    assert_int_equal(faults_of(fixture->folder, false), 0);
+    fixture_path(fixture, "nabla.db", path);
+    size_t before = 0;
+    for (size_t i = 0; i < sizeof spoils / sizeof *spoils; i++) {
+        assert_ok(database_open(path, DATABASE_PLAIN, sql_texts, &db, &err));
+        assert_ok(database_run(db, spoils[i], &err));
+        database_close(db);
+        const size_t faults = faults_of(fixture->folder, false);
+        assert_true(faults > before);
+        before = faults;
+    }
+    store_close(fixture->store);
+    fixture->store = NULL;
+    snprintf(name, sizeof name, "jobs/%s/kept_by_nobody", id);
+    fixture_write(fixture, name, "x");
+    fixture_write(fixture, "datasets/stray", "x");
+    assert_int_equal(faults_of(fixture->folder, false), before + 2);
+    faults_of(fixture->folder, true);
+    assert_ok(store_open(fixture->folder, &fixture->store, &err));
+    for (bool more = true; more;)
+        assert_ok(store_tidy(fixture->store, &more, &err));
+    assert_int_equal(faults_of(fixture->folder, false), 1); // only the checkpoint that is damaged
 }
 
 // A wide table as every version before `writes` made it.
@@ -216,7 +327,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_copy_is_of_one_state_and_goes_back, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_an_interrupted_restore_is_begun_anew, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_a_check_finds_orphans_and_repairs_them, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_check_holds_rollups_and_files_against_rows, fixture_open,
                                         fixture_close),
         cmocka_unit_test(test_old_files_are_copied_and_brought_up_to_date),
     };

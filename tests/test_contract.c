@@ -96,9 +96,9 @@ static void test_every_route_is_documented_and_nothing_else(void **state)
 
 static void assert_media(const struct route *route, json_t *content, unsigned bits, const char *what)
 {
-    static const enum route_media all[] = {
-        MEDIA_JSON,  MEDIA_CSV,  MEDIA_SAFETENSORS, MEDIA_EVENT_STREAM, MEDIA_NPY, MEDIA_PROMETHEUS,
-        MEDIA_BYTES, MEDIA_HTML, MEDIA_CSS,         MEDIA_SCRIPT,       MEDIA_ZIP, MEDIA_NPZ};
+    static const enum route_media all[] = {MEDIA_JSON, MEDIA_CSV,    MEDIA_SAFETENSORS, MEDIA_EVENT_STREAM,
+                                           MEDIA_NPY,  MEDIA_TEXT,   MEDIA_BYTES,       MEDIA_HTML,
+                                           MEDIA_CSS,  MEDIA_SCRIPT, MEDIA_ZIP,         MEDIA_NPZ};
     size_t count = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         bool has = json_object_get(content, media_name(all[i])) != NULL;

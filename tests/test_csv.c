@@ -23,7 +23,7 @@ static enum nabla_code read_exact(const char *text, size_t size, const char *lab
     char *exact = malloc(size ? size : 1);
     assert_non_null(exact);
     memcpy(exact, text, size);
-    enum nabla_code code = csv_read(exact, size, label, limits, ret, err);
+    enum nabla_code code = csv_read(exact, size, &(struct csv_roles){.label = label}, limits, ret, err);
     free(exact);
     return code;
 }
@@ -420,6 +420,197 @@ static void a_full_buffer_is_an_error(void **state)
     buffer_free(&text);
 }
 
+#define TABLE                                                                                                \
+    "age,city,w,price,ok,fun\n1,Bern,1,2.5,0,1\n2,\"Rome\",2,3,1,1\n3,\"Bern\",0,4,0,0\n4,\"a "              \
+    "\"\"b\"\"\",1,1,1,0\n"
+
+static const struct {
+    const char *comment, *text;
+    struct csv_roles roles;
+    size_t columns, classes, outputs;
+    const char *names;  // of features and label
+    float weight, last; // of the second row; the last row's last feature. 0 without weights
+} roles_taken[] = {
+    {"a text becomes a column for each of its values, in byte order",
+     TABLE,
+     {.one_hot = true, .label = "ok"},
+     7,
+     2,
+     0,
+     "age;city=Bern;city=Rome;city=a \"b\";w;price;fun;ok",
+     0,
+     0},
+    {"several labels are targets in their order",
+     TABLE,
+     {.one_hot = true, .labels = "fun,ok", .weight = "w"},
+     5,
+     0,
+     2,
+     "age;city=Bern;city=Rome;city=a \"b\";price;fun,ok",
+     2,
+     1},
+    {"numbers that are not all whole are a target", "a,b\n1,0.5\n2,1\n", {0}, 1, 0, 1, "a;b", 0, 2},
+    {"whole numbers are classes, however written", "a,b\n1,1.0\n2,2.0\n", {0}, 1, 2, 0, "a;b", 0, 2},
+    {"unless they are to be a target", "a,b\n1,1\n2,1\n", {.task = CSV_REGRESSION}, 1, 0, 1, "a;b", 0, 2},
+    {"any numbers can be classes", "a,b\n1,0.5\n2,1\n", {.task = CSV_CLASSIFICATION}, 1, 2, 0, "a;b", 0, 2},
+    {"a single label may be one of many", "a,b\n1,0\n2,1\n", {.task = CSV_MULTI_LABEL}, 1, 0, 1, "a;b", 0, 2},
+    {"a name with a comma is one column", "a,\"b,c\"\n1,x\n2,y\n", {.label = "b,c"}, 1, 2, 0, "a;b,c", 0, 2},
+    {"the last column is a weight: the label is before it",
+     "a,b,w\n1,x,1\n2,y,3\n",
+     {.weight = "w"},
+     1,
+     2,
+     0,
+     "a;b",
+     3,
+     2},
+    {"numbers stay numbers where texts are asked for",
+     "a,b\n1,x\n2,y\n",
+     {.one_hot = true},
+     1,
+     2,
+     0,
+     "a;b",
+     0,
+     2},
+    {"a column with one text is text", "a,b\n1,x\nz,y\n", {.one_hot = true}, 2, 2, 0, "a=1;a=z;b", 0, 1},
+};
+
+static void columns_have_roles(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof roles_taken / sizeof *roles_taken; i++) {
+        struct dataset *d;
+        struct nabla_error err;
+        struct buffer names = buffer_new(1000);
+        print_message("%s\n", roles_taken[i].comment);
+        if (csv_read(roles_taken[i].text, strlen(roles_taken[i].text), &roles_taken[i].roles, &roomy, &d,
+                     &err))
+            fail_msg("%s", err.text);
+        for (size_t j = 0; j < d->columns; j++)
+            buffer_format(&names, "%s;", d->feature_names[j]);
+        buffer_text(&names, d->label_name);
+        assert_string_equal(names.data, roles_taken[i].names);
+        assert_true(d->columns == roles_taken[i].columns && d->classes == roles_taken[i].classes &&
+                    d->outputs == roles_taken[i].outputs);
+        assert_true(roles_taken[i].weight > 0 ? d->weights[1] == roles_taken[i].weight : !d->weights);
+        assert_true(d->features[d->rows * d->columns - 1] == roles_taken[i].last);
+        buffer_free(&names);
+        dataset_free(d);
+    }
+}
+
+static void texts_and_targets_have_their_places(void **state)
+{
+    (void)state;
+    static const float features[] = {1, 1, 0, 0, 2.5F, 2, 0, 1, 0, 3, 3, 1, 0, 0, 4, 4, 0, 0, 1, 1};
+    static const float targets[] = {1, 0, 1, 1, 0, 0, 0, 1};
+    const struct csv_roles roles = {.one_hot = true, .labels = "fun,ok", .weight = "w"};
+    struct buffer text = buffer_new(1000);
+    struct dataset *d;
+    assert_int_equal(csv_read(TABLE, strlen(TABLE), &roles, &roomy, &d, NULL), NABLA_OK);
+    assert_memory_equal(d->features, features, sizeof features);
+    assert_memory_equal(d->targets, targets, sizeof targets);
+    assert_int_equal(csv_write(d, &text, NULL), NABLA_OK);
+    assert_ptr_equal(strstr(text.data, "age,city=Bern,city=Rome,\"city=a \"\"b\"\"\",price,fun,ok\n"),
+                     text.data);
+    assert_non_null(strstr(text.data, "\n1,1,0,0,2.5,1,0\n2,"));
+    buffer_free(&text);
+    dataset_free(d);
+}
+
+static const struct {
+    const char *comment, *text;
+    struct csv_roles roles;
+    enum nabla_code code;
+    const char *says;
+} roles_refused[] = {
+    {"text",
+     TABLE,
+     {.label = "ok"},
+     NABLA_INVALID,
+     "row 1, column 2 (city): expected a number, found \"Bern\""},
+    {"no such target", TABLE, {.labels = "ok,no"}, NABLA_INVALID, "no column \"no\" to be the label"},
+    {"an empty target", TABLE, {.labels = "ok,"}, NABLA_INVALID, "no column \"\" to be the label"},
+    {"a target twice", TABLE, {.labels = "ok,ok"}, NABLA_INVALID, "\"ok\" cannot be two things at once"},
+    {"no such weight", TABLE, {.weight = "no"}, NABLA_INVALID, "no column \"no\" to be the weight"},
+    {"a weight that is the label",
+     TABLE,
+     {.label = "ok", .weight = "ok"},
+     NABLA_INVALID,
+     "two things at once"},
+    {"a weight below 0",
+     "a,w,b\n1,-1,x\n2,1,y\n",
+     {.weight = "w"},
+     NABLA_INVALID,
+     "row 1, column 2 (w): expected a number of at least 0, found \"-1\""},
+    {"a weight that is a text",
+     "a,w,b\n1,1,x\n2,q,y\n",
+     {.weight = "w", .one_hot = true},
+     NABLA_INVALID,
+     "row 2, column 2 (w): expected a number, found \"q\""},
+    {"a target that is a text",
+     TABLE,
+     {.labels = "city,ok"},
+     NABLA_INVALID,
+     "column 2 (city): expected a number"},
+    {"neither 0 nor 1",
+     TABLE,
+     {.labels = "price,ok", .task = CSV_MULTI_LABEL, .one_hot = true},
+     NABLA_INVALID,
+     "row 1, column 4 (price): expected 0 or 1, found \"2.5\""},
+    {"several columns of classes",
+     TABLE,
+     {.labels = "fun,ok", .task = CSV_CLASSIFICATION},
+     NABLA_INVALID,
+     "one label column"},
+    {"nothing left",
+     "a,b\n1,0.5\n2,1\n",
+     {.labels = "a,b"},
+     NABLA_INVALID,
+     "no column is left to be a feature"},
+    {"a missing text",
+     "a,b\nx,0\n,1\n",
+     {.one_hot = true},
+     NABLA_INVALID,
+     "row 2, column 1 (a): expected a text, found an empty cell"},
+    {"a missing number",
+     "a,b\n1,0\n,1\n",
+     {.one_hot = true},
+     NABLA_INVALID,
+     "row 2, column 1 (a): expected a number, found an empty cell"},
+    {"a word for a missing number",
+     "a,b\n1,0\nNA,1\n",
+     {.one_hot = true},
+     NABLA_INVALID,
+     "row 2, column 1 (a): expected a finite number, found \"NA\""},
+    {"more texts than columns are allowed",
+     "a,b\nu,0\nv,1\nw,0\nx,1\n",
+     {.one_hot = true},
+     NABLA_INVALID,
+     "row 4, column 1 (a): expected fewer different texts than max_dataset_columns, found \"x\""},
+    {"more columns than are allowed in all",
+     "a,c,b\nu,r,0\nv,s,1\n",
+     {.one_hot = true},
+     NABLA_LIMIT,
+     "max_dataset_columns"},
+};
+
+static void bad_roles_are_refused(void **state)
+{
+    (void)state;
+    struct dataset_limits narrow = roomy;
+    for (size_t i = 0; i < sizeof roles_refused / sizeof *roles_refused; i++) {
+        struct dataset *d = NULL;
+        struct nabla_error err = {0};
+        narrow.columns = strstr(roles_refused[i].comment, "allowed") ? 3 : roomy.columns;
+        enum nabla_code code = csv_read(roles_refused[i].text, strlen(roles_refused[i].text),
+                                        &roles_refused[i].roles, &narrow, &d, &err);
+        if (code != roles_refused[i].code || !strstr(err.text, roles_refused[i].says) || d)
+            fail_msg("%s: %s, \"%s\"", roles_refused[i].comment, nabla_code_name(code), err.text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +627,9 @@ int main(void)
         cmocka_unit_test(what_is_written_reads_back_the_same),
         cmocka_unit_test(targets_are_written_in_their_columns),
         cmocka_unit_test(a_full_buffer_is_an_error),
+        cmocka_unit_test(columns_have_roles),
+        cmocka_unit_test(texts_and_targets_have_their_places),
+        cmocka_unit_test(bad_roles_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

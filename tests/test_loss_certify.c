@@ -286,6 +286,87 @@ static void another_formula_is_noticed(void **state)
     }
 }
 
+// Capped and divided logits of a few hundred: half an ulp in one of them would be 128 in its probability.
+static void shaped_logits_keep_their_last_places(void **state)
+{
+    (void)state;
+    static const struct {
+        double softcap, temperature, z_loss;
+    } shapes[] = {{0, 0.3, 0}, {0, 7, 0}, {30, 1, 0}, {30, 0.5, 0}, {2, 0.07, 0.01}, {50, 0.1, 1e-4}};
+    uint64_t random = 88172645463325252u;
+    double x[ENTRIES], gradient[ENTRIES];
+    int64_t ids[ROWS];
+    for (size_t k = 0; k < 200 * (sizeof shapes / sizeof *shapes); k++) {
+        size_t shape = k % (sizeof shapes / sizeof *shapes);
+        for (size_t i = 0; i < ENTRIES; i++)
+            x[i] = 400 * (uniform(&random) - 0.5) + (k % 7 == 0 ? 1e8 : 0);
+        for (size_t i = 0; i < ROWS; i++)
+            ids[i] = (int64_t)(CLASSES * uniform(&random));
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        loss.softcap = shapes[shape].softcap;
+        loss.temperature = shapes[shape].temperature;
+        loss.z_loss = shapes[shape].z_loss;
+        struct nabla_loss_batch batch = {
+            .dtype = NABLA_FLOAT64, .rows = ROWS, .classes = CLASSES, .scores = x, .ids = ids};
+        struct nabla_loss_result result = {.gradient = gradient};
+        struct nabla_loss_certificate certificate;
+        assert_int_equal(nabla_loss_compute(&loss, &batch, &result, NULL), NABLA_OK);
+        assert_int_equal(nabla_loss_certify(&loss, &batch, gradient, &certificate, NULL), NABLA_OK);
+        if (certificate.largest_deviation_ulp > 6)
+            fail_msg("softcap %g, temperature %g: %g ulp", loss.softcap, loss.temperature,
+                     certificate.largest_deviation_ulp);
+    }
+}
+
+// Many classes so far behind that the exponential of each is subnormal and has lost digits; their sum is the
+// loss, and the label's gradient.
+static void sums_of_subnormals_keep_their_digits(void **state)
+{
+    (void)state;
+    enum { MANY = 200 };
+    double x[MANY], gradient[MANY], loss_value;
+    const int64_t id = 7;
+    uint64_t random = 2463534242u;
+    for (double lead = 690; lead < 750; lead += 0.5) {
+        for (size_t j = 0; j < MANY; j++)
+            x[j] = uniform(&random) + (j == (size_t)id ? lead : 0);
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        struct nabla_loss_batch batch = {
+            .dtype = NABLA_FLOAT64, .rows = 1, .classes = MANY, .scores = x, .ids = &id};
+        struct nabla_loss_result result = {.gradient = gradient, .per_sample = &loss_value};
+        struct nabla_loss_certificate certificate;
+        assert_int_equal(nabla_loss_compute(&loss, &batch, &result, NULL), NABLA_OK);
+        assert_int_equal(nabla_loss_certify(&loss, &batch, gradient, &certificate, NULL), NABLA_OK);
+        assert_true(certificate.largest_deviation_ulp <= 2);
+        assert_true(loss_value == -gradient[id]);
+    }
+}
+
+// A vocabulary: the label far ahead, all alike, and far behind.
+static void a_hundred_thousand_classes_are_certified(void **state)
+{
+    (void)state;
+    enum { MANY = 100000 };
+    static float x[MANY], gradient[MANY];
+    const struct {
+        float lead;
+        double loss;
+    } rows[] = {{40, 4.2483117717481337e-13}, {0, 11.512925464970229}, {-300, 311.51291546492024}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int64_t id = MANY - 1;
+        x[id] = rows[i].lead;
+        struct nabla_loss loss = nabla_loss_defaults(NABLA_CROSS_ENTROPY);
+        struct nabla_loss_batch batch = {
+            .dtype = NABLA_FLOAT32, .rows = 1, .classes = MANY, .scores = x, .ids = &id};
+        struct nabla_loss_result result = {.gradient = gradient};
+        struct nabla_loss_certificate certificate;
+        assert_int_equal(nabla_loss_compute(&loss, &batch, &result, NULL), NABLA_OK);
+        assert_true(fabs(result.loss / rows[i].loss - 1) < 1e-14);
+        assert_int_equal(nabla_loss_certify(&loss, &batch, gradient, &certificate, NULL), NABLA_OK);
+        assert_true(certificate.largest_deviation_ulp <= 4);
+    }
+}
+
 static void what_cannot_be_computed_cannot_be_certified(void **state)
 {
     (void)state;
@@ -308,6 +389,9 @@ int main(void)
         cmocka_unit_test(certificates_are_the_truth),
         cmocka_unit_test(a_wrong_gradient_is_noticed_where_it_is),
         cmocka_unit_test(another_formula_is_noticed),
+        cmocka_unit_test(shaped_logits_keep_their_last_places),
+        cmocka_unit_test(sums_of_subnormals_keep_their_digits),
+        cmocka_unit_test(a_hundred_thousand_classes_are_certified),
         cmocka_unit_test(what_cannot_be_computed_cannot_be_certified),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 // What a power cut leaves: a child works on a store and dies with the power at a deed of its that the seed
 // picks; the disk holds any subset of what was not synced (tests/disk.h). The store must open again, be
-// whole, and have all that was acknowledged: jobs, their states, data sets with every byte. POWER_CUTS=10000
+// whole, and have all that was acknowledged: jobs, their states, that they were deleted, checkpoints,
+// data sets with every byte. So must it after a kill, which leaves all that was written; and a
+// backup that was cut short must not pass for one. POWER_CUTS=10000
 // build/tests/test_power_cut runs longer.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,20 +14,28 @@
 #include "tests/disk.h"
 
 #include "api/datasets_keep.h"
+#include "base/file.h"
 #include "data/generator.h"
+#include "store/backup.h"
+#include "store/check.h"
+#include "store/checkpoints.h"
 #include "store/history.h"
 #include "store/jobs.h"
+#include "store/retention.h"
 #include "store/sweep.h"
 
 #include <sys/wait.h>
 
-enum { CUTS = 60, TURNS = 12, ACKS_MOST = 64 };
+enum { CUTS = 40, TURNS = 12, ACKS_MOST = 128 };
 
 // What the child was told to be kept: an id, and of a job the state that it must have reached.
 struct ack {
     char id[TOKEN_ID_SIZE];
     bool is_job;
     enum job_state state;
+    bool is_deleted; // this was acknowledged
+    bool may_go;     // it was asked for
+    bool has_checkpoint;
 };
 
 struct acks {
@@ -38,10 +48,29 @@ static struct acks *acks; // shared with the child
 static void acknowledge(const char *id, bool is_job, enum job_state state)
 {
     struct ack *ack = &acks->acks[acks->count];
+    *ack = (struct ack){.is_job = is_job, .state = state};
     memcpy(ack->id, id, sizeof ack->id);
-    ack->is_job = is_job;
-    ack->state = state;
     acks->count++;
+}
+
+static bool is_finished(const char *id)
+{
+    for (size_t i = 0; i < acks->count; i++)
+        if (strcmp(acks->acks[i].id, id) == 0 && acks->acks[i].state == JOB_SUCCEEDED)
+            return true;
+    return false;
+}
+
+// Before a removal is asked for, and when it is done; of all jobs that have finished for `id` NULL.
+static void expect_gone(const char *id, bool is_done)
+{
+    for (size_t i = 0; i < acks->count; i++) {
+        struct ack *ack = &acks->acks[i];
+        if (!ack->is_job || (id ? strcmp(ack->id, id) != 0 : !is_finished(ack->id)))
+            continue;
+        ack->may_go = true;
+        ack->is_deleted |= is_done;
+    }
 }
 
 static const struct dataset_limits limits = {.rows = 1000, .columns = 10, .classes = 10, .bytes = 1 << 20};
@@ -73,8 +102,42 @@ static bool append(struct store *store, const char *job, uint64_t step)
     return store_history_append(store, job, &batch, &ack, &err) == NABLA_OK;
 }
 
+static const char checkpoint[] = "where the training stands";
+
+// Replaces the one before it.
+static bool keep_checkpoint(struct store *store, const char *job, const char *folder)
+{
+    char path[PATH_MAX];
+    struct checkpoint_row row = {.attempt = 1, .bytes = sizeof checkpoint};
+    struct history_ack ack;
+    struct nabla_error err;
+    token_sha256(row.sha256, checkpoint, sizeof checkpoint);
+    snprintf(path, sizeof path, "%s/tmp/upload", folder);
+    if (file_replace(path, checkpoint, sizeof checkpoint, &err) ||
+        store_checkpoint_put(store, job, &row, path, &ack, &err) || file_remove(path, &err))
+        return false;
+    acknowledge(job, true, JOB_RUNNING);
+    acks->acks[acks->count - 1].has_checkpoint = true;
+    return true;
+}
+
+// One by its id, or all that have finished by retention.
+static bool remove_jobs(struct store *store, const char *id)
+{
+    const struct retention none = {.days = 1};
+    struct nabla_error err;
+    size_t count;
+    bool more;
+    expect_gone(id, false);
+    if (id ? store_job_delete(store, id, &err)
+           : store_retain(store, &none, INT64_C(1) << 52, &count, &err)) // in a far future
+        return false;
+    expect_gone(id, true);
+    return store_tidy(store, &more, &err) == NABLA_OK;
+}
+
 // A job that a client trains: created, some history, the end.
-static bool make_job(struct store *store, uint64_t seed)
+static bool make_job(struct store *store, const char *folder, uint64_t seed)
 {
     static const char token[] = "0000000000000000000000000000000000000000000000000000000000000000";
     const struct job_new new = {.name = "n",
@@ -95,12 +158,33 @@ static bool make_job(struct store *store, uint64_t seed)
     for (uint64_t step = 1; step < 2 * (seed % 5); step += 2)
         if (!append(store, id, step))
             return false;
+    if (seed % 2 == 0 && !keep_checkpoint(store, id, folder))
+        return false;
     if (seed % 3 == 0)
         return true;
     if (store_job_apply(store, id, &end, &err))
         return false;
     acknowledge(id, true, JOB_SUCCEEDED);
-    return true;
+    return seed % 5 != 1 || remove_jobs(store, id);
+}
+
+// Another one each time; one that was cut short is no backup.
+static bool make_backup(const char *folder, uint64_t turn)
+{
+    char copy[128];
+    struct nabla_error err;
+    size_t files;
+    snprintf(copy, sizeof copy, "%s-copy-%llu", folder, (unsigned long long)turn);
+    return backup_make(folder, copy, &files, &err) == NABLA_OK;
+}
+
+static bool take_turn(struct store *store, const char *folder, uint64_t seed, uint64_t turn)
+{
+    if (turn % 6 == 5 && !remove_jobs(store, NULL))
+        return false;
+    if (turn == 4 && !make_backup(folder, turn))
+        return false;
+    return turn % 3 == 1 ? make_dataset(store, seed * TURNS + turn) : make_job(store, folder, seed + turn);
 }
 
 static void work(const char *folder, uint64_t seed)
@@ -110,7 +194,7 @@ static void work(const char *folder, uint64_t seed)
     if (store_open(folder, &store, &err))
         _exit(1);
     for (uint64_t turn = 0; turn < TURNS; turn++)
-        if (!(turn % 3 == 1 ? make_dataset(store, seed * TURNS + turn) : make_job(store, seed + turn)))
+        if (!take_turn(store, folder, seed, turn))
             _exit(1);
     store_close(store);
     _exit(0);
@@ -130,15 +214,38 @@ static uint64_t run_child(const char *folder, uint64_t seed, uint64_t last)
     return disk->deeds;
 }
 
-static void require_job(struct store *store, const struct ack *ack)
+static void require_checkpoint(struct store *store, const char *job)
+{
+    struct nabla_error err = {0};
+    struct checkpoint_row row;
+    struct buffer content = buffer_new(1000);
+    char *path;
+    if (store_checkpoint_get(store, job, &row, &path, &err) || file_read(path, &content, &err))
+        fail_msg("the checkpoint of job %s is gone: %s", job, err.text);
+    assert_int_equal(content.size, sizeof checkpoint);
+    assert_memory_equal(content.data, checkpoint, sizeof checkpoint);
+    buffer_free(&content);
+    free(path);
+}
+
+// True when it is there.
+static bool require_job(struct store *store, const struct ack *ack)
 {
     struct nabla_error err = {0};
     struct job *job;
-    if (store_job_get(store, ack->id, &job, &err))
+    const enum nabla_code code = store_job_get(store, ack->id, &job, &err);
+    if (code == NABLA_NOT_FOUND && ack->may_go)
+        return false;
+    if (code)
         fail_msg("job %s is gone: %s", ack->id, err.text);
+    if (ack->is_deleted)
+        fail_msg("job %s is there again", ack->id);
     if (ack->state == JOB_SUCCEEDED && job->state != JOB_SUCCEEDED)
         fail_msg("job %s is %s again", ack->id, job_state_name(job->state));
     job_free(job);
+    if (ack->has_checkpoint)
+        require_checkpoint(store, ack->id);
+    return true;
 }
 
 static void require_dataset(struct store *store, const struct ack *ack)
@@ -172,6 +279,37 @@ static void require_whole_batches(struct store *store, const struct ack *ack)
     assert_int_equal(unpaired, 0);
 }
 
+// The store works on, and ends what was begun.
+static void go_on(struct store *store, const char *folder, uint64_t seed)
+{
+    struct nabla_error err = {0};
+    bool more = true;
+    const size_t count = acks->count;
+    assert_true(make_job(store, folder, seed));
+    acks->count = count;
+    while (more)
+        assert_int_equal(store_tidy(store, &more, &err), NABLA_OK);
+}
+
+// A checkpoint's file may have been written without its row.
+static void tell_fault(void *context, const char *text)
+{
+    (void)context;
+    if (!strstr(text, "no row describes it"))
+        fail_msg("%s", text);
+}
+
+static void require_sound(const char *folder)
+{
+    const struct check_wish repair = {.repair = true, .all = true}, all = {.all = true};
+    struct nabla_error err = {0};
+    size_t faults;
+    if (check_folder(folder, &repair, tell_fault, NULL, &faults, &err) ||
+        check_folder(folder, &all, tell_fault, NULL, &faults, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(faults, 0);
+}
+
 static void require_kept(const char *folder, uint64_t seed)
 {
     struct nabla_error err = {0};
@@ -185,10 +323,33 @@ static void require_kept(const char *folder, uint64_t seed)
             require_dataset(store, &acks->acks[i]);
             continue;
         }
-        require_job(store, &acks->acks[i]);
-        require_whole_batches(store, &acks->acks[i]);
+        if (require_job(store, &acks->acks[i]))
+            require_whole_batches(store, &acks->acks[i]);
     }
+    go_on(store, folder, seed);
     store_close(store);
+    require_sound(folder);
+}
+
+// Backups are whole, or are told from one that is.
+static void require_backups(const char *folder)
+{
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        char copy[128], back[160], manifest[160];
+        struct nabla_error err = {0};
+        size_t files;
+        snprintf(copy, sizeof copy, "%s-copy-%u", folder, turn);
+        snprintf(back, sizeof back, "%s-back", copy);
+        snprintf(manifest, sizeof manifest, "%s/MANIFEST", copy);
+        const bool is_whole = access(manifest, F_OK) == 0;
+        assert_true((backup_restore(copy, back, &files, &err) == NABLA_OK) == is_whole);
+        if (is_whole)
+            require_sound(back);
+        else
+            assert_int_not_equal(access(back, F_OK), 0);
+        sweep_tree(back, NULL);
+        sweep_tree(copy, NULL);
+    }
 }
 
 static void make_folder(char *folder, const char *what)
@@ -211,7 +372,9 @@ static void cut_once(uint64_t seed)
     char worked[64], left[64];
     make_folder(worked, "work");
     const uint64_t deeds = run_child(worked, seed, 0);
+    disk_end();
     sweep_tree(worked, NULL);
+    require_backups(worked);
     make_folder(worked, "work");
     uint64_t pick = seed * 0x9E3779B97F4A7C15u + 1;
     run_child(worked, seed, 1 + disk_draw(&pick, (unsigned)deeds));
@@ -221,6 +384,8 @@ static void cut_once(uint64_t seed)
     make_below(left, "tmp");
     disk_cut(left, pick);
     disk_end();
+    require_kept(worked, seed); // as a kill -9 leaves it
+    require_backups(worked);
     require_kept(left, seed);
     sweep_tree(worked, NULL);
     sweep_tree(left, NULL);

@@ -186,8 +186,15 @@ static const struct {
     {"training's defaults", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"training\":{\"epochs\":10,\"batch_size\":32,\"validation_split\":0.2,\"split\":\"stratified\","
      "\"seed\":0,"
-     "\"shuffle\":true,\"standardize\":true,\"early_stopping\":null,\"stop_on_nan\":false,\"time_limit\":0,"
+     "\"shuffle\":true,\"standardize\":true,\"scaling\":\"standardize\",\"missing\":\"refuse\",\"missing_"
+     "value\":0,\"early_stopping\":null,\"stop_on_"
+     "nan\":false,\"time_limit\":0,"
      "\"checkpoint_every_seconds\":10,\"threads\":1}"},
+    {"scaling by its older word", "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"standardize\":false}}",
+     "\"standardize\":false,\"scaling\":\"none\""},
+    {"scaling to a range, as its own document says it",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"standardize\":false,\"scaling\":\"min_max\"}}",
+     "\"standardize\":false,\"scaling\":\"min_max\""},
     {"telemetry, retries and executor", "{\"dataset\":\"ds_1\",\"model\":{}}",
      "\"telemetry\":{\"every\":1},\"retries\":0,\"executor\":\"local\"}"},
     {"version, name and data set stand first",
@@ -231,6 +238,11 @@ static const struct {
     {"a data set that is no id", "{\"dataset\":\"digits\",\"model\":{}}", "/dataset"},
     {"a data set that is a number", "{\"dataset\":3,\"model\":{}}", "/dataset"},
     {"another schema", "{" MODEL ",\"schema_version\":2}", "/schema_version"},
+    {"an unknown way with what is missing", "{" MODEL ",\"training\":{\"missing\":\"drop\"}}",
+     "/training/missing"},
+    {"an unknown scaling", "{" MODEL ",\"training\":{\"scaling\":\"log\"}}", "/training/scaling"},
+    {"a scaling that contradicts", "{" MODEL ",\"training\":{\"scaling\":\"min_max\",\"standardize\":true}}",
+     "/training/scaling"},
     {"an unknown executor", "{" MODEL ",\"executor\":\"moon\"}", "/executor"},
     {"negative retries", "{" MODEL ",\"retries\":-1}", "/retries"},
     {"layers that are no list", "{\"dataset\":\"ds_1\",\"model\":{\"layers\":{}}}", "/model/layers"},

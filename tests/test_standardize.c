@@ -27,7 +27,7 @@ static void it_learns_from_the_training_rows_alone(void **state)
     static const size_t rows[] = {0, 2};
     struct dataset *dataset = make(values, 4, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(dataset, rows, 2, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
     assert_true(standardizer.mean[0] == 2 && standardizer.scale[0] == 1);
     assert_true(standardizer.mean[1] == 20 && standardizer.scale[1] == 10);
     standardizer_apply(&standardizer, dataset);
@@ -45,7 +45,7 @@ static void a_constant_feature_is_only_shifted(void **state)
     static const size_t rows[] = {0, 1, 2};
     struct dataset *dataset = make(values, 4, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(dataset, rows, 3, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
     assert_true(standardizer.scale[0] == 1 && standardizer.scale[1] == 1);
     standardizer_apply(&standardizer, dataset);
     assert_true(dataset->features[0] == 0 && dataset->features[7] == 1);
@@ -61,7 +61,7 @@ static void missing_values_count_nothing_and_stay(void **state)
     static const size_t rows[] = {0, 1, 2};
     struct dataset *dataset = make(values, 3, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(dataset, rows, 3, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
     assert_true(standardizer.mean[0] == 2 && standardizer.scale[0] == 1);
     assert_true(standardizer.mean[1] == 0 && standardizer.scale[1] == 1);
     standardizer_apply(&standardizer, dataset);
@@ -77,7 +77,7 @@ static void extreme_values_stay_finite(void **state)
     static const size_t rows[] = {0, 1};
     struct dataset *dataset = make(values, 2, 3);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(dataset, rows, 2, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
     standardizer_apply(&standardizer, dataset);
     for (size_t i = 0; i < 6; i++)
         assert_true(isfinite(dataset->features[i]));
@@ -96,9 +96,11 @@ static void infinities_and_no_rows_are_refused(void **state)
     struct dataset *dataset = make(values, 2, 2);
     struct standardizer standardizer = {0};
     struct nabla_error err = {0};
-    assert_int_equal(standardizer_fit(dataset, rows, 2, &standardizer, &err), NABLA_INVALID);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, &err),
+                     NABLA_INVALID);
     assert_non_null(strstr(err.text, "column 2 (x1)"));
-    assert_int_equal(standardizer_fit(dataset, rows, 0, &standardizer, &err), NABLA_INVALID);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 0, &standardizer, &err),
+                     NABLA_INVALID);
     assert_null(standardizer.mean);
     standardizer_free(&standardizer);
     standardizer_free(NULL);
@@ -118,7 +120,8 @@ static void real_features_get_mean_0_and_deviation_1(void **state)
     struct standardizer standardizer;
     for (size_t i = 0; i < dataset->rows; i++)
         rows[i] = i;
-    assert_int_equal(standardizer_fit(dataset, rows, dataset->rows, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, dataset->rows, &standardizer, NULL),
+                     NABLA_OK);
     standardizer_apply(&standardizer, dataset);
     dataset_summarize(dataset, summaries);
     for (size_t j = 0; j < 30; j++)
@@ -129,9 +132,42 @@ static void real_features_get_mean_0_and_deviation_1(void **state)
     free(rows);
 }
 
+static void min_max_brings_the_training_rows_to_0_and_1(void **state)
+{
+    (void)state;
+    static const float values[] = {1, 10, NAN, 5, 1000, 1000, 7, 5, 3, 30, -1, 5, -1, 20, 3, 5};
+    static const size_t rows[] = {0, 2, 3};
+    struct dataset *dataset = make(values, 4, 4);
+    struct standardizer standardizer;
+    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
+    standardizer_apply(&standardizer, dataset);
+    static const float expected[] = {0.5F, 0, NAN, 0, 250.25F, 49.5F, 2, 0, 1, 1, 0, 0, 0, 0.5F, 1, 0};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_true(dataset->features[i] == expected[i] ||
+                    (isnan(expected[i]) && isnan(dataset->features[i])));
+    standardizer_free(&standardizer);
+    dataset_free(dataset);
+}
+
+static void a_range_beyond_floats_stays_finite(void **state)
+{
+    (void)state;
+    static const float values[] = {-FLT_MAX, FLT_MAX};
+    static const size_t rows[] = {0, 1};
+    struct dataset *dataset = make(values, 2, 1);
+    struct standardizer standardizer;
+    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
+    standardizer_apply(&standardizer, dataset);
+    assert_true(dataset->features[0] == 0 && isfinite(dataset->features[1]));
+    standardizer_free(&standardizer);
+    dataset_free(dataset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(min_max_brings_the_training_rows_to_0_and_1),
+        cmocka_unit_test(a_range_beyond_floats_stays_finite),
         cmocka_unit_test(it_learns_from_the_training_rows_alone),
         cmocka_unit_test(a_constant_feature_is_only_shifted),
         cmocka_unit_test(missing_values_count_nothing_and_stay),

@@ -59,7 +59,7 @@ static void read_optimizer(const char *json, size_t length, struct job_spec *ret
 // A dense layer alone, whose gradients are given to it.
 static struct network *make_network(const struct golden *golden, const struct train_spec *spec)
 {
-    struct network *network;
+    struct network *network = NULL;
     assert_int_equal(network_new(spec, INPUTS, 1, &network, NULL), NABLA_OK);
     memset(network->state, 0, network->state_count * sizeof *network->state);
     memcpy(network->layers[0].parameters, golden->start, sizeof golden->start);

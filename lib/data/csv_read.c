@@ -3,20 +3,23 @@
 // class ids on the way and get their final order at the end.
 #include "data/csv.h"
 
-#include "base/number.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "data/class_table.h"
+#include "data/csv_columns.h"
 #include "data/csv_cursor.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct reading {
     struct csv_cursor cursor;
-    size_t rows, columns; // columns of the text, the label's among them
-    size_t label;         // its column
-    char **names;         // of the columns
+    const struct csv_roles *roles;
+    size_t rows;
+    size_t width; // columns of the text
+    struct csv_columns columns;
     struct class_table classes;
     struct dataset *dataset;
 };
@@ -26,165 +29,110 @@ static enum nabla_code measure(struct reading *reading, const struct dataset_lim
 {
     if (csv_cursor_at_end(&reading->cursor))
         return nabla_fail(err, NABLA_MALFORMED, NULL, "the CSV text is empty");
-    enum nabla_code code = csv_cursor_measure(reading->cursor, &reading->rows, &reading->columns, err);
+    enum nabla_code code = csv_cursor_measure(reading->cursor, &reading->rows, &reading->width, err);
     if (code)
         return code;
-    if (reading->columns < 2)
+    if (reading->width < 2)
         return nabla_fail(
             err, NABLA_INVALID, NULL,
             "the header has one column: a data set needs a feature and a label, separated by commas");
     if (reading->rows == 0)
         return nabla_fail(err, NABLA_INVALID, NULL, "there are no rows below the header");
-    return dataset_check_size(reading->rows, reading->columns - 1, 0, limits, err);
+    return dataset_check_size(reading->rows, 1, 0, limits, err);
 }
 
-static enum nabla_code read_header(struct reading *reading, struct nabla_error *err)
-{
-    reading->names = size_alloc(reading->columns, 1, sizeof *reading->names);
-    if (!reading->names)
-        return nabla_fail_memory(err, "the column names");
-    for (size_t j = 0; j < reading->columns; j++) {
-        struct csv_cell cell;
-        const char *why;
-        enum nabla_code code = csv_cursor_next(&reading->cursor, &cell, err);
-        if (code)
-            return code;
-        if (!csv_cell_is_name(&cell, &why))
-            return nabla_fail(err, NABLA_MALFORMED, NULL, "header, column %zu: %s", j + 1, why);
-        reading->names[j] = csv_cell_copy(&cell);
-        if (!reading->names[j])
-            return nabla_fail_memory(err, "the column names");
-    }
-    return NABLA_OK;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static enum nabla_code refuse_duplicate_names(const struct reading *reading, struct nabla_error *err)
-{
-    char **sorted = size_alloc(reading->columns, 1, sizeof *sorted);
-    if (!sorted)
-        return nabla_fail_memory(err, "the column names");
-    memcpy(sorted, reading->names, reading->columns * sizeof *sorted);
-    qsort(sorted, reading->columns, sizeof *sorted, compare_names);
-    enum nabla_code code = NABLA_OK;
-    for (size_t j = 1; j < reading->columns && !code; j++) {
-        char shown[UTF8_EXCERPT_SIZE];
-        if (strcmp(sorted[j - 1], sorted[j]) == 0)
-            code = nabla_fail(err, NABLA_INVALID, NULL, "header: more than one column is named \"%s\"",
-                              utf8_excerpt(shown, sorted[j], strlen(sorted[j])));
-    }
-    free(sorted);
-    return code;
-}
-
-// The error lists the columns, as many as its text has room for.
-static enum nabla_code no_such_label(const struct reading *reading, const char *label,
-                                     struct nabla_error *err)
-{
-    struct buffer list = buffer_new(sizeof err->text);
-    char shown[UTF8_EXCERPT_SIZE];
-    for (size_t j = 0; j < reading->columns && !list.failed; j++) {
-        utf8_excerpt(shown, reading->names[j], strlen(reading->names[j]));
-        buffer_format(&list, "%s%s", j ? ", " : "", shown);
-    }
-    nabla_fail(err, NABLA_INVALID, NULL, "there is no column \"%s\" to be the label; the columns are %s%s",
-               utf8_excerpt(shown, label, strlen(label)), list.data ? list.data : "",
-               list.failed ? ", …" : "");
-    buffer_free(&list);
-    return NABLA_INVALID;
-}
-
-static enum nabla_code find_label(struct reading *reading, const char *label, struct nabla_error *err)
-{
-    reading->label = reading->columns - 1;
-    if (!label)
-        return NABLA_OK;
-    for (size_t j = 0; j < reading->columns; j++)
-        if (strcmp(reading->names[j], label) == 0) {
-            reading->label = j;
-            return NABLA_OK;
-        }
-    return no_such_label(reading, label, err);
-}
-
-// "row 17, column 3 (petal_width): <what>, found "abc"". Row and column from 0.
-static enum nabla_code bad_cell(const struct reading *reading, size_t row, size_t column,
-                                const struct csv_cell *cell, const char *what, struct nabla_error *err)
-{
-    char name[UTF8_EXCERPT_SIZE], shown[UTF8_EXCERPT_SIZE];
-    utf8_excerpt(name, reading->names[column], strlen(reading->names[column]));
-    if (cell->size == 0)
-        return nabla_fail(err, NABLA_INVALID, NULL, "row %zu, column %zu (%s): %s, found an empty cell",
-                          row + 1, column + 1, name, what);
-    return nabla_fail(err, NABLA_INVALID, NULL, "row %zu, column %zu (%s): %s, found \"%s\"", row + 1,
-                      column + 1, name, what, utf8_excerpt(shown, cell->text, cell->size));
-}
-
-static bool is_word(const struct csv_cell *cell)
-{
-    static const char *const words[] = {"nan", "inf", "infinity", "na", "n/a", "null", "none", "?"};
-    size_t sign = cell->size > 0 && (cell->text[0] == '-' || cell->text[0] == '+');
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strlen(words[i]) == cell->size - sign &&
-            strncasecmp(cell->text + sign, words[i], cell->size - sign) == 0)
-            return true;
-    return false;
-}
-
-static enum nabla_code read_feature(const struct reading *reading, size_t row, size_t column,
-                                    const struct csv_cell *cell, float *ret, struct nabla_error *err)
-{
-    bool overflow;
-    const char *end = cell->text + cell->size;
-    if (number_read_float(cell->text, end, ret, &overflow) != end)
-        return bad_cell(reading, row, column, cell,
-                        is_word(cell) ? "expected a finite number" : "expected a number", err);
-    if (overflow)
-        return bad_cell(reading, row, column, cell, "expected a number in a float32's range", err);
-    return NABLA_OK;
-}
-
-static enum nabla_code read_label(struct reading *reading, size_t row, const struct csv_cell *cell,
-                                  struct nabla_error *err)
+static enum nabla_code read_label(struct reading *reading, size_t row, size_t column,
+                                  const struct csv_cell *cell, struct nabla_error *err)
 {
     const char *why;
     if (cell->size == 0)
-        return bad_cell(reading, row, reading->label, cell, "expected a label", err);
+        return csv_bad_cell(&reading->columns, row, column, cell, "expected a label", err);
     if (!csv_cell_is_name(cell, &why))
-        return nabla_fail(err, NABLA_MALFORMED, NULL, "row %zu, column %zu: %s", row + 1, reading->label + 1,
-                          why);
+        return nabla_fail(err, NABLA_MALFORMED, NULL, "row %zu, column %zu: %s", row + 1, column + 1, why);
     return class_table_add(&reading->classes, cell, row + 1, &reading->dataset->ids[row], err);
 }
 
-static enum nabla_code read_row(struct reading *reading, size_t row, struct nabla_error *err)
+static enum nabla_code read_category(struct reading *reading, size_t row, size_t column,
+                                     const struct csv_cell *cell, struct nabla_error *err)
 {
-    float *to = reading->dataset->features + row * reading->dataset->columns;
-    enum nabla_code code = NABLA_OK;
-    for (size_t j = 0; j < reading->columns && !code; j++) {
-        struct csv_cell cell;
-        code = csv_cursor_next(&reading->cursor, &cell, err);
-        if (!code && j == reading->label)
-            code = read_label(reading, row, &cell, err);
-        else if (!code)
-            code = read_feature(reading, row, j, &cell, to++, err);
+    const struct csv_column *of = &reading->columns.columns[column];
+    const size_t found = csv_category_find(of, cell);
+    if (found == of->category_count)
+        return nabla_fail_memory(err, "a category");
+    reading->dataset->features[row * reading->dataset->columns + of->place + found] = 1;
+    return NABLA_OK;
+}
+
+static enum nabla_code read_target(struct reading *reading, size_t row, size_t column,
+                                   const struct csv_cell *cell, struct nabla_error *err)
+{
+    float *to =
+        reading->dataset->targets + row * reading->dataset->outputs + reading->columns.columns[column].place;
+    enum nabla_code code = csv_read_number(&reading->columns, row, column, cell, to, err);
+    if (!code && reading->roles->task == CSV_MULTI_LABEL && *to != 0 && *to != 1)
+        return csv_bad_cell(&reading->columns, row, column, cell, "expected 0 or 1", err);
+    return code;
+}
+
+static enum nabla_code read_weight(struct reading *reading, size_t row, size_t column,
+                                   const struct csv_cell *cell, struct nabla_error *err)
+{
+    float *to = &reading->dataset->weights[row];
+    enum nabla_code code = csv_read_number(&reading->columns, row, column, cell, to, err);
+    if (!code && *to < 0)
+        return csv_bad_cell(&reading->columns, row, column, cell, "expected a number of at least 0", err);
+    return code;
+}
+
+static enum nabla_code read_cell(struct reading *reading, size_t row, size_t column,
+                                 const struct csv_cell *cell, struct nabla_error *err)
+{
+    const struct csv_column *of = &reading->columns.columns[column];
+    struct dataset *dataset = reading->dataset;
+    switch (of->role) {
+    case CSV_LABEL:
+        return read_label(reading, row, column, cell, err);
+    case CSV_TARGET:
+        return read_target(reading, row, column, cell, err);
+    case CSV_WEIGHT:
+        return read_weight(reading, row, column, cell, err);
+    case CSV_CATEGORY:
+        return read_category(reading, row, column, cell, err);
+    case CSV_FEATURE:
+        break;
     }
+    float *to = dataset->features + row * dataset->columns + of->place;
+    if (reading->roles->keep_missing && csv_is_missing(cell)) {
+        *to = NAN;
+        return NABLA_OK;
+    }
+    return csv_read_number(&reading->columns, row, column, cell, to, err);
+}
+
+static enum nabla_code make_room(struct reading *reading, struct nabla_error *err)
+{
+    const size_t features = reading->columns.features, targets = reading->columns.targets;
+    enum nabla_code code = targets > 0
+                               ? dataset_new_targets(reading->rows, features, targets, &reading->dataset, err)
+                               : dataset_new(reading->rows, features, 0, &reading->dataset, err);
+    if (!code && targets == 0) {
+        reading->dataset->ids = size_alloc(reading->rows, 1, sizeof *reading->dataset->ids);
+        code = reading->dataset->ids ? NABLA_OK : nabla_fail_memory(err, "the labels");
+    }
+    if (!code && reading->roles->weight)
+        code = dataset_add_weights(reading->dataset, err);
     return code;
 }
 
 static enum nabla_code read_rows(struct reading *reading, struct nabla_error *err)
 {
-    enum nabla_code code = dataset_new(reading->rows, reading->columns - 1, 0, &reading->dataset, err);
-    if (code)
-        return code;
-    reading->dataset->ids = size_alloc(reading->rows, 1, sizeof *reading->dataset->ids);
-    if (!reading->dataset->ids)
-        return nabla_fail_memory(err, "the labels");
-    for (size_t i = 0; i < reading->rows && !code; i++)
-        code = read_row(reading, i, err);
+    enum nabla_code code = make_room(reading, err);
+    for (size_t i = 0; i < reading->rows * reading->width && !code; i++) {
+        struct csv_cell cell;
+        code = csv_cursor_next(&reading->cursor, &cell, err);
+        if (!code)
+            code = read_cell(reading, i / reading->width, i % reading->width, &cell, err);
+    }
     return code;
 }
 
@@ -207,50 +155,83 @@ static enum nabla_code order_classes(struct reading *reading, struct nabla_error
     return code;
 }
 
-// The names move from the header into the data set.
-static void hand_over_names(struct reading *reading)
+static enum nabla_code name_categories(const struct csv_column *column, char **names, struct nabla_error *err)
 {
-    size_t feature = 0;
-    for (size_t j = 0; j < reading->columns; j++) {
-        if (j == reading->label)
-            reading->dataset->label_name = reading->names[j];
-        else
-            reading->dataset->feature_names[feature++] = reading->names[j];
-        reading->names[j] = NULL;
-    }
+    for (size_t i = 0; i < column->category_count; i++)
+        if (asprintf(&names[column->place + i], "%s=%s", column->name, column->categories[i]) < 0) {
+            names[column->place + i] = NULL;
+            return nabla_fail_memory(err, "the features' names");
+        }
+    return NABLA_OK;
 }
 
-static enum nabla_code read_all(struct reading *reading, const char *label,
-                                const struct dataset_limits *limits, struct nabla_error *err)
+// The targets' names in the order of their places, with commas between.
+static enum nabla_code name_targets(struct reading *reading, struct nabla_error *err)
 {
-    enum nabla_code code = measure(reading, limits, err);
+    struct buffer names = buffer_new(SIZE_MAX - 1);
+    for (size_t i = 0; i < reading->columns.targets; i++)
+        for (size_t j = 0; j < reading->width; j++) {
+            const struct csv_column *column = &reading->columns.columns[j];
+            if (column->role == CSV_TARGET && column->place == i)
+                buffer_format(&names, "%s%s", i ? "," : "", column->name);
+        }
+    enum nabla_code code = buffer_status(&names, "the targets' names", err);
     if (!code)
-        code = read_header(reading, err);
-    if (!code)
-        code = refuse_duplicate_names(reading, err);
-    if (!code)
-        code = find_label(reading, label, err);
-    if (!code)
-        code = read_rows(reading, err);
-    if (!code)
-        code = order_classes(reading, err);
+        reading->dataset->label_name = buffer_steal(&names, &(size_t){0});
+    buffer_free(&names);
     return code;
 }
 
-enum nabla_code csv_read(const char *text, size_t size, const char *label,
+// The names move from the header into the data set.
+static enum nabla_code hand_over_names(struct reading *reading, struct nabla_error *err)
+{
+    enum nabla_code code = reading->columns.targets > 0 ? name_targets(reading, err) : NABLA_OK;
+    for (size_t j = 0; j < reading->width && !code; j++) {
+        struct csv_column *column = &reading->columns.columns[j];
+        if (column->role == CSV_CATEGORY)
+            code = name_categories(column, reading->dataset->feature_names, err);
+        if (column->role != CSV_LABEL && column->role != CSV_FEATURE)
+            continue;
+        if (column->role == CSV_LABEL)
+            reading->dataset->label_name = column->name;
+        else
+            reading->dataset->feature_names[column->place] = column->name;
+        column->name = NULL;
+    }
+    return code;
+}
+
+static enum nabla_code read_all(struct reading *reading, const struct dataset_limits *limits,
+                                struct nabla_error *err)
+{
+    enum nabla_code code = measure(reading, limits, err);
+    if (!code)
+        code = csv_columns_read(&reading->cursor, reading->width, reading->roles, &reading->columns, err);
+    if (!code)
+        code = csv_columns_look(&reading->columns, reading->cursor, reading->rows, reading->roles,
+                                limits->columns, err);
+    if (!code)
+        code = dataset_check_size(reading->rows, reading->columns.features, 0, limits, err);
+    if (!code)
+        code = read_rows(reading, err);
+    if (!code && reading->columns.targets == 0)
+        code = order_classes(reading, err);
+    return code ? code : hand_over_names(reading, err);
+}
+
+enum nabla_code csv_read(const char *text, size_t size, const struct csv_roles *roles,
                          const struct dataset_limits *limits, struct dataset **ret, struct nabla_error *err)
 {
+    static const struct csv_roles all_absent = {0};
     struct reading reading = {.cursor = csv_cursor_open(text, size),
+                              .roles = roles ? roles : &all_absent,
                               .classes = class_table_new(limits->classes)};
-    enum nabla_code code = read_all(&reading, label, limits, err);
+    enum nabla_code code = read_all(&reading, limits, err);
     if (!code) {
-        hand_over_names(&reading);
         *ret = reading.dataset;
         reading.dataset = NULL;
     }
-    for (size_t j = 0; reading.names && j < reading.columns; j++)
-        free(reading.names[j]);
-    free(reading.names);
+    csv_columns_free(&reading.columns);
     class_table_free(&reading.classes);
     dataset_free(reading.dataset);
     return code;

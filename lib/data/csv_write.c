@@ -27,7 +27,35 @@ static void write_text(struct buffer *buffer, const char *text)
     buffer_char(buffer, '"');
 }
 
-// The targets of several outputs share the label's name: price_0, price_1.
+// How many names stand in a text with commas between.
+static size_t count_names(const char *names)
+{
+    size_t count = 1;
+    for (; *names; names++)
+        count += *names == ',';
+    return count;
+}
+
+// The targets of several outputs have a name each, or share the label's: price_0, price_1.
+static void write_target_names(struct buffer *buffer, const char *names, size_t outputs)
+{
+    const bool own = count_names(names) == outputs;
+    struct buffer name = buffer_new(buffer->limit);
+    for (size_t j = 0; j < outputs && !buffer->failed; j++) {
+        const size_t size = own ? strcspn(names, ",") : strlen(names);
+        name.size = 0;
+        buffer_append(&name, names, size);
+        if (!own)
+            buffer_format(&name, "_%zu", j);
+        buffer_text(buffer, j ? "," : "");
+        write_text(buffer, name.data ? name.data : "");
+        names += own && j + 1 < outputs ? size + 1 : 0;
+    }
+    if (name.failed)
+        buffer->failed = name.failed;
+    buffer_free(&name);
+}
+
 static void write_header(struct buffer *buffer, const struct dataset *dataset)
 {
     for (size_t j = 0; j < dataset->columns; j++) {
@@ -37,8 +65,8 @@ static void write_header(struct buffer *buffer, const struct dataset *dataset)
     const char *name = dataset->label_name && *dataset->label_name ? dataset->label_name : "label";
     if (dataset->outputs < 2)
         write_text(buffer, name);
-    for (size_t j = 0; dataset->outputs >= 2 && j < dataset->outputs; j++)
-        buffer_format(buffer, "%s%s_%zu", j ? "," : "", name, j);
+    else
+        write_target_names(buffer, name, dataset->outputs);
     buffer_char(buffer, '\n');
 }
 

@@ -23,7 +23,8 @@ struct dataset {
     float *weights;       // rows, finite and at least 0: what each counts in a loss; NULL: all 1
     char **feature_names; // columns of them
     char **class_names;   // classes of them: text labels in byte order; numeric labels ascending, as text
-    char *label_name;     // "" where the source named none; of targets the common name
+    char *label_name;     // "" where the source named none; of targets
+                          // the common name, or one for each with commas between
 };
 
 // Limits that every reader of foreign data holds; a breach is NABLA_LIMIT naming the limit.

@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,15 +70,53 @@ static enum nabla_code refuse_infinity(const struct dataset *dataset, const stru
     return NABLA_OK;
 }
 
-static float scale_of(const struct moments *moments)
+// What is taken from a feature, and what it is then divided by.
+typedef void learn_feature(const struct moments *moments, double *ret_shift, double *ret_scale);
+
+static void learn_deviation(const struct moments *moments, double *ret_shift, double *ret_scale)
 {
-    if (moments->count == 0 || moments->min == moments->max)
-        return 1;
-    return fmaxf((float)sqrt(moments->variance), FLT_TRUE_MIN);
+    *ret_shift = moments->mean;
+    *ret_scale = sqrt(moments->variance);
 }
 
-static enum nabla_code make(const struct moments *moments, size_t columns, struct standardizer *ret,
-                            struct nabla_error *err)
+static void learn_range(const struct moments *moments, double *ret_shift, double *ret_scale)
+{
+    *ret_shift = moments->count ? moments->min : 0;
+    *ret_scale = moments->max - moments->min;
+}
+
+static const struct {
+    const char *name;
+    learn_feature *learn;
+} scalings[SCALING_COUNT] = {[SCALING_NONE] = {"none", NULL},
+                             [SCALING_STANDARDIZE] = {"standardize", learn_deviation},
+                             [SCALING_MIN_MAX] = {"min_max", learn_range}};
+
+const char *scaling_name(enum scaling scaling)
+{
+    return scalings[scaling].name;
+}
+
+int scaling_find(const char *name)
+{
+    for (int i = 0; i < SCALING_COUNT; i++)
+        if (strcmp(scalings[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+// A range may be wider than the largest float.
+static void learn(enum scaling scaling, const struct moments *moments, float *ret_shift, float *ret_scale)
+{
+    double shift, scale;
+    scalings[scaling].learn(moments, &shift, &scale);
+    const bool constant = moments->count == 0 || moments->min == moments->max;
+    *ret_shift = (float)shift;
+    *ret_scale = constant ? 1 : fminf(fmaxf((float)scale, FLT_TRUE_MIN), FLT_MAX);
+}
+
+static enum nabla_code make(enum scaling scaling, const struct moments *moments, size_t columns,
+                            struct standardizer *ret, struct nabla_error *err)
 {
     struct standardizer made = {.columns = columns,
                                 .mean = size_alloc(columns, 1, sizeof *made.mean),
@@ -86,16 +125,14 @@ static enum nabla_code make(const struct moments *moments, size_t columns, struc
         standardizer_free(&made);
         return nabla_fail_memory(err, "the standardizer");
     }
-    for (size_t j = 0; j < columns; j++) {
-        made.mean[j] = (float)moments[j].mean;
-        made.scale[j] = scale_of(&moments[j]);
-    }
+    for (size_t j = 0; j < columns; j++)
+        learn(scaling, &moments[j], &made.mean[j], &made.scale[j]);
     *ret = made;
     return NABLA_OK;
 }
 
-enum nabla_code standardizer_fit(const struct dataset *dataset, const size_t *rows, size_t row_count,
-                                 struct standardizer *ret, struct nabla_error *err)
+enum nabla_code standardizer_fit(enum scaling scaling, const struct dataset *dataset, const size_t *rows,
+                                 size_t row_count, struct standardizer *ret, struct nabla_error *err)
 {
     if (row_count == 0)
         return nabla_fail(err, NABLA_INVALID, NULL, "there are no rows to standardize by");
@@ -105,7 +142,7 @@ enum nabla_code standardizer_fit(const struct dataset *dataset, const size_t *ro
     take_moments(dataset, rows, row_count, moments);
     enum nabla_code code = refuse_infinity(dataset, moments, err);
     if (!code)
-        code = make(moments, dataset->columns, ret, err);
+        code = make(scaling, moments, dataset->columns, ret, err);
     free(moments);
     return code;
 }

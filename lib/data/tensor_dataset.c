@@ -36,12 +36,12 @@ static bool is_integer(const struct tensor *tensor)
     return tensor->dtype != TENSOR_F64 && tensor->dtype != TENSOR_F32;
 }
 
-static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, float *ret,
+static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, bool may_miss, float *ret,
                                    struct nabla_error *err)
 {
     for (size_t i = 0; i < tensor->elements; i++) {
         ret[i] = (float)element(tensor, i);
-        if (!isfinite(ret[i]))
+        if (!isfinite(ret[i]) && !(may_miss && isnan(ret[i])))
             return nabla_fail(err, NABLA_INVALID, NULL,
                               "%s: row %zu, column %zu is not a finite number of float32's range",
                               tensor->name, i / columns + 1, i % columns + 1);
@@ -127,7 +127,7 @@ static enum nabla_code read_weights(const struct tensor *weights, struct dataset
                           weights->name);
     enum nabla_code code = dataset_add_weights(dataset, err);
     if (!code)
-        code = copy_finite(weights, 1, dataset->weights, err);
+        code = copy_finite(weights, 1, false, dataset->weights, err);
     for (size_t i = 0; !code && i < dataset->rows; i++)
         if (dataset->weights[i] < 0)
             code = nabla_fail(err, NABLA_INVALID, NULL, "%s: row %zu is negative", weights->name, i + 1);
@@ -138,9 +138,9 @@ static enum nabla_code fill(const struct dataset_tensors *tensors, struct datase
                             struct nabla_error *err)
 {
     const struct tensor *labels = tensors->labels;
-    enum nabla_code code = copy_finite(tensors->features, dataset->columns, dataset->features, err);
+    enum nabla_code code = copy_finite(tensors->features, dataset->columns, true, dataset->features, err);
     if (!code && dataset->targets)
-        code = copy_finite(labels, dataset->outputs, dataset->targets, err);
+        code = copy_finite(labels, dataset->outputs, false, dataset->targets, err);
     for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)
         dataset->ids[i] = (int32_t)element(labels, i);
     return code ? code : read_weights(tensors->weights, dataset, err);

@@ -2,8 +2,8 @@
 //
 // Features: any dtype, rows × columns; what has more dimensions (images) is flattened to rows × the rest.
 // Labels: whole numbers, one a row, are class ids from 0 on; whole numbers of rows × outputs, and real
-// numbers, are targets (real numbers one a row: a single one). Every number must be finite in float32. Thread
-// safety: pure functions.
+// numbers, are targets (real numbers one a row: a single one). Every number must be finite in float32; only
+// features may be NaN, which is missing. Thread safety: pure functions.
 #ifndef NABLA_DATA_TENSOR_DATASET_H
 #define NABLA_DATA_TENSOR_DATASET_H
 

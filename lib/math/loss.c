@@ -127,12 +127,28 @@ static void row_warn(const struct loss_plan *plan, const struct loss_row *row, s
     loss_warn_row(warnings, &facts);
 }
 
-// An ignored row has its probabilities, and nothing else.
-static void row_clear(struct loss_row *row)
+// An ignored row has its probabilities, and nothing else. torch multiplies its gradient by 0, so that what is
+// not finite there becomes NaN; Keras on TensorFlow does not.
+static void row_clear(const struct loss_plan *plan, struct loss_row *row)
 {
-    memset(row->gradient, 0, row->classes * sizeof *row->gradient);
-    memset(row->carried, 0, row->classes * sizeof *row->carried);
+    bool multiplies = plan->loss->convention == NABLA_TORCH;
+    for (size_t j = 0; j < row->classes; j++) {
+        row->gradient[j] = multiplies && !isfinite(row->gradient[j]) ? NAN : 0;
+        row->carried[j] = multiplies && !isfinite(row->carried[j]) ? NAN : 0;
+    }
     row->loss = 0;
+}
+
+// torch's mean over no weight is 0/0. From logits every entry hears of it; from probabilities the label's
+// alone, the others keep their logarithm's 0/p.
+static void gradient_undefine(const struct loss_plan *plan, struct loss_row *row)
+{
+    bool probabilities = plan->loss->input == NABLA_PROBABILITIES;
+    for (size_t j = 0; j < row->classes; j++) {
+        if (!probabilities || row->targets[j] != 0)
+            row->gradient[j] = NAN;
+        row->carried[j] = NAN;
+    }
 }
 
 // A weight of 0 silences even an infinite gradient; a NaN stays. Frameworks multiply: 0·∞ is NaN.
@@ -163,7 +179,7 @@ static void row_compute(const struct loss_plan *plan, size_t index, struct loss_
     plan->kernel->row(plan, row);
     double factor = 1, weight = 1;
     if (loss_row_ignored(plan, index)) {
-        row_clear(row);
+        row_clear(plan, row);
     } else {
         weight = row_weight(plan, row, index);
         factor = loss_gradient_factor(plan, weight);
@@ -173,6 +189,10 @@ static void row_compute(const struct loss_plan *plan, size_t index, struct loss_
             row_warn(plan, row, index, correct, ret->warnings);
         if (factor == 0)
             gradient_silence(plan, row);
+        if (isnan(factor)) {
+            gradient_undefine(plan, row);
+            factor = 1;
+        }
     }
     double value = weighted(plan, weight, row->loss);
     loss_totals_add_loss(totals, value);
@@ -223,7 +243,8 @@ static enum nabla_code run_carve(struct loss_run *run, double *stack, struct nab
                                  .logs = block + 4 * classes,
                                  .gradient = block + 5 * classes,
                                  .carried = block + 6 * classes,
-                                 .mass = block + 7 * classes};
+                                 .mass = block + 7 * classes,
+                                 .tails = block + 8 * classes};
     return NABLA_OK;
 }
 
@@ -259,8 +280,8 @@ enum nabla_code loss_compute_with(const struct loss_fast_kernel *kernel, size_t 
     enum nabla_code code = loss_plan_make(loss, batch, &plan, err);
     if (code != NABLA_OK)
         return code;
-    if (ret->warnings)
-        memset(ret->warnings, 0, NABLA_WARNING_COUNT * sizeof *ret->warnings);
+    for (int i = 0; ret->warnings && i < NABLA_WARNING_COUNT; i++)
+        ret->warnings[i].count = 0; // rows are as many as it says: the rest is left as it is
     struct loss_run run = {.plan = &plan, .kernel = kernel, .ret = ret};
     code = loss_run_all(&run, threads, err);
     loss_run_free(&run);

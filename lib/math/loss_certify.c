@@ -136,6 +136,19 @@ static _Float128 scaled(const struct loss_plan *plan, _Float128 value, _Float128
     return silenced ? 0 : value * factor;
 }
 
+// What the entry is: its own gradient, weighted. torch multiplies that of an ignored row by 0, and its mean
+// over no weight is 0/0, from probabilities at the label alone.
+static _Float128 reduced(const struct loss_plan *plan, const struct loss_oracle_row *row, size_t j,
+                         bool ignored, _Float128 factor)
+{
+    bool torch = plan->loss->convention == NABLA_TORCH;
+    if (ignored)
+        return torch ? 0 * row->gradient[j] : 0;
+    if (isnan(factor) && plan->loss->input == NABLA_PROBABILITIES && row->targets[j] == 0)
+        return row->gradient[j];
+    return scaled(plan, row->gradient[j], factor);
+}
+
 static struct deviation row_compare(const struct loss_plan *plan, struct loss_oracle_row *row, size_t index,
                                     _Float128 divisor, const void *gradient)
 {
@@ -143,10 +156,9 @@ static struct deviation row_compare(const struct loss_plan *plan, struct loss_or
     enum nabla_dtype dtype = plan->batch->dtype;
     bool ignored = loss_row_ignored(plan, index);
     _Float128 factor = ignored ? 0 : row_factor(plan, row, index, divisor);
-    if (!ignored)
-        oracles[plan->loss->type](plan, row);
+    oracles[plan->loss->type](plan, row);
     for (size_t j = 0; j < row->classes; j++) {
-        _Float128 exact = ignored ? 0 : scaled(plan, row->gradient[j], factor);
+        _Float128 exact = reduced(plan, row, j, ignored, factor);
         _Float128 largest = ignored ? 0 : fabsf128(scaled(plan, row->largest[j], factor));
         entry_compare(loss_entry(dtype, gradient, index * row->classes + j), exact, largest, dtype, &worst,
                       j);

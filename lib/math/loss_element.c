@@ -40,10 +40,10 @@ static struct binary binary_read(const struct loss_plan *plan, double score)
     return logits ? binary_of_logit(score) : binary_of_probability(score);
 }
 
-// a·b, where a share of 0 counts nothing even of an infinity.
+// a·b, where a share of 0 counts nothing even of an infinity; a NaN stays.
 static double share_of(double share, double value)
 {
-    return share == 0 ? 0 : share * value;
+    return share == 0 && !isnan(value) ? 0 : share * value;
 }
 
 // The slope and flow of a loss whose flow is known, by the input: from logits the score is the logit.
@@ -51,6 +51,23 @@ static void element_finish(const struct loss_plan *plan, double slope, double fl
 {
     ret->flow = flow;
     ret->slope = plan->loss->input == NABLA_LOGITS ? flow : slope;
+}
+
+// The binary loss of a logit of ±∞ as the framework writes it: ∞, or NaN where it multiplies that with 0 or
+// takes it from itself.
+static double infinite_loss(enum nabla_convention convention, double x, double yes, double no)
+{
+    double above = fmax(x, 0), below = fmax(-x, 0);
+    switch (convention) {
+    case NABLA_TORCH:
+        return no * x + (yes + no) * below;
+    case NABLA_KERAS:
+        return above - x * (1 - no);
+    case NABLA_OPTAX:
+        return yes * below + no * above;
+    default:
+        return share_of(yes, below) + share_of(no, above);
+    }
 }
 
 // -(w y ln p + (1-y) ln(1-p)), w = pos_weight
@@ -66,6 +83,8 @@ void loss_element_binary(const struct loss_plan *plan, const struct loss_element
     }
     double yes = element->pos_weight * element->target, no = 1 - element->target;
     ret->value = -share_of(yes, b.log_p) - share_of(no, b.log_complement);
+    if (isinf(element->score))
+        ret->value = infinite_loss(plan->loss->convention, element->score, yes, no);
     double flow = b.clipped ? 0 : -share_of(yes, b.complement) + share_of(no, b.p);
     double spread = b.p * b.complement;
     double slope = b.clipped ? 0 : -share_of(yes, 1 / b.p) + share_of(no, 1 / b.complement);
@@ -136,8 +155,8 @@ static double binary_target(double target, double smoothing)
 void loss_row_binary(const struct loss_plan *plan, struct loss_row *row)
 {
     const struct nabla_loss *loss = plan->loss;
-    if (loss_row_nonfinite(row->scores, row->classes)) {
-        row_poison(row);
+    if (loss->convention == NABLA_EXACT && loss_row_nonfinite(row->scores, row->classes)) {
+        row_poison(row); // to the frameworks, each output is a row of its own
         return;
     }
     double outputs = plan->sums_outputs ? 1 : (double)row->classes;

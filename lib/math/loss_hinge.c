@@ -75,7 +75,7 @@ void loss_row_hinge(const struct loss_plan *plan, struct loss_row *row)
     size_t label = hot_class(row);
     double weight = loss->class_weights && !plan->weight_per_row ? loss->class_weights[label] : 1;
     memset(row->gradient, 0, row->classes * sizeof *row->gradient);
-    loss_softmax(row, row->scores);
+    loss_softmax(row, row->scores, NULL);
     if (loss_row_nonfinite(row->scores, row->classes)) {
         row->loss = NAN;
         for (size_t j = 0; j < row->classes; j++)

@@ -8,6 +8,8 @@
 
 #include "math/loss_row.h"
 
+#include <math.h>
+
 enum { LOSS_ORACLE_BITS = 113, LOSS_ORACLE_ARRAYS = 9 };
 
 // All arrays have `classes` entries.
@@ -37,10 +39,10 @@ static inline _Float128 oracle_larger(_Float128 a, _Float128 b)
     return a > b ? a : b;
 }
 
-// a·b, where a share of 0 counts nothing even of an infinity.
+// a·b, where a share of 0 counts nothing even of an infinity; a NaN stays.
 static inline _Float128 oracle_share(_Float128 share, _Float128 value)
 {
-    return share == 0 ? 0 : share * value;
+    return share == 0 && !isnan(value) ? 0 : share * value;
 }
 
 // a + b as entry `j`.

@@ -80,7 +80,7 @@ static _Float128 outputs_of(const struct loss_plan *plan)
 
 void loss_oracle_binary(const struct loss_plan *plan, struct loss_oracle_row *row)
 {
-    if (loss_oracle_poisoned(row, row->scores))
+    if (plan->loss->convention == NABLA_EXACT && loss_oracle_poisoned(row, row->scores))
         return;
     for (size_t j = 0; j < row->classes; j++) {
         struct binary b = binary_read(plan, row, j);

@@ -90,6 +90,8 @@ static _Float128 flow_of(const struct nabla_loss *loss, _Float128 mass, _Float12
     case NABLA_KL_DIVERGENCE:
         return isnan(p) ? p : -mass;
     case NABLA_POLY:
+        if (loss->epsilon < 0) // 1 + ε p, where p may round to 1
+            return -mass * ((1 + (_Float128)loss->epsilon) - loss->epsilon * rest);
         return -mass * (1 + loss->epsilon * p);
     case NABLA_GENERALIZED_CROSS_ENTROPY:
         return -mass * expf128(loss->q * log);

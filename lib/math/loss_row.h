@@ -60,6 +60,7 @@ struct loss_row {
     double *gradient;      // out: with respect to the scores
     double *carried;       // out, from probabilities: with respect to the logits
     double *mass;          // scratch
+    double *tails;         // scratch: what rounding has left of the logits as the softmax sees them
     double loss;           // out
     double log_sum;        // out of the softmax: ln Σ exp(logit)
     bool clipped;          // out: a clip stood in the gradient's way
@@ -139,9 +140,10 @@ void loss_element_binary_focal(const struct loss_plan *, const struct loss_eleme
 void loss_element_squared(const struct loss_plan *, const struct loss_element *, struct loss_term *);
 void loss_element_huber(const struct loss_plan *, const struct loss_element *, struct loss_term *);
 
-// row->probabilities, complements, logs and log_sum from `logits`. With a NaN or +Infinity among them, or
+// row->probabilities, complements, logs and log_sum from `logits`, to which `tails`, their rounding errors,
+// are added where it is not NULL. With a NaN or +Infinity among them, or
 // nothing but -Infinity, all are NaN.
-void loss_softmax(struct loss_row *row, const double *logits);
+void loss_softmax(struct loss_row *row, const double *logits, const double *tails);
 
 // gradient_j = flow_j - p_j Σ flow, without cancellation at the class that has almost all the probability.
 // `gradient` may be `flow`.

@@ -55,7 +55,21 @@ static void softmax_poison(struct loss_row *row)
     row->log_sum = NAN;
 }
 
-void loss_softmax(struct loss_row *row, const double *logits)
+// Σ exp(x_j - m) over all but the largest where it is so small that single exponentials are subnormal and
+// have lost digits: as squares of exp of the half, 2^600 times as large. The errors of x_j - m are in `logs`.
+static double tiny_rest(const struct loss_row *row, const double *logits, size_t top)
+{
+    struct sum sum = {0};
+    for (size_t j = 0; j < row->classes; j++) {
+        double half = j == top ? 0 : exp((logits[j] - logits[top]) / 2);
+        double square = half * 0x1p600 * half;
+        sum_add(&sum, square);
+        sum.error += square * row->logs[j];
+    }
+    return (sum.value + sum.error) * 0x1p-600;
+}
+
+void loss_softmax(struct loss_row *row, const double *logits, const double *tails)
 {
     if (loss_row_nonfinite(logits, row->classes)) {
         softmax_poison(row);
@@ -67,7 +81,7 @@ void loss_softmax(struct loss_row *row, const double *logits)
     struct sum others = {0};
     for (size_t j = 0; j < row->classes; j++) {
         double t = logits[j] - max;
-        double error = difference_error(logits[j], max, t);
+        double error = difference_error(logits[j], max, t) + (tails ? tails[j] - tails[top] : 0);
         double e = exp(t);
         p[j] = e;
         row->logs[j] = error; // until the sum is known
@@ -77,6 +91,10 @@ void loss_softmax(struct loss_row *row, const double *logits)
         others.error += e * error;
     }
     double rest = others.value + others.error;
+    if (rest < 0x1p-900) {
+        rest = tiny_rest(row, logits, top);
+        others = (struct sum){rest, 0};
+    }
     double total = 1 + rest;
     // What rounding has lost of both still counts.
     double rest_error = (others.value - rest) + others.error;
@@ -140,24 +158,50 @@ static void row_mass(const struct loss_plan *plan, struct loss_row *row)
     }
 }
 
-// The logits as the softmax sees them: capped, divided. Into `row->carried`, which no path from logits
-// uses otherwise; the derivative into `row->gradient`.
-static const double *shaped_logits(const struct nabla_loss *loss, struct loss_row *row)
+// The two numbers in double that `value` is the sum of.
+static void split(long double value, double *ret_head, double *ret_tail)
 {
-    if (!(loss->softcap > 0) && loss->temperature == 1)
-        return row->scores;
-    for (size_t j = 0; j < row->classes; j++) {
-        double x = row->scores[j];
-        double slope = 1;
-        if (loss->softcap > 0) {
-            double cosine = cosh(x / loss->softcap);
-            x = isinf(x) ? x : loss->softcap * tanh(x / loss->softcap);
-            slope = 1 / cosine / cosine;
-        }
-        row->carried[j] = x / loss->temperature;
-        row->gradient[j] = slope / loss->temperature;
+    *ret_head = (double)value;
+    *ret_tail = isfinite(*ret_head) ? (double)(value - (long double)*ret_head) : 0;
+}
+
+// A logit capped, as head and tail; the derivative of cap and temperature into `row->gradient`.
+static void cap_logit(const struct nabla_loss *loss, struct loss_row *row, size_t j)
+{
+    long double x = row->scores[j], cap = loss->softcap, cosine = 1;
+    if (cap > 0) {
+        cosine = coshl(x / cap);
+        x = isinf(x) ? x : cap * tanhl(x / cap);
     }
-    return row->carried;
+    row->gradient[j] = (double)(1 / cosine / cosine / (long double)loss->temperature);
+    split(x, &row->carried[j], &row->tails[j]);
+}
+
+// The logits as the softmax sees them: capped, less the largest, divided, into `row->carried`, which no path
+// from logits uses otherwise, and `row->tails`; what was taken off comes back. In long double: an error of
+// half an ulp in a logit of 300 would be one of 128 ulps in its probability.
+static double shape_logits(const struct nabla_loss *loss, struct loss_row *row)
+{
+    long double temperature = loss->temperature;
+    for (size_t j = 0; j < row->classes; j++)
+        cap_logit(loss, row, j);
+    size_t top = largest(row->carried, row->classes);
+    long double max = (long double)row->carried[top] + (long double)row->tails[top];
+    for (size_t j = 0; j < row->classes; j++) {
+        long double capped = (long double)row->carried[j] + (long double)row->tails[j];
+        split((capped - max) / temperature, &row->carried[j], &row->tails[j]);
+    }
+    return (double)(max / temperature);
+}
+
+// The softmax of the logits, shaped or not; whether they were.
+static bool shaped_softmax(const struct nabla_loss *loss, struct loss_row *row)
+{
+    bool shaped = loss->softcap > 0 || loss->temperature != 1;
+    double taken_off = shaped ? shape_logits(loss, row) : 0;
+    loss_softmax(row, shaped ? row->carried : row->scores, shaped ? row->tails : NULL);
+    row->log_sum += taken_off;
+    return shaped;
 }
 
 // Whether the framework multiplies a class's logarithm with its share even where that is 0. Keras does from
@@ -226,9 +270,7 @@ static double presumed_share(const struct loss_plan *plan, const struct loss_row
 static void row_from_logits(const struct loss_plan *plan, struct loss_row *row)
 {
     const struct nabla_loss *loss = plan->loss;
-    const double *logits = shaped_logits(loss, row);
-    bool shaped = logits != row->scores;
-    loss_softmax(row, logits);
+    bool shaped = shaped_softmax(loss, row);
     double *flow = row->carried; // the shaped logits are no longer needed
     sum_terms(plan, row, NULL, flow);
     loss_softmax_backward(row->classes, row->probabilities, row->complements, flow, flow);
@@ -337,9 +379,7 @@ static void row_clip_below(const struct loss_plan *plan, struct loss_row *row)
 // Softmax first, then as from probabilities: the softmax's own p and 1 - p stay in use for the way back.
 static void row_logits_clip(const struct loss_plan *plan, struct loss_row *row)
 {
-    const double *logits = shaped_logits(plan->loss, row);
-    bool shaped = logits != row->scores;
-    loss_softmax(row, logits);
+    bool shaped = shaped_softmax(plan->loss, row);
     double *flow = row->carried;
     struct sum total = {0};
     for (size_t j = 0; j < row->classes; j++) {
@@ -372,7 +412,7 @@ static void row_clip_softmax(const struct loss_plan *plan, struct loss_row *row)
         row->clipped |= (kept < p || kept > p) && row->mass[j] != 0;
         logits[j] = log(kept);
     }
-    loss_softmax(row, logits);
+    loss_softmax(row, logits, NULL);
     sum_terms(plan, row, NULL, row->carried);
     loss_softmax_backward(classes, row->probabilities, row->complements, row->carried, row->carried);
     for (size_t j = 0; j < classes; j++) {

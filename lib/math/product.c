@@ -234,7 +234,7 @@ static void panels(const struct product *product, const struct product_piece *pi
         const size_t vectors = panel_vectors(left), wide = vectors * LANES;
         const size_t columns = end - column < wide ? end - column : wide;
         const size_t rest = columns - (vectors - 1) * LANES;
-        panel->last = rest < LANES ? (__mmask16)((1U << rest) - 1) : 0xffff;
+        panel->last = (__mmask16)(rest < LANES ? (1U << rest) - 1 : 0xffffU);
         panel->b = product->b + column;
         if (turned)
             panel_by_pieces(product, panel, column, columns, vectors, turned);

@@ -44,7 +44,7 @@ INLINE void see(struct seen *seen, const float *x, __mmask16 mask, enum flat fla
 
 INLINE __mmask16 mask_at(size_t left)
 {
-    return left < LANES ? (__mmask16)((1U << left) - 1) : 0xffff;
+    return (__mmask16)(left < LANES ? (1U << left) - 1 : 0xffffU);
 }
 
 INLINE struct seen see_all(const float *x, size_t count, enum flat flat, float below, float above)

@@ -1,9 +1,10 @@
 #include "store/backup.h"
 
-#include "base/buffer.h"
 #include "base/file.h"
 #include "base/token.h"
+#include "store/backup_copy.h"
 #include "store/database.h"
+#include "store/sweep.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,80 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20, MANIFEST_MAX = 1 << 28 };
-
-struct backup {
-    const char *from, *to;
-    struct buffer manifest;
-    size_t files;
-};
-
-// "FOLDER/NAME"; false when that is too long.
-static bool path_of(char ret[PATH_MAX], const char *folder, const char *name)
-{
-    return snprintf(ret, PATH_MAX, "%s/%s", folder, name) < PATH_MAX;
-}
-
-static void hex_of(const unsigned char bytes[TOKEN_SHA256_BYTES], char ret[TOKEN_SHA256_SIZE])
-{
-    for (size_t i = 0; i < TOKEN_SHA256_BYTES; i++)
-        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-}
-
-// Reads a file to its end, into `writing` where that is not NULL, and tells its hash.
-static enum nabla_code pass_file(const char *path, struct file_writing *writing, char ret[TOKEN_SHA256_SIZE],
-                                 struct nabla_error *err)
-{
-    unsigned char sum[TOKEN_SHA256_BYTES];
-    char *piece = malloc(PIECE);
-    struct token_sha256_run *run = token_sha256_begin();
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    enum nabla_code code = fd < 0 ? nabla_fail_errno(err, "open", path) : NABLA_OK;
-    if (code == NABLA_OK && (!piece || !run))
-        code = nabla_fail_memory(err, "a copy");
-    while (code == NABLA_OK) {
-        ssize_t size = read(fd, piece, PIECE);
-        if (size < 0)
-            code = nabla_fail_errno(err, "read", path);
-        if (size <= 0)
-            break;
-        token_sha256_add(run, piece, (size_t)size);
-        if (writing)
-            code = file_write(writing, piece, (size_t)size, err);
-    }
-    if (fd >= 0)
-        close(fd);
-    free(piece);
-    token_sha256_end(run, sum);
-    if (code == NABLA_OK)
-        hex_of(sum, ret);
-    return code;
-}
-
-static enum nabla_code note_file(struct backup *backup, const char *name, const char *sha256,
-                                 struct nabla_error *err)
-{
-    backup->files++;
-    buffer_format(&backup->manifest, "%s  %s\n", sha256, name);
-    return buffer_status(&backup->manifest, "the manifest", err);
-}
-
-// `name` is below both folders. NABLA_NOT_FOUND when it has gone.
-static enum nabla_code copy_file(struct backup *backup, const char *name, char ret[TOKEN_SHA256_SIZE],
-                                 struct nabla_error *err)
-{
-    char from[PATH_MAX], to[PATH_MAX];
-    struct file_writing writing;
-    if (!path_of(from, backup->from, name) || !path_of(to, backup->to, name))
-        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long: %s", name);
-    enum nabla_code code = file_begin(to, &writing, err);
-    if (code)
-        return code;
-    code = pass_file(from, &writing, ret, err);
-    if (code)
-        file_abandon(&writing);
-    return code ? code : file_commit(&writing, err);
-}
+enum { LOOKS_MOST = 20, MANIFEST_MAX = 1 << 28 };
 
 static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
 {
@@ -96,8 +24,8 @@ static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == NABLA_OK; i++) {
         char path[PATH_MAX];
-        code = path_of(path, folder, parts[i]) ? file_make_folder(path, err)
-                                               : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+        code = backup_path(path, folder, parts[i]) ? file_make_folder(path, err)
+                                                   : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
     }
     return code;
 }
@@ -154,7 +82,7 @@ static enum nabla_code copy_dataset(struct backup *backup, struct database *copy
     char name[128], found[TOKEN_SHA256_SIZE];
     struct nabla_error why = {0};
     snprintf(name, sizeof name, "datasets/%s.safetensors", sha256);
-    enum nabla_code code = copy_file(backup, name, found, &why);
+    enum nabla_code code = backup_copy(backup, name, found, &why);
     if (code == NABLA_NOT_FOUND) {
         struct statement *deletion;
         code = database_prepare(copy, "DELETE FROM datasets WHERE sha256 = ?", &deletion, err);
@@ -169,34 +97,158 @@ static enum nabla_code copy_dataset(struct backup *backup, struct database *copy
         return nabla_fail(err, code, NULL, "%s", why.text);
     if (strcmp(found, sha256) != 0)
         return nabla_fail(err, NABLA_IO, NULL, "%s/%s is damaged: its hash is %s", backup->from, name, found);
-    return note_file(backup, name, found, err);
+    return backup_note(backup, name, found, err);
 }
 
-// The files of a job. Those that vanish meanwhile (a checkpoint that a newer one replaced) are left out.
-static enum nabla_code copy_job(struct backup *backup, const char *id, struct nabla_error *err)
+// One file of a job, unless it was copied before; *ret_gone is set when it has vanished meanwhile.
+static enum nabla_code copy_job_file(struct backup *backup, const char *name, bool *ret_gone,
+                                     struct nabla_error *err)
 {
-    char name[PATH_MAX], path[PATH_MAX], sha256[TOKEN_SHA256_SIZE];
-    snprintf(name, sizeof name, "jobs/%s", id);
-    if (!path_of(path, backup->from, name))
-        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
-    DIR *entries = opendir(path);
-    if (!entries)
-        return NABLA_OK; // most jobs have no files
-    enum nabla_code code =
-        path_of(path, backup->to, name) ? file_make_folder(path, err) : nabla_fail_memory(err, "a path");
+    char to[PATH_MAX], sha256[TOKEN_SHA256_SIZE];
+    struct nabla_error why = {0};
+    if (backup_path(to, backup->to, name) && access(to, F_OK) == 0)
+        return NABLA_OK;
+    enum nabla_code code = backup_copy(backup, name, sha256, &why);
+    *ret_gone |= code == NABLA_NOT_FOUND;
+    if (code == NABLA_OK)
+        return backup_note(backup, name, sha256, err);
+    return code == NABLA_NOT_FOUND ? NABLA_OK : nabla_fail(err, code, NULL, "%s", why.text);
+}
+
+// A client's checkpoints ("kept_…") come from what is held, by their rows.
+static enum nabla_code list_job(struct backup *backup, const char *id, DIR *entries, bool *ret_gone,
+                                struct nabla_error *err)
+{
+    enum nabla_code code = NABLA_OK;
     for (struct dirent *at; code == NABLA_OK && (at = readdir(entries));) {
-        struct nabla_error why = {0};
-        if (at->d_type != DT_REG || strcmp(at->d_name, "lock") == 0)
+        char name[PATH_MAX];
+        if (at->d_type != DT_REG || strcmp(at->d_name, "lock") == 0 || strncmp(at->d_name, "kept_", 5) == 0)
             continue;
         snprintf(name, sizeof name, "jobs/%s/%s", id, at->d_name);
-        code = copy_file(backup, name, sha256, &why);
-        if (code == NABLA_OK)
-            code = note_file(backup, name, sha256, err);
-        else
-            code = code == NABLA_NOT_FOUND ? NABLA_OK : nabla_fail(err, code, NULL, "%s", why.text);
+        code = copy_job_file(backup, name, ret_gone, err);
     }
-    closedir(entries);
     return code;
+}
+
+// The files of a job. Where one vanishes, there is a newer one instead (our worker's checkpoints): look
+// again.
+static enum nabla_code copy_job(struct backup *backup, struct database *copy, const char *id,
+                                struct nabla_error *err)
+{
+    char name[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
+    bool is_gone = true;
+    (void)copy;
+    snprintf(name, sizeof name, "jobs/%s", id);
+    if (!backup_path(from, backup->from, name) || !backup_path(to, backup->to, name))
+        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+    enum nabla_code code = NABLA_OK;
+    for (int looks = 0; looks < LOOKS_MOST && is_gone && code == NABLA_OK; looks++) {
+        DIR *entries = opendir(from);
+        if (!entries)
+            return NABLA_OK; // most jobs have no files
+        is_gone = false;
+        code = file_make_folder(to, err);
+        if (code == NABLA_OK)
+            code = list_job(backup, id, entries, &is_gone, err);
+        closedir(entries);
+    }
+    return code;
+}
+
+// ---- checkpoints of clients
+//
+// A row names a file that the next checkpoint removes. So each file that a row names gets another link while
+// nobody can write, and the copy of the database is of that same state.
+
+static const char checkpoints[] = "SELECT id, file, sha256 FROM checkpoints JOIN jobs ON jobs.number = job";
+
+static enum nabla_code hold_checkpoint(struct backup *backup, const char *id, const char *file,
+                                       const char *sha256, struct nabla_error *err)
+{
+    char name[PATH_MAX], from[PATH_MAX], held[PATH_MAX];
+    (void)sha256;
+    snprintf(name, sizeof name, "jobs/%s/%s", id, file);
+    if (!backup_path(from, backup->from, name) || !backup_path(held, backup->held, file))
+        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+    return link(from, held) ? nabla_fail_errno(err, "hold", from) : NABLA_OK;
+}
+
+static enum nabla_code copy_checkpoint(struct backup *backup, const char *id, const char *file,
+                                       const char *sha256, struct nabla_error *err)
+{
+    char name[PATH_MAX], held[PATH_MAX], folder[PATH_MAX], found[TOKEN_SHA256_SIZE];
+    snprintf(name, sizeof name, "jobs/%s", id);
+    if (!backup_path(held, backup->held, file) || !backup_path(folder, backup->to, name))
+        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+    enum nabla_code code = file_make_folder(folder, err);
+    snprintf(name, sizeof name, "jobs/%s/%s", id, file);
+    if (code == NABLA_OK)
+        code = backup_copy_from(backup, held, name, found, err);
+    if (code == NABLA_OK && strcmp(found, sha256) != 0)
+        code = nabla_fail(err, NABLA_IO, NULL, "%s/%s is damaged: its hash is %s", backup->from, name, found);
+    return code ? code : backup_note(backup, name, found, err);
+}
+
+static enum nabla_code each_checkpoint(struct backup *backup, struct database *db,
+                                       enum nabla_code (*act)(struct backup *, const char *, const char *,
+                                                              const char *, struct nabla_error *),
+                                       struct nabla_error *err)
+{
+    struct statement *rows;
+    int64_t tables = 0;
+    enum nabla_code code =
+        database_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoints'", &tables, err);
+    if (code || tables == 0) // of an older version
+        return code;
+    code = database_prepare(db, checkpoints, &rows, err);
+    if (code)
+        return code;
+    while ((code = statement_row(rows, err)) == NABLA_OK) {
+        const char *id = statement_text(rows, 0), *file = statement_text(rows, 1);
+        const char *sha256 = statement_text(rows, 2);
+        code = id && file && sha256 ? act(backup, id, file, sha256, err) : nabla_fail_memory(err, "a name");
+        if (code) {
+            statement_free(rows);
+            return code;
+        }
+    }
+    statement_free(rows);
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+// `db` gets the snapshot that the held files belong to.
+static enum nabla_code hold_state(struct backup *backup, struct database *db, const char *path,
+                                  struct nabla_error *err)
+{
+    struct database *pause;
+    enum nabla_code code = database_open(path, DATABASE_PLAIN, sql_texts, &pause, err);
+    if (code)
+        return code;
+    code = database_run(pause, "BEGIN IMMEDIATE", err); // nobody writes until it ends
+    if (code == NABLA_OK)
+        code = database_run(db, "BEGIN", err);
+    if (code == NABLA_OK)
+        code = each_checkpoint(backup, db, hold_checkpoint, err);
+    database_rollback(pause);
+    database_close(pause);
+    return code;
+}
+
+static enum nabla_code copy_database(struct backup *backup, const char *from, const char *to,
+                                     struct nabla_error *err)
+{
+    struct database *db;
+    enum nabla_code code = database_open(from, DATABASE_PLAIN, sql_texts, &db, err);
+    if (code)
+        return code;
+    code = hold_state(backup, db, from, err);
+    if (code == NABLA_OK)
+        code = database_copy(db, to, err);
+    database_rollback(db);
+    database_close(db);
+    if (code == NABLA_OK && chmod(to, 0600) != 0)
+        code = nabla_fail_errno(err, "protect", to);
+    return code ? code : sync_file(to, err);
 }
 
 // Calls for the text of each row.
@@ -220,13 +272,6 @@ static enum nabla_code each_text(struct database *copy, const char *sql, struct 
     return code == NABLA_NOT_FOUND ? NABLA_OK : code;
 }
 
-static enum nabla_code act_job(struct backup *backup, struct database *copy, const char *id,
-                               struct nabla_error *err)
-{
-    (void)copy;
-    return copy_job(backup, id, err);
-}
-
 static enum nabla_code check_sound(struct backup *backup, struct database *copy, const char *answer,
                                    struct nabla_error *err)
 {
@@ -244,7 +289,9 @@ static enum nabla_code copy_files(struct backup *backup, const char *database, s
         return code;
     code = each_text(copy, "SELECT sha256 FROM datasets ORDER BY number", backup, copy_dataset, err);
     if (code == NABLA_OK)
-        code = each_text(copy, "SELECT id FROM jobs ORDER BY number", backup, act_job, err);
+        code = each_text(copy, "SELECT id FROM jobs ORDER BY number", backup, copy_job, err);
+    if (code == NABLA_OK)
+        code = each_checkpoint(backup, copy, copy_checkpoint, err);
     if (code == NABLA_OK)
         code = each_text(copy, "PRAGMA integrity_check", backup, check_sound, err);
     database_close(copy);
@@ -255,87 +302,61 @@ static enum nabla_code make_parts(struct backup *backup, struct nabla_error *err
 {
     static const char *const beside[] = {"tokens"};
     char from[PATH_MAX], to[PATH_MAX], sha256[TOKEN_SHA256_SIZE];
-    if (!path_of(from, backup->from, "nabla.db") || !path_of(to, backup->to, "nabla.db"))
+    if (!backup_path(from, backup->from, "nabla.db") || !backup_path(to, backup->to, "nabla.db"))
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
-    enum nabla_code code = backup_database(from, to, err);
+    enum nabla_code code = copy_database(backup, from, to, err);
     if (code == NABLA_OK)
         code = copy_files(backup, to, err);
     if (code == NABLA_OK)
-        code = pass_file(to, NULL, sha256, err);
+        code = backup_hash(to, NULL, sha256, err);
     if (code == NABLA_OK)
-        code = note_file(backup, "nabla.db", sha256, err);
+        code = backup_note(backup, "nabla.db", sha256, err);
     for (size_t i = 0; i < sizeof beside / sizeof *beside && code == NABLA_OK; i++)
-        if (path_of(from, backup->from, beside[i]) && access(from, F_OK) == 0) {
-            code = copy_file(backup, beside[i], sha256, err);
+        if (backup_path(from, backup->from, beside[i]) && access(from, F_OK) == 0) {
+            code = backup_copy(backup, beside[i], sha256, err);
             if (code == NABLA_OK)
-                code = note_file(backup, beside[i], sha256, err);
+                code = backup_note(backup, beside[i], sha256, err);
         }
+    return code;
+}
+
+// Below tmp/, which is emptied when a server opens the folder.
+static enum nabla_code make_hold(struct backup *backup, struct nabla_error *err)
+{
+    char id[TOKEN_ID_SIZE], name[TOKEN_ID_SIZE + 8], path[PATH_MAX], held[PATH_MAX];
+    token_make_id(id, "backup");
+    snprintf(name, sizeof name, "tmp/%s", id);
+    if (!backup_path(path, backup->from, "tmp") || !backup_path(held, backup->from, name))
+        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+    enum nabla_code code = file_make_folder(path, err);
+    if (code == NABLA_OK)
+        code = file_make_folder(held, err);
+    if (code == NABLA_OK)
+        memcpy(backup->held, held, sizeof held);
     return code;
 }
 
 enum nabla_code backup_make(const char *folder, const char *to, size_t *ret_files, struct nabla_error *err)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], database[PATH_MAX];
     struct backup backup = {.from = folder, .to = to, .manifest = buffer_new(MANIFEST_MAX)};
-    enum nabla_code code = path_of(path, to, "MANIFEST")
-                               ? claim_folder(to, err)
+    enum nabla_code code = backup_path(path, to, "MANIFEST") && backup_path(database, folder, "nabla.db")
+                               ? NABLA_OK
                                : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
+    if (code == NABLA_OK && access(database, R_OK) != 0)
+        code = nabla_fail_errno(err, "read", database);
+    if (code == NABLA_OK)
+        code = claim_folder(to, err);
+    if (code == NABLA_OK)
+        code = make_hold(&backup, err);
     if (code == NABLA_OK)
         code = make_parts(&backup, err);
     if (code == NABLA_OK)
         code = file_replace(path, backup.manifest.data, backup.manifest.size, err);
     if (code == NABLA_OK)
         *ret_files = backup.files;
-    buffer_free(&backup.manifest);
-    return code;
-}
-
-// ---- back
-
-// A name of a manifest is one of ours: it stays below the folder.
-static bool is_inside(const char *name)
-{
-    return *name && *name != '/' && !strstr(name, "..");
-}
-
-static enum nabla_code restore_line(struct backup *backup, char *line, struct nabla_error *err)
-{
-    char found[TOKEN_SHA256_SIZE], path[PATH_MAX], *name = line + TOKEN_SHA256_SIZE + 1;
-    if (strlen(line) < TOKEN_SHA256_SIZE + 2 || !is_inside(name))
-        return nabla_fail(err, NABLA_MALFORMED, NULL, "the manifest in %s has a line that is none",
-                          backup->from);
-    line[TOKEN_SHA256_SIZE - 1] = '\0';
-    char *slash = strrchr(name, '/');
-    if (slash && path_of(path, backup->to, name)) {
-        *strrchr(path, '/') = '\0';
-        enum nabla_code code = file_make_folder(path, err);
-        if (code)
-            return code;
-    }
-    enum nabla_code code = copy_file(backup, name, found, err);
-    if (code == NABLA_OK && strcmp(found, line) != 0)
-        code = nabla_fail(err, NABLA_IO, NULL, "%s/%s is damaged: its hash is not that of the manifest",
-                          backup->from, name);
-    backup->files++;
-    return code;
-}
-
-enum nabla_code backup_restore(const char *from, const char *folder, size_t *ret_files,
-                               struct nabla_error *err)
-{
-    char path[PATH_MAX];
-    struct backup backup = {.from = from, .to = folder, .manifest = buffer_new(MANIFEST_MAX)};
-    enum nabla_code code = path_of(path, from, "MANIFEST")
-                               ? file_read(path, &backup.manifest, err)
-                               : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
-    if (code == NABLA_OK)
-        code = claim_folder(folder, err);
-    char *rest = backup.manifest.data;
-    for (char *line; code == NABLA_OK && (line = strsep(&rest, "\n"));)
-        if (*line)
-            code = restore_line(&backup, line, err);
-    if (code == NABLA_OK)
-        *ret_files = backup.files;
+    if (backup.held[0])
+        sweep_tree(backup.held, NULL);
     buffer_free(&backup.manifest);
     return code;
 }

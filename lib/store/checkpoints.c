@@ -18,21 +18,29 @@ static char *file_path(const struct store *store, const char *job, const char *f
     return access_path(store, "jobs/%s/%s", job, file);
 }
 
+static bool sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return synced;
+}
+
 static enum nabla_code link_file(struct store *store, const char *job, const char *from, const char *file,
                                  struct nabla_error *err)
 {
-    char *folder = access_path(store, "jobs/%s", job), *path = file_path(store, job, file);
+    char *jobs = access_path(store, "jobs"), *folder = access_path(store, "jobs/%s", job);
+    char *path = file_path(store, job, file);
     enum nabla_code code = NABLA_OK;
-    int fd = -1;
-    if (!folder || !path)
+    if (!jobs || !folder || !path)
         code = nabla_fail_memory(err, "a path");
-    else if ((mkdir(folder, 0700) && errno != EEXIST) || link(from, path) ||
-             (fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fsync(fd))
+    else if ((mkdir(folder, 0700) ? errno != EEXIST : !sync_folder(jobs)) || link(from, path) ||
+             !sync_folder(folder))
         code = nabla_fail_errno(err, "keep", path);
-    if (fd >= 0)
-        close(fd);
     free(path);
     free(folder);
+    free(jobs);
     return code;
 }
 

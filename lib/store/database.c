@@ -207,6 +207,30 @@ void statement_free(struct statement *statement)
     free(statement);
 }
 
+static int copy_pages(sqlite3 *from, sqlite3 *to)
+{
+    sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
+    if (!copy)
+        return sqlite3_errcode(to);
+    int status = sqlite3_backup_step(copy, -1);
+    sqlite3_backup_finish(copy);
+    return status == SQLITE_DONE ? sqlite3_exec(to, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL)
+                                 : status;
+}
+
+enum nabla_code database_copy(struct database *db, const char *path, struct nabla_error *err)
+{
+    sqlite3 *to;
+    int status = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (status == SQLITE_OK)
+        status = copy_pages(db->handle, to);
+    enum nabla_code code = status == SQLITE_OK ? NABLA_OK
+                                               : nabla_fail(err, code_of_status(status), NULL,
+                                                            "copy to %s: %s", path, sqlite3_errstr(status));
+    sqlite3_close(to);
+    return code;
+}
+
 static void keep_status(struct statement *statement, int status)
 {
     if (statement->status == SQLITE_OK)

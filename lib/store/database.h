@@ -44,6 +44,10 @@ enum nabla_code database_prepare(struct database *db, const char *sql, struct st
                                  struct nabla_error *err);
 void statement_free(struct statement *statement);
 
+// Copies what the connection sees, the snapshot that it holds, to a new file, which then needs no other
+// beside it.
+enum nabla_code database_copy(struct database *db, const char *path, struct nabla_error *err);
+
 // Bind the next parameter. Texts are borrowed until the statement is reset; NULL is NULL, as is NaN.
 void statement_bind_int(struct statement *statement, int64_t value);
 void statement_bind_size(struct statement *statement, uint64_t value); // what does not fit becomes INT64_MAX

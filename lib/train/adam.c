@@ -159,7 +159,7 @@ double adam_square_sum(const float *w, size_t count)
     struct wide sum = {0};
     for (size_t i = 0; i < count; i += LANES) {
         const size_t left = count - i;
-        const __mmask16 mask = left < LANES ? (__mmask16)((1U << left) - 1) : 0xffff;
+        const __mmask16 mask = (__mmask16)(left < LANES ? (1U << left) - 1 : 0xffffU);
         wide_add_square(&sum, wide_new(_mm512_maskz_loadu_ps(mask, w + i)));
     }
     return wide_total(sum);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TENSOR_NAME_SIZE = LAYER_NAME_SIZE + 20, TENSORS_PER_LAYER = 4, TENSORS_OF_DATA = 2 };
+enum { TENSOR_NAME_SIZE = LAYER_NAME_SIZE + 20, TENSORS_PER_LAYER = 4, TENSORS_OF_DATA = 3 };
 
 struct model {
     size_t count;
@@ -94,6 +94,8 @@ enum nabla_code model_new(const struct network *network, const struct train_data
         adders[layer->spec->type](model, layer);
     }
     model->owned = model->count;
+    if (data && data->imputed)
+        add_tensor(model, "impute", "value", data->imputed, 0, data->source->columns);
     if (data && data->standardized) {
         add_tensor(model, "standardize", "mean", data->standardizer.mean, 0, data->source->columns);
         add_tensor(model, "standardize", "scale", data->standardizer.scale, 0, data->source->columns);
@@ -123,8 +125,11 @@ void model_tensors(const struct model *model, struct tensor *ret)
 
 static bool is_preprocessing(const char *name)
 {
-    static const char prefix[] = "standardize.";
-    return strncmp(name, prefix, sizeof prefix - 1) == 0;
+    static const char *const prefixes[] = {"standardize.", "impute."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
 }
 
 static bool has_tensor(const struct model *model, const char *name)

@@ -1,8 +1,9 @@
 // A trained network's numbers by name, as they leave for a file: "dense_1.weight" (inputs × units),
 // "dense_1.bias", "batch_norm_1.gamma", ".beta", ".running_mean", ".running_variance" (units), and, where
-// features were standardised, "standardize.mean" and "standardize.scale" (columns): x → (x − mean) / scale.
-// A file that holds such tensors, from wherever, becomes a network's weights again.
-// Ownership: a model owns the names and borrows the numbers. Thread safety: read by any number of threads.
+// features were standardised, "standardize.mean" and "standardize.scale" (columns): x → (x − mean) / scale;
+// where missing values are filled in, "impute.value" (columns), which comes first. A file that holds such
+// tensors, from wherever, becomes a network's weights again. Ownership: a model owns the names and borrows
+// the numbers. Thread safety: read by any number of threads.
 #ifndef NABLA_TRAIN_MODEL_H
 #define NABLA_TRAIN_MODEL_H
 
@@ -20,7 +21,7 @@ void model_free(struct model *model);
 
 size_t model_tensor_count(const struct model *model);
 // Whether a file has each of the network's tensors in its shape, as F32 or F64, and no others but
-// standardize.*. NABLA_INVALID names the first that is wrong; its pointer is that of the tensor,
+// standardize.* and impute.*. NABLA_INVALID names the first that is wrong; its pointer is that of the tensor,
 // "/dense_1.weight".
 enum nabla_code model_check(const struct model *model, const struct safetensors *file,
                             struct nabla_error *err);

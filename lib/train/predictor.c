@@ -1,6 +1,7 @@
 #include "train/predictor.h"
 
 #include "base/size.h"
+#include "data/impute.h"
 #include "data/standardize.h"
 #include "math/loss_row.h"
 #include "math/matrix.h"
@@ -16,6 +17,7 @@ struct predictor {
     struct train_spec spec; // its lists are the caller's
     struct network *network;
     struct model *model;
+    float *imputed;                   // or NULL
     struct standardizer standardizer; // mean NULL where nothing is standardised
     enum task task;
     int64_t *ids;   // zeros: the loss wants labels to make probabilities,
@@ -46,6 +48,23 @@ static enum nabla_code copy_standardizer(struct predictor *predictor, const stru
     return NABLA_OK;
 }
 
+static enum nabla_code copy_imputed(struct predictor *predictor, const struct safetensors *file,
+                                    struct nabla_error *err)
+{
+    const size_t columns = predictor->network->inputs;
+    const struct tensor *value = safetensors_find(file, "impute.value");
+    if (!value)
+        return NABLA_OK;
+    if (value->dtype != TENSOR_F32 || value->elements != columns)
+        return nabla_fail(err, NABLA_INVALID, "/impute.value", "impute.value must be %zu numbers of F32",
+                          columns);
+    predictor->imputed = size_alloc(columns, 1, sizeof *predictor->imputed);
+    if (!predictor->imputed)
+        return nabla_fail_memory(err, "what a model puts for missing values");
+    memcpy(predictor->imputed, value->data, value->bytes);
+    return NABLA_OK;
+}
+
 static enum nabla_code build(struct predictor *predictor, size_t columns, const struct safetensors *file,
                              struct nabla_error *err)
 {
@@ -54,6 +73,8 @@ static enum nabla_code build(struct predictor *predictor, size_t columns, const 
         code = model_new(predictor->network, NULL, &predictor->model, err);
     if (!code)
         code = model_take(predictor->model, file, err);
+    if (!code)
+        code = copy_imputed(predictor, file, err);
     if (!code)
         code = copy_standardizer(predictor, file, err);
     if (code)
@@ -91,6 +112,7 @@ void predictor_free(struct predictor *predictor)
     if (!predictor)
         return;
     free(predictor->shares);
+    free(predictor->imputed);
     free(predictor->targets);
     free(predictor->ids);
     standardizer_free(&predictor->standardizer);
@@ -109,6 +131,8 @@ static void gather(const struct predictor *predictor, const float *features, siz
     const size_t columns = predictor->network->inputs;
     struct dataset batch = {.rows = rows, .columns = columns, .features = predictor->network->input};
     memcpy(batch.features, features, rows * columns * sizeof *features);
+    if (predictor->imputed)
+        impute_apply(predictor->imputed, columns, batch.features, rows);
     if (predictor->standardizer.mean)
         standardizer_apply(&predictor->standardizer, &batch);
 }

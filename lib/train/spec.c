@@ -91,7 +91,7 @@ struct train_spec spec_defaults(void)
         .validation_split = 0.2,
         .split = SPLIT_STRATIFIED,
         .shuffle = true,
-        .standardize = true,
+        .scaling = SCALING_STANDARDIZE,
         .checkpoint_every_seconds = 10,
         .threads = 1,
         .telemetry_folds = true,

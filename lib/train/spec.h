@@ -6,7 +6,9 @@
 #define NABLA_TRAIN_SPEC_H
 
 #include "base/error.h"
+#include "data/impute.h"
 #include "data/split.h"
+#include "data/standardize.h"
 #include "math/loss.h"
 
 #include <stdbool.h>
@@ -185,8 +187,10 @@ struct train_spec {
     double validation_split; // in [0, 1)
     enum split_kind split;
     uint64_t seed;
-    bool shuffle;     // training rows, anew each epoch
-    bool standardize; // features, learned on the training rows
+    bool shuffle;         // training rows, anew each epoch
+    enum missing missing; // features that are NaN: before they are scaled; learned on the training rows
+    double missing_value; // of MISSING_CONSTANT
+    enum scaling scaling; // of features, learned on the training rows
     struct early_stopping early_stopping;
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
     double time_limit;               // seconds after which no further step begins; 0: none

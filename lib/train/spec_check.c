@@ -306,9 +306,21 @@ static enum nabla_code complete_telemetry(struct train_spec *spec, const struct 
     return code;
 }
 
+static enum nabla_code check_missing(const struct train_spec *spec, const struct dataset *dataset,
+                                     struct nabla_error *err)
+{
+    struct nabla_error why;
+    if (spec->missing != MISSING_REFUSE || dataset_refuse_missing(dataset, &why) == NABLA_OK)
+        return NABLA_OK;
+    return nabla_fail(err, NABLA_INVALID, "/training/missing",
+                      "%s: mean, median, most_frequent or constant fills them in", why.text);
+}
+
 enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dataset, struct nabla_error *err)
 {
     enum nabla_code code = check_dataset(dataset, err);
+    if (code == NABLA_OK)
+        code = check_missing(spec, dataset, err);
     if (code == NABLA_OK)
         code = check_layers(spec, err);
     if (code == NABLA_OK)

@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static enum nabla_code impute(struct train_data *data, const struct train_spec *spec, struct dataset *copy,
+                              struct nabla_error *err)
+{
+    enum nabla_code code = impute_fit(spec->missing, spec->missing_value, copy, data->split.train,
+                                      data->split.train_count, &data->imputed, err);
+    if (!code)
+        impute_apply(data->imputed, copy->columns, copy->features, copy->rows);
+    return code;
+}
+
 static enum nabla_code copy_features(struct train_data *data, const struct train_spec *spec,
                                      struct nabla_error *err)
 {
@@ -14,15 +24,18 @@ static enum nabla_code copy_features(struct train_data *data, const struct train
     if (!data->features)
         return nabla_fail_memory(err, "the training data");
     memcpy(data->features, source->features, source->rows * source->columns * sizeof *data->features);
-    if (!spec->standardize)
-        return NABLA_OK;
-    enum nabla_code code =
-        standardizer_fit(source, data->split.train, data->split.train_count, &data->standardizer, err);
+    struct dataset copy = *source; // everything but the features is the source's own
+    copy.features = data->features;
+    enum nabla_code code = NABLA_OK;
+    if (spec->missing != MISSING_REFUSE)
+        code = impute(data, spec, &copy, err);
+    if (code || spec->scaling == SCALING_NONE)
+        return code;
+    code = standardizer_fit(spec->scaling, &copy, data->split.train, data->split.train_count,
+                            &data->standardizer, err);
     if (code != NABLA_OK)
         return code;
     data->standardized = true;
-    struct dataset copy = *source; // everything but the features is the source's own
-    copy.features = data->features;
     standardizer_apply(&data->standardizer, &copy);
     return NABLA_OK;
 }
@@ -118,6 +131,7 @@ void train_data_free(struct train_data *data)
     free(data->class_weights);
     free(data->row_weights);
     free(data->features);
+    free(data->imputed);
     if (data->standardized)
         standardizer_free(&data->standardizer);
     split_free(&data->split);

@@ -13,6 +13,7 @@
 struct train_data {
     const struct dataset *source;
     float *features; // all rows × columns, standardised if asked
+    float *imputed;  // columns: what stood for missing values, or NULL
     bool standardized;
     struct standardizer standardizer;
     struct split split;

@@ -1,15 +1,17 @@
 """Writes golden losses and gradients of PyTorch, Keras 3 on TensorFlow, and optax, in float64:
 
-    python scripts/golden/loss_golden.py > tests/golden/loss.txt
+    python scripts/golden/loss_golden.py > tests/golden/loss.txt    the kept file
+    python scripts/golden/loss_golden.py 7 8 9 > loss.txt           every case of other seeds
 
 Needs torch, keras, tensorflow-cpu, optax and jax (CPU builds from PyPI). Seeded: the same versions write the same
-file. One case a line:
+file. The kept one has every case of its own seed and a share of those of others. One case a line:
 
     convention loss input reduction labels rows classes options | scores | labels | loss | gradient
 
 `labels` is ids or targets; options are name=number or name=a:b:c, joined by commas, or "-". Edges: probabilities
-of 0, 1, 1e-8, 1e-30 and 1e-45; logits of 1e4, 1e38 and -Infinity, NaN, shifts by 1e8; weights of 0, also of rows
-with an infinite loss; ties; all rows ignored.
+of 0, 1, 1e-8, 1e-30 and 1e-45, one or all of a row; logits of ±1e4, ±1e38 and ±Infinity, NaN, shifts by 1e8; weights
+of 0, also of rows with an infinite loss; ties; all rows ignored; one class. What a framework leaves to its caller
+(softcap, temperature, z_loss, torch's binary smoothing) is written with its own operations.
 """
 
 import os
@@ -30,8 +32,9 @@ import torch.nn.functional as F
 
 jax.config.update("jax_enable_x64", True)
 keras.config.set_floatx("float64")
-rng = np.random.default_rng(20240607)
+KEPT_SEED, OTHER_SEEDS, SHARE = 20240607, range(1, 7), 40  # of the other seeds, a case in so many is kept
 
+rng = None  # of the seed at work
 SHORT = 4  # significant digits of the inputs: the file stays small
 
 
@@ -60,6 +63,10 @@ def logits(kind, rows, classes):
         x = rng.integers(-1, 2, size=(rows, classes)).astype(float)
     elif kind == "nan":
         x[where] = np.nan
+    elif kind == "plus_inf":
+        x[where] = np.inf
+    elif kind == "huge":
+        x = rng.choice([1e4, -1e4, 1e38, -1e38, 0, 1], size=(rows, classes))
     return x
 
 
@@ -69,6 +76,8 @@ def probabilities(kind, rows, classes, binary):
     if kind == "edge":
         where = (rng.integers(rows), rng.integers(classes))
         p[where] = rng.choice([0, 1, 1e-8, 1e-30, 1e-45])
+    elif kind == "edges":
+        p = rng.choice([0, 1, 1e-8, 1e-30, 1e-45, 0.25], size=(rows, classes))
     return p
 
 
@@ -107,6 +116,13 @@ def with_optax(f, x):
     return float(value), np.asarray(gradient)
 
 
+def torch_shaped(c, t):
+    """Logits capped, then divided."""
+    if "softcap" in c:
+        t = c["softcap"] * torch.tanh(t / c["softcap"])
+    return t / c.get("temperature", 1.0)
+
+
 def torch_case(c):
     y = torch.tensor(c["y"])
     w = torch.tensor(c["class_weights"]) if "class_weights" in c else None
@@ -116,19 +132,25 @@ def torch_case(c):
     def cross_entropy(t):
         if c["input"] == "probabilities":
             return F.nll_loss(t.log(), y, weight=w, ignore_index=ignore, reduction=reduction)
-        return F.cross_entropy(t, y, weight=w, ignore_index=ignore, label_smoothing=smoothing, reduction=reduction)
+        t = torch_shaped(c, t)
+        loss = F.cross_entropy(t, y, weight=w, ignore_index=ignore, label_smoothing=smoothing, reduction=reduction)
+        if "z_loss" in c:
+            squares = c["z_loss"] * torch.logsumexp(t, -1) ** 2
+            loss = loss + (squares.mean() if reduction == "mean" else squares.sum())
+        return loss
 
     def binary(t):
         if c["input"] == "probabilities":
             return F.binary_cross_entropy(t, y, weight=w, reduction=reduction)
         pos = torch.tensor(c["pos_weight"]) if "pos_weight" in c else None
-        return F.binary_cross_entropy_with_logits(t, y, weight=w, pos_weight=pos, reduction=reduction)
+        share = y * (1 - smoothing) + smoothing / 2
+        return F.binary_cross_entropy_with_logits(t, share, weight=w, pos_weight=pos, reduction=reduction)
 
     return with_torch({
         "cross_entropy": cross_entropy,
         "binary_cross_entropy": binary,
         "kl_divergence": lambda t: F.kl_div(
-            t.log() if c["input"] == "probabilities" else F.log_softmax(t, -1), y, reduction=reduction),
+            t.log() if c["input"] == "probabilities" else F.log_softmax(torch_shaped(c, t), -1), y, reduction=reduction),
         "hinge": lambda t: F.multi_margin_loss(t, y, margin=c.get("margin", 1.0), weight=w, reduction=reduction),
         "squared_hinge": lambda t: F.multi_margin_loss(t, y, p=2, margin=c.get("margin", 1.0), weight=w,
                                                        reduction=reduction),
@@ -168,6 +190,8 @@ def keras_case(c):
             "mean_squared_error": lambda: L.MeanSquaredError(reduction=reduction),
             "huber": lambda: L.Huber(delta=c.get("delta", 1.0), reduction=reduction),
         }[c["loss"]]()
+    if "sample_weights" in c:
+        weights = c["sample_weights"] * (1 if weights is None else weights)
     return with_keras(lambda t: loss(hot, t, sample_weight=weights), x)
 
 
@@ -205,7 +229,7 @@ FRAMEWORKS = {"torch": torch_case, "keras": keras_case, "keras_tf_sparse": keras
 
 # What exists: convention, loss, input, kinds of labels, options to try ---------------------------------
 
-W, P = "class_weights", "pos_weight"
+W, P, S = "class_weights", "pos_weight", "sample_weights"
 PLAN = [
     ("torch", "cross_entropy", "logits", ["ids", "hot", "soft"], [{}, {W: 1}, {"label_smoothing": 0.1},
                                                                  {W: 1, "label_smoothing": 0.25}]),
@@ -258,6 +282,73 @@ MORE = [
     ("optax", "poly", "logits", ["hot", "soft"], [{"epsilon": 0.0}, {"epsilon": -1.0}], "plain"),
     ("optax", "kl_divergence", "probabilities", ["hot"], [{}], "edge"),
 ]
+SHAPED = {"softcap": 5.0, "temperature": 2.0, "z_loss": 0.01}
+# The same with edges that the first kinds lack, six cases each. Left out, as rounding and overflow inside the
+# framework decide: optax' ids with 1e38 or Infinity (log Σ less the label's logit: 0 in place of ln 2, Infinity in
+# place of NaN), binary focal losses with infinite logits, and with a power below 1 of a 1-p that has underflowed.
+EDGES = [
+    ("torch", "cross_entropy", "logits", ["ids", "hot"], [{}, {W: 1}], "plus_inf"),
+    ("torch", "cross_entropy", "logits", ["ids"], [{"ignore_index": 0}, {"ignore_index": 1, W: 1}], "nan"),
+    ("torch", "cross_entropy", "logits", ["ids"], [{"ignore_index": 0}, {"ignore_index": 1, W: 1}], "ignored"),
+    ("torch", "cross_entropy", "logits", ["ids", "hot", "soft"], [{}, {"label_smoothing": 0.1}], "huge"),
+    ("torch", "cross_entropy", "logits", ["ids", "hot"], [{}, {W: 1}, {"label_smoothing": 0.1}], "one"),
+    ("torch", "cross_entropy", "logits", ["soft"], [{}, {W: 1}], "minus_inf"),
+    ("torch", "cross_entropy", "logits", ["ids", "soft"], [SHAPED, {"softcap": 2.0}, {"temperature": 0.3},
+                                                          {"z_loss": 0.1}, {**SHAPED, "label_smoothing": 0.1}], "plain"),
+    ("torch", "cross_entropy", "logits", ["ids"], [SHAPED, {"softcap": 30.0, "temperature": 0.5}], "large"),
+    ("torch", "cross_entropy", "probabilities", ["ids"], [{}, {W: 1}, {"ignore_index": 0}], "edges"),
+    ("torch", "cross_entropy", "probabilities", ["ids"], [{"ignore_index": 0}, {"ignore_index": 1, W: 1}], "ignored"),
+    ("torch", "cross_entropy", "probabilities", ["ids"], [{}], "one"),
+    ("torch", "binary_cross_entropy", "logits", ["binary", "shares"],
+     [{P: 1, "label_smoothing": 0.1}, {P: 1, W: 1, "label_smoothing": 0.3}, {"label_smoothing": 0.2}], "plain"),
+    ("torch", "binary_cross_entropy", "logits", ["binary", "shares"], [{}, {P: 1, "label_smoothing": 0.1}], "large"),
+    ("torch", "binary_cross_entropy", "logits", ["binary", "shares"], [{}, {W: 1}], "nan"),
+    ("torch", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "plus_inf"),
+    ("torch", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "minus_inf"),
+    ("torch", "binary_cross_entropy", "logits", ["binary"], [{}, {P: 1}], "one"),
+    ("torch", "binary_cross_entropy", "probabilities", ["binary", "shares"], [{}, {W: 1}], "edges"),
+    ("torch", "kl_divergence", "logits", ["soft"], [{"temperature": 2.0, "softcap": 3.0}], "plain"),
+    ("torch", "kl_divergence", "logits", ["soft", "hot"], [{}], "huge"),
+    ("torch", "kl_divergence", "probabilities", ["soft", "hot"], [{}], "edges"),
+    ("torch", "hinge", "logits", ["ids"], [{}, {W: 1}], "large"),
+    ("keras", "cross_entropy", "logits", ["ids", "hot", "soft"], [{S: 1}, {S: 1, W: 1}], "plain"),
+    ("keras", "cross_entropy", "logits", ["ids"], [{"ignore_index": 1}], "ignored"),
+    ("keras", "cross_entropy", "logits", ["ids"], [{"ignore_index": 1}, {"ignore_index": 1, S: 1}], "nan"),
+    ("keras", "cross_entropy", "logits", ["ids", "hot"], [{}], "huge"),
+    ("keras", "cross_entropy", "logits", ["ids", "hot"], [{}], "plus_inf"),
+    ("keras", "cross_entropy", "logits", ["ids", "hot"], [{}], "one"),
+    ("keras", "cross_entropy", "probabilities", ["ids", "hot", "soft"], [{}, {"label_smoothing": 0.1}, {S: 1}], "edges"),
+    ("keras", "cross_entropy", "probabilities", ["ids", "hot"], [{}], "one"),
+    ("keras_tf_sparse", "cross_entropy", "probabilities", ["ids"], [{}, {"ignore_index": 1}, {S: 1}], "edges"),
+    ("keras_tf_sparse", "cross_entropy", "probabilities", ["ids"], [{"ignore_index": 0}], "ignored"),
+    ("keras_tf_sparse", "cross_entropy", "probabilities", ["ids"], [{}], "one"),
+    ("keras", "binary_cross_entropy", "logits", ["binary", "shares"], [{}, {"label_smoothing": 0.2}], "large"),
+    ("keras", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "nan"),
+    ("keras", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "plus_inf"),
+    ("keras", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "minus_inf"),
+    ("keras", "binary_cross_entropy", "probabilities", ["binary", "shares"], [{}, {S: 1}], "edges"),
+    ("keras", "focal", "logits", ["hot", "soft"], [{}, {"gamma": 0.5}], "huge"),
+    ("keras", "focal", "probabilities", ["hot", "soft"], [{}, {"alpha": 0.25, "gamma": 0.5}], "edges"),
+    ("keras", "binary_focal", "logits", ["binary", "shares"], [{}, {"alpha": 0.25}], "large"),
+    ("keras", "binary_focal", "probabilities", ["binary", "shares"], [{}, {"alpha": 0.25}], "edges"),
+    ("keras", "kl_divergence", "probabilities", ["hot", "soft"], [{}], "edges"),
+    ("keras", "hinge", "logits", ["ids"], [{}, {S: 1}], "large"),
+    ("keras", "mean_squared_error", "logits", ["numbers"], [{S: 1}], "plain"),
+    ("keras", "huber", "logits", ["numbers"], [{S: 1}], "large"),
+    ("optax", "cross_entropy", "logits", ["hot", "soft"], [{}], "huge"),
+    ("optax", "cross_entropy", "logits", ["hot"], [{}], "plus_inf"),
+    ("optax", "cross_entropy", "logits", ["ids", "hot"], [{}], "one"),
+    ("optax", "cross_entropy", "logits", ["soft"], [{}], "minus_inf"),
+    ("optax", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "large"),
+    ("optax", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "nan"),
+    ("optax", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "plus_inf"),
+    ("optax", "binary_cross_entropy", "logits", ["binary", "shares"], [{}], "minus_inf"),
+    ("optax", "binary_focal", "logits", ["binary", "shares"], [{}, {"alpha": 0.25}], "large"),
+    ("optax", "poly", "logits", ["hot", "soft"], [{}, {"epsilon": -1.0}], "large"),
+    ("optax", "kl_divergence", "logits", ["hot", "soft"], [{}], "huge"),
+    ("optax", "kl_divergence", "probabilities", ["soft", "hot"], [{}], "edges"),
+    ("optax", "hinge", "logits", ["ids"], [{}], "large"),
+]
 REGRESSION = ("mean_squared_error", "huber")
 
 
@@ -275,9 +366,11 @@ def score_kinds(loss, inputs, labels):
 
 
 def make_case(convention, loss, inputs, label_kind, options, score_kind):
-    rows, classes = int(rng.integers(1, 4)), int(rng.integers(2, 5))
+    rows, classes = int(rng.integers(1, 4)), 1 if score_kind == "one" else int(rng.integers(2, 5))
     binary = "binary" in loss
     ids = rng.integers(0, classes, size=rows)
+    if score_kind == "ignored":
+        ids[:] = options["ignore_index"]
     c = {"convention": convention, "loss": loss, "input": inputs, "labels": "ids" if label_kind == "ids" else "targets",
          "reduction": str(rng.choice(["mean", "sum"]))}
     c["x"] = (probabilities(score_kind, rows, classes, binary) if inputs == "probabilities"
@@ -288,13 +381,15 @@ def make_case(convention, loss, inputs, label_kind, options, score_kind):
             value = short(rng.uniform(0.1, 3, size=classes))
             if rng.integers(4) == 0 or score_kind == "silenced":
                 value[rng.integers(classes)] = 0
+        if name == S:
+            value = short(rng.uniform(0.1, 3, size=rows)) * (rng.integers(4, size=rows) > 0)
         c[name] = value
     return c
 
 
 def write(c, value, gradient):
     options = ",".join(f"{k}={':'.join(map(repr, map(float, np.ravel(c[k]))))}" for k in
-                       (W, P, "label_smoothing", "ignore_index", "alpha", "gamma", "epsilon", "margin", "delta")
+                       (W, P, S, "label_smoothing", "softcap", "temperature", "z_loss", "ignore_index", "alpha", "gamma", "epsilon", "margin", "delta")
                        if k in c) or "-"
     numbers = lambda v: " ".join(f"{x:.14g}" for x in np.ravel(v))
     rows, classes = c["x"].shape
@@ -302,18 +397,36 @@ def write(c, value, gradient):
           numbers(c["x"]), "|", numbers(c["y"]), "|", numbers(value), "|", numbers(gradient))
 
 
+def plan():
+    """Every case that is to be made: convention, loss, input, kind of labels, options, kind of scores."""
+    for convention, loss, inputs, label_kinds, option_sets in PLAN:
+        for label_kind in label_kinds:
+            for options in option_sets:
+                for score_kind in score_kinds(loss, inputs, label_kind):
+                    yield convention, loss, inputs, label_kind, options, score_kind
+    for table, times in (MORE, 10), (EDGES, 6):
+        for convention, loss, inputs, label_kinds, option_sets, score_kind in table:
+            for label_kind in label_kinds:
+                for options in option_sets:
+                    for _ in range(times):
+                        yield convention, loss, inputs, label_kind, options, score_kind
+
+
+def write_seed(seed, share):
+    """Of the seed's cases every `share`th, beginning with another at each seed."""
+    global rng
+    rng = np.random.default_rng(seed)
+    for index, kind in enumerate(plan()):
+        case = make_case(*kind)
+        if index % share == seed % share:
+            write(case, *FRAMEWORKS[case["convention"]](case))
+    print(f"seed {seed}", file=sys.stderr)
+
+
 print(f"# torch {torch.__version__}, keras {keras.__version__} on tensorflow {tf.__version__}, "
       f"optax {optax.__version__}")
-for convention, loss, inputs, label_kinds, option_sets in PLAN:
-    for label_kind in label_kinds:
-        for options in option_sets:
-            for score_kind in score_kinds(loss, inputs, label_kind):
-                case = make_case(convention, loss, inputs, label_kind, options, score_kind)
-                write(case, *FRAMEWORKS[convention](case))
-    print(convention, loss, inputs, file=sys.stderr)
-for convention, loss, inputs, label_kinds, option_sets, score_kind in MORE:
-    for label_kind in label_kinds:
-        for options in option_sets:
-            for _ in range(10):
-                case = make_case(convention, loss, inputs, label_kind, options, score_kind)
-                write(case, *FRAMEWORKS[convention](case))
+seeds = [int(seed) for seed in sys.argv[1:]]
+for seed in seeds or [KEPT_SEED]:
+    write_seed(seed, 1)
+for seed in () if seeds else OTHER_SEEDS:
+    write_seed(seed, SHARE)

@@ -18,11 +18,33 @@ static void write_and_read_back(const struct dataset *dataset, const struct data
     buffer_free(&text);
 }
 
+// Every role at once, of a text with enough columns.
+static void read_with_roles(const uint8_t *bytes, size_t size)
+{
+    static const struct csv_roles roles[] = {{.one_hot = true},
+                                             {.one_hot = true, .weight = "w"},
+                                             {.labels = "a,b", .task = CSV_MULTI_LABEL, .one_hot = true},
+                                             {.task = CSV_REGRESSION}};
+    const struct dataset_limits limits = fuzz_limits();
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        struct nabla_error err = {0};
+        struct dataset *dataset;
+        enum nabla_code code = csv_read((const char *)bytes, size, &roles[i], &limits, &dataset, &err);
+        if (code) {
+            fuzz_require_reason(code, &err);
+            continue;
+        }
+        fuzz_require_dataset(dataset, &limits);
+        dataset_free(dataset);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     const struct dataset_limits limits = fuzz_limits();
     struct nabla_error err = {0};
     struct dataset *dataset;
+    read_with_roles(bytes, size);
     enum nabla_code code = csv_read((const char *)bytes, size, NULL, &limits, &dataset, &err);
     if (code) {
         fuzz_require_reason(code, &err);

@@ -21,7 +21,19 @@ static uint64_t revision(void *context, const char *job)
     return UINT64_MAX;
 }
 
-// One server for the whole process; it is never stopped, as a real one is not.
+static struct http *http;
+static struct waiters *waiters;
+static struct compute_pool *pool;
+
+// Before the service that it serves: what is registered last is called first.
+static void stop(void)
+{
+    http_stop(http);
+    compute_pool_free(pool);
+    waiters_free(waiters);
+}
+
+// One server for the whole process.
 static void serve(void)
 {
     static const struct log silent = {.level = LOG_ERROR};
@@ -34,12 +46,14 @@ static void serve(void)
                                    .connections = 64,
                                    .streams = 8,
                                    .revision = revision};
-    struct http *http;
     snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", service->folder);
-    fuzz_require(waiters_new(&options.waiters, &err) == NABLA_OK);
-    fuzz_require(compute_pool_new(1, 8, &options.pool, &err) == NABLA_OK);
+    fuzz_require(waiters_new(&waiters, &err) == NABLA_OK);
+    fuzz_require(compute_pool_new(1, 8, &pool, &err) == NABLA_OK);
     fuzz_require(listener_unix(address.sun_path, &options.fd, &err) == NABLA_OK);
+    options.waiters = waiters;
+    options.pool = pool;
     fuzz_require(http_start(&options, &http, &err) == NABLA_OK);
+    atexit(stop);
 }
 
 static int connect_to_it(void)
