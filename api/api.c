@@ -38,6 +38,7 @@ struct api_limits api_limits_defaults(void)
         .parameters = 100000000,
         .work = 1000000000000000000,
         .job_bytes = 4 * GIB,
+        .job_threads = 1,
         .queued_jobs = 1000,
         .history_rows = 100000,
         .retries = 10,

@@ -31,6 +31,7 @@ struct api_limits {
     size_t parameters;     // of a job's network ("max_parameters")
     uint64_t work;         // parameters × rows × epochs ("max_work")
     size_t job_bytes;      // memory that a job needs ("max_job_memory")
+    unsigned job_threads;  // threads of a job ("max_job_threads")
     size_t queued_jobs;    // ("max_queued_jobs")
     size_t history_rows;   // rows in one answer ("max_history_rows")
     unsigned retries;      // most retries that a job may ask for ("max_retries")

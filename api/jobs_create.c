@@ -164,6 +164,9 @@ static void check_limits(const struct draft *draft, struct problems *problems)
         problems_add(problems, "/training/epochs",
                      "parameters × rows × epochs = %" PRIu64 " exceeds the limit max_work of %" PRIu64, work,
                      limits->work);
+    if (draft->spec.train.threads > limits->job_threads)
+        problems_add(problems, "/training/threads", "%zu threads exceed the limit max_job_threads of %u",
+                     draft->spec.train.threads, limits->job_threads);
     if (draft->cost.bytes > limits->job_bytes)
         problems_add(problems, "/model/layers",
                      "training needs %zu bytes of memory; the limit max_job_memory is %zu", draft->cost.bytes,

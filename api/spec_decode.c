@@ -145,6 +145,7 @@ static void training_decode(const json_t *value, struct problems *problems, stru
     ret->time_limit = fields_number(&fields, "time_limit", ret->time_limit, 0, FLT_MAX);
     ret->checkpoint_every_seconds =
         fields_number(&fields, "checkpoint_every_seconds", ret->checkpoint_every_seconds, 0, 1e6);
+    ret->threads = (size_t)fields_whole(&fields, "threads", ret->threads, 1, TRAIN_THREADS_MAX);
     fields_end(&fields);
 }
 

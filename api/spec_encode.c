@@ -253,7 +253,7 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
     write_double(ret, train->time_limit, false);
     buffer_text(ret, ",\"checkpoint_every_seconds\":");
     write_double(ret, train->checkpoint_every_seconds, false);
-    buffer_char(ret, '}');
+    buffer_format(ret, ",\"threads\":%zu}", train->threads);
 }
 
 static void encode_initial(const struct initial_weights *initial, struct buffer *ret)

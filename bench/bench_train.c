@@ -17,14 +17,15 @@
 struct shape {
     const char *name;
     size_t columns, batch, hidden[2], classes, rows;
+    size_t chunk; // steps timed at once
     enum activation activation;
     bool batch_norm;
 };
 
 static const struct shape shapes[] = {
-    {"4-128-64-10 sigmoid, batch 32", 4, 32, {128, 64}, 10, 1024, ACTIVATION_SIGMOID, false},
-    {"4-128-64-10 relu + batch_norm, batch 32", 4, 32, {128, 64}, 10, 1024, ACTIVATION_RELU, true},
-    {"784-512-256-10 relu + batch_norm, batch 128", 784, 128, {512, 256}, 10, 4096, ACTIVATION_RELU, true},
+    {"4-128-64-10 sigmoid, batch 32", 4, 32, {128, 64}, 10, 1024, 50, ACTIVATION_SIGMOID, false},
+    {"4-128-64-10 relu + batch_norm, batch 32", 4, 32, {128, 64}, 10, 1024, 50, ACTIVATION_RELU, true},
+    {"784-512-256-10 relu + batch_norm, batch 128", 784, 128, {512, 256}, 10, 4096, 2, ACTIVATION_RELU, true},
 };
 
 static void die(const struct nabla_error *err)
@@ -79,10 +80,11 @@ static struct train_spec make_spec(const struct shape *shape, const struct datas
     return spec;
 }
 
-// The least time that a run of steps took: others on the machine only ever add to it.
-enum { CHUNK = 50 };
+// The least time that a few steps took, some hundred microseconds to a few milliseconds: others on the
+// machine only ever add to it.
 
 struct stopwatch {
+    size_t chunk; // steps timed at once
     int64_t chunk_start, end;
     uint64_t steps;
     double least; // ns a step
@@ -92,23 +94,26 @@ struct stopwatch {
 static enum nabla_code stop_in_time(void *context, struct nabla_error *err)
 {
     struct stopwatch *watch = context;
-    if (watch->steps++ % CHUNK != 0)
+    if (watch->steps++ % watch->chunk != 0)
         return NABLA_OK;
     const int64_t now = clock_monotonic_ns();
-    if (watch->steps > CHUNK)
-        watch->least = fmin(watch->least, (double)(now - watch->chunk_start) / CHUNK);
+    if (watch->steps > watch->chunk)
+        watch->least = fmin(watch->least, (double)(now - watch->chunk_start) / (double)watch->chunk);
     watch->chunk_start = now;
     return now < watch->end ? NABLA_OK : nabla_fail(err, NABLA_CANCELLED, NULL, "time is up");
 }
 
-static double time_steps(const struct shape *shape, const struct dataset *data, size_t every, double seconds)
+static double time_steps(const struct shape *shape, const struct dataset *data, size_t every, size_t threads,
+                         double seconds)
 {
     struct nabla_error err;
     struct trainer *trainer;
     struct train_spec spec = make_spec(shape, data, every);
+    spec.threads = threads;
     if (trainer_new(&spec, data, &trainer, &err) != NABLA_OK)
         die(&err);
-    struct stopwatch watch = {.end = clock_monotonic_ns() + (int64_t)(1e9 * seconds), .least = INFINITY};
+    struct stopwatch watch = {
+        .chunk = shape->chunk, .end = clock_monotonic_ns() + (int64_t)(1e9 * seconds), .least = INFINITY};
     const struct train_observer observer = {.context = &watch, .poll = stop_in_time};
     struct train_result result;
     if (trainer_run(trainer, &observer, &result, &err) != NABLA_CANCELLED)
@@ -180,17 +185,29 @@ static void part_backward(struct network *network, size_t rows)
     network_backward(network, rows);
 }
 
+// One thread and two take turns, so that other work on the machine troubles both.
+static void time_threads(const struct shape *shape, const struct dataset *data, double seconds)
+{
+    enum { TURNS = 5 };
+    double least[2] = {INFINITY, INFINITY};
+    for (int i = 0; i < 2 * TURNS; i++)
+        least[i % 2] = fmin(least[i % 2],
+                            time_steps(shape, data, (size_t)1 << 40, 1 + (size_t)(i % 2), seconds / TURNS));
+    printf("  %-12s %8.2f us, %.2f times as fast as %.2f us\n", "two threads", least[1], least[0] / least[1],
+           least[0]);
+}
+
 static double time_part(void (*part)(struct network *, size_t), struct network *network, size_t rows,
-                        double seconds)
+                        size_t chunk, double seconds)
 {
     const int64_t end = clock_monotonic_ns() + (int64_t)(1e9 * seconds);
     double least = INFINITY;
     for (int64_t now = clock_monotonic_ns(); now < end;) {
         const int64_t start = now;
-        for (int i = 0; i < CHUNK; i++)
+        for (size_t i = 0; i < chunk; i++)
             part(network, rows);
         now = clock_monotonic_ns();
-        least = fmin(least, (double)(now - start) / CHUNK);
+        least = fmin(least, (double)(now - start) / (double)chunk);
     }
     return 1e-3 * least;
 }
@@ -217,7 +234,7 @@ static void time_parts(const struct shape *shape, const struct dataset *data, do
         network->input[i] = random_float(&random);
     double sum = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        double taken = time_part(parts[i].part, network, shape->batch, seconds);
+        double taken = time_part(parts[i].part, network, shape->batch, shape->chunk, seconds);
         sum += parts[i].counted ? taken : 0;
         printf("  %-12s %8.2f us%s\n", parts[i].name, taken, parts[i].counted ? "" : "  (not in the sum)");
     }
@@ -265,9 +282,10 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct dataset *data = make_data(&shapes[i]);
         printf("%s\n", shapes[i].name);
-        printf("  %-12s %8.2f us\n", "step", time_steps(&shapes[i], data, 1, seconds));
+        printf("  %-12s %8.2f us\n", "step", time_steps(&shapes[i], data, 1, 1, seconds));
         printf("  %-12s %8.2f us  (without telemetry)\n", "step",
-               time_steps(&shapes[i], data, (size_t)1 << 40, seconds));
+               time_steps(&shapes[i], data, (size_t)1 << 40, 1, seconds));
+        time_threads(&shapes[i], data, seconds);
         time_parts(&shapes[i], data, seconds / 4);
         dataset_free(data);
     }

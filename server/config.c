@@ -83,6 +83,8 @@ static const struct option options[] = {
     {"max-parameters", OPTION_MANY, LIMIT(parameters), NULL, 1, NULL, "N", "parameters of a job's network"},
     {"max-work", OPTION_WIDE, LIMIT(work), NULL, 1, NULL, "N", "parameters times rows times epochs of a job"},
     {"max-job-memory", OPTION_SIZE, LIMIT(job_bytes), NULL, 1, NULL, "SIZE", "memory that a job needs"},
+    {"max-job-threads", OPTION_COUNT, LIMIT(job_threads), NULL, 1, NULL, "N", 
+     "threads that a job trains with; the default is the number of cores"},
     {"max-queued-jobs", OPTION_MANY, LIMIT(queued_jobs), NULL, 1, NULL, "N", "jobs waiting for a worker"},
     {"keep-days", OPTION_WIDE, AT(retention.days), "0", 0, NULL, "DAYS",
      "how long a finished job is kept; 0: until it is deleted"},
@@ -263,6 +265,7 @@ static enum nabla_code config_defaults(struct config *ret, struct nabla_error *e
     *ret = (struct config){.limits = api_limits_defaults()};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     ret->workers = cores > 2 ? (unsigned)cores - 1 : 1;
+    ret->limits.job_threads = cores > 1 ? (unsigned)cores : 1;
     for (size_t i = 0; i < OPTIONS; i++)
         if (options[i].standard && option_set(&options[i], options[i].standard, CONFIG_DEFAULT, ret, err))
             return err ? err->code : NABLA_INTERNAL;

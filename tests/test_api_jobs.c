@@ -89,6 +89,8 @@ static const struct {
     {"too many parameters: max_parameters",
      "{\"dataset\":" BLOBS ",\"model\":{\"layers\":[{\"units\":100},{\"units\":100}]}}", 422,
      "/model/layers"},
+    {"too many threads: max_job_threads", "{\"dataset\":" BLOBS ",\"model\":{},\"training\":{\"threads\":2}}",
+     422, "/training/threads"},
     {"too much work: max_work", "{\"dataset\":" BLOBS ",\"model\":{},\"training\":{\"epochs\":1000000}}", 422,
      "/training/epochs"},
     {"too many retries: max_retries", "{\"dataset\":" BLOBS ",\"model\":{},\"retries\":11}", 422, "/retries"},

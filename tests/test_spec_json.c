@@ -189,7 +189,7 @@ static const struct {
      "\"shuffle\":true,\"standardize\":true,\"scaling\":\"standardize\",\"missing\":\"refuse\",\"missing_"
      "value\":0,\"early_stopping\":null,\"stop_on_"
      "nan\":false,\"time_limit\":0,"
-     "\"checkpoint_every_seconds\":10}"},
+     "\"checkpoint_every_seconds\":10,\"threads\":1}"},
     {"scaling by its older word", "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"standardize\":false}}",
      "\"standardize\":false,\"scaling\":\"none\""},
     {"scaling to a range, as its own document says it",

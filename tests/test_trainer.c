@@ -126,6 +126,38 @@ static void the_same_seed_gives_the_same_bits(void **state)
     dataset_free(data);
 }
 
+// Layers whose products and updates are worth sharing.
+static struct train_spec make_wide_spec(void)
+{
+    struct train_spec spec = make_spec();
+    for (int i = 0; i < 2; i++) {
+        add(&spec, LAYER_TYPE_DENSE, 301, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_ACTIVATION, 0, ACTIVATION_RELU);
+    }
+    spec.epochs = 3;
+    spec.batch_size = 60;
+    return spec;
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    struct dataset *data = make_data();
+    struct history *histories[4] = {0};
+    struct train_result results[4];
+    for (size_t threads = 1; threads < 4; threads++) {
+        struct train_spec spec = make_wide_spec();
+        spec.threads = threads;
+        histories[threads] = run(&spec, data, NULL, &results[threads], NABLA_OK);
+        spec_free(&spec);
+        assert_memory_equal(histories[1], histories[threads], sizeof *histories[1]);
+        assert_true(results[1].validation_loss == results[threads].validation_loss);
+    }
+    for (size_t threads = 1; threads < 4; threads++)
+        test_free(histories[threads]);
+    dataset_free(data);
+}
+
 static void each_step_has_its_schedules_rate(void **state)
 {
     (void)state;
@@ -368,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
+        cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(each_step_has_its_schedules_rate),
         cmocka_unit_test(telemetry_changes_nothing_that_is_trained),
         cmocka_unit_test(records_come_at_the_first_each_nth_and_each_epochs_last_step),

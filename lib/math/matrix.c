@@ -1,5 +1,6 @@
 #include "math/matrix.h"
 
+#include "base/crew.h"
 #include "math/product.h"
 #include "math/vectorised.h"
 
@@ -33,13 +34,60 @@ static VECTORISED void add_to_rows(real *restrict c, const real *restrict bias, 
             c[i * n + j] += bias[j];
 }
 
+#ifndef NABLA_REAL_DOUBLE
+enum {
+    SHARED_WORK = 1 << 20, // a product of fewer multiplications, about 10 µs of them, is not worth sharing
+    PIECES = 16,           // at least, of one that is, so that all threads end at about the same time
+    ROW_STEP = 16,         // that pieces' heights are multiples of
+};
+
+// A product cut into blocks, column after column of them.
+struct shared_product {
+    struct product product;
+    size_t rows, row_pieces; // of a block; of blocks
+};
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static void multiply_piece(void *context, size_t i)
+{
+    const struct shared_product *shared = context;
+    const struct product *product = &shared->product;
+    const size_t row = i % shared->row_pieces * shared->rows;
+    const size_t column = i / shared->row_pieces * PRODUCT_WIDTH;
+    const size_t rows = product->m - row, columns = product->n - column;
+    product_compute(product, &(struct product_piece){row, rows < shared->rows ? rows : shared->rows, column,
+                                                     columns < PRODUCT_WIDTH ? columns : PRODUCT_WIDTH});
+}
+
+static void multiply_shared(const struct product *product)
+{
+    const size_t column_pieces = divide_up(product->n, PRODUCT_WIDTH);
+    const size_t wanted = divide_up(product->m, divide_up(PIECES, column_pieces));
+    struct shared_product shared = {*product, divide_up(wanted, ROW_STEP) * ROW_STEP, 0};
+    shared.row_pieces = divide_up(product->m, shared.rows);
+    crew_share(multiply_piece, &shared, column_pieces * shared.row_pieces);
+}
+
+static void multiply_ours(const struct product *product)
+{
+    if (crew_helps() && product->m * product->n >= SHARED_WORK / product->k)
+        multiply_shared(product);
+    else
+        product_compute(product, &(struct product_piece){0, product->m, 0, product->n});
+}
+#endif
+
 static void multiply(real *c, const real *a, const real *b, const real *bias, const struct sizes *sizes)
 {
 #ifndef NABLA_REAL_DOUBLE
     const struct product product = {
         c, a, b, bias, sizes->m, sizes->n, sizes->k, sizes->a_transposed, sizes->b_transposed};
     if (product_is_ours()) {
-        product_compute(&product);
+        multiply_ours(&product);
         return;
     }
 #endif

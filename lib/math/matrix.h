@@ -1,7 +1,8 @@
 // Products of matrices, row-major and contiguous: the only user of BLAS, which has them where product.h has
 // no kernels of our own for this processor (and in double). No dimension may be 0 or above
 // INT_MAX; the result may not overlap the factors, and what it held before counts for nothing.
-// Thread safety: pure functions of their arguments.
+// Thread safety: pure functions of their arguments. Where product.h does it, a large product is shared with
+// the calling thread's crew (base/crew.h), to the same bits.
 #ifndef NABLA_MATH_MATRIX_H
 #define NABLA_MATH_MATRIX_H
 

@@ -18,7 +18,7 @@ enum {
     LANES = 16,
     ROWS = 16,   // of a tile, at most
     VECTORS = 3, // of a panel
-    WIDTH = VECTORS * LANES,
+    WIDTH = PRODUCT_WIDTH,
     DEPTH = 192,      // rows of a turned or copied panel: 36 KiB, three quarters of a first-level cache
     COPY_WIDTH = 512, // a b of that many columns is worth copying,
     COPY_ROWS = 64    // where so many rows use the copy
@@ -36,11 +36,14 @@ bool product_is_ours(void)
     return is_supported();
 }
 
+_Static_assert((int)WIDTH == VECTORS * LANES, "pieces begin where panels do");
+
 // Where a panel's columns of b lie, and a's numbers: a[i · row + l · step], from the product's `first` l on.
 struct panel {
     const float *b;
     size_t b_stride, row, step, k, first;
-    __mmask16 last; // of the last vector
+    size_t row_first, row_end; // of c
+    __mmask16 last;            // of the last vector
 };
 
 // What a tile's sums start from: the bias in each row (stride 0), c itself where k goes on, or NULL for 0.
@@ -111,12 +114,12 @@ INLINE void tiles(const struct product *product, const struct panel *panel, size
                   const size_t vectors)
 {
     const float *a = product->a + panel->first * panel->step;
-    for (size_t i = 0, rows; i < product->m; i += rows) {
+    for (size_t i = panel->row_first, rows; i < panel->row_end; i += rows) {
         float *c = product->c + i * product->n + column;
         const struct start start = panel->first > 0 ? (struct start){c, product->n}
                                    : product->bias  ? (struct start){product->bias + column, 0}
                                                     : (struct start){NULL, 0};
-        rows = tile_rows(product->m - i, vectors);
+        rows = tile_rows(panel->row_end - i, vectors);
         tile_of(c, product->n, a + i * panel->row, &start, panel, rows, vectors);
     }
 }
@@ -222,12 +225,14 @@ static size_t panel_vectors(size_t left)
     return left == 4 ? 2 : left < VECTORS ? left : VECTORS;
 }
 
-static void panels(const struct product *product, struct panel *panel, float *turned)
+static void panels(const struct product *product, const struct product_piece *piece, struct panel *panel,
+                   float *turned)
 {
-    size_t left = (product->n + LANES - 1) / LANES;
-    for (size_t column = 0; left > 0;) {
+    const size_t end = piece->column + piece->columns;
+    size_t left = (piece->columns + LANES - 1) / LANES;
+    for (size_t column = piece->column; left > 0;) {
         const size_t vectors = panel_vectors(left), wide = vectors * LANES;
-        const size_t columns = product->n - column < wide ? product->n - column : wide;
+        const size_t columns = end - column < wide ? end - column : wide;
         const size_t rest = columns - (vectors - 1) * LANES;
         panel->last = (__mmask16)(rest < LANES ? (1U << rest) - 1 : 0xffffU);
         panel->b = product->b + column;
@@ -241,13 +246,14 @@ static void panels(const struct product *product, struct panel *panel, float *tu
 }
 
 // A function of its own: each page of its stack is probed.
-static __attribute__((noinline)) void panels_turned(const struct product *product, struct panel *panel)
+static __attribute__((noinline)) void panels_turned(const struct product *product,
+                                                    const struct product_piece *piece, struct panel *panel)
 {
     float turned[DEPTH * WIDTH] BARE __attribute__((aligned(64)));
-    panels(product, panel, turned);
+    panels(product, piece, panel, turned);
 }
 
-void product_compute(const struct product *product)
+void product_compute(const struct product *product, const struct product_piece *piece)
 {
     const bool turns = product->b_transposed || (product->n >= COPY_WIDTH && product->m >= COPY_ROWS);
     struct panel panel = {
@@ -255,11 +261,13 @@ void product_compute(const struct product *product)
         .row = product->a_transposed ? 1 : product->k,
         .step = product->a_transposed ? product->m : 1,
         .k = product->k,
+        .row_first = piece->row,
+        .row_end = piece->row + piece->rows,
     };
     if (turns)
-        panels_turned(product, &panel);
+        panels_turned(product, piece, &panel);
     else
-        panels(product, &panel, NULL);
+        panels(product, piece, &panel, NULL);
 }
 
 #else
@@ -269,8 +277,8 @@ bool product_is_ours(void)
     return false;
 }
 
-void product_compute(const struct product *product)
+void product_compute(const struct product *product, const struct product_piece *piece)
 {
-    (void)product;
+    (void)product, (void)piece;
 }
 #endif

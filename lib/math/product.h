@@ -20,8 +20,14 @@ struct product {
     bool b_transposed; // b is n × k
 };
 
+// A part of c: whole rows of a block of columns that begins at a multiple of PRODUCT_WIDTH.
+enum { PRODUCT_WIDTH = 48 };
+struct product_piece {
+    size_t row, rows, column, columns;
+};
+
 // Whether this processor has such kernels: AVX-512 as SkylakeX has it.
 bool product_is_ours(void);
-void product_compute(const struct product *product);
+void product_compute(const struct product *product, const struct product_piece *piece);
 
 #endif

@@ -185,6 +185,21 @@ ENGINE VECTORISED void summary_outputs(struct summary *summary, const real *x, s
                  (struct bounds){below, above});
 }
 
+ENGINE void summary_add(struct summary *sum, const struct summary *part)
+{
+    sum->count += part->count;
+    sum->sum += part->sum;
+    sum->sum_abs += part->sum_abs;
+    sum->sum_square += part->sum_square;
+    if (!(sum->max_abs >= part->max_abs) && !isnan(sum->max_abs))
+        sum->max_abs = part->max_abs;
+    sum->zero += part->zero;
+    sum->tiny += part->tiny;
+    sum->nonpositive += part->nonpositive;
+    sum->flat += part->flat;
+    sum->nonfinite += part->nonfinite;
+}
+
 ENGINE double summary_mean(const struct summary *summary)
 {
     return summary->sum / (double)summary->count;

@@ -29,6 +29,9 @@ ENGINE void summary_change(struct summary *summary, const real *x, size_t count)
 // sums, nonpositive, and as flat what is <= below or >= above (NaN: no such bound)
 ENGINE void summary_outputs(struct summary *summary, const real *x, size_t count, real below, real above);
 
+// Adds what another pass found of other numbers.
+ENGINE void summary_add(struct summary *sum, const struct summary *part);
+
 ENGINE double summary_mean(const struct summary *summary);
 ENGINE double summary_mean_abs(const struct summary *summary);
 ENGINE double summary_norm(const struct summary *summary);

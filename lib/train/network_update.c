@@ -1,5 +1,6 @@
 // What becomes of a network's gradients: gathered, clipped, spent on an update; and what is kept of its
 // weights.
+#include "base/crew.h"
 #include "train/adam.h"
 #include "train/clip.h"
 #include "train/network.h"
@@ -138,16 +139,62 @@ static bool update_fused(struct layer *layer, const struct optimizer_step *step,
     return false;
 }
 #else
-// The whole layer in one pass, where there is a kernel for it and nothing comes between.
+enum {
+    FUSED_PARTS = 64,     // of a layer, at most
+    FUSED_LEAST = 1 << 14 // parameters of a part
+};
+
+// A layer's parameters in parts of a size that follows from their number alone, with a summary each: the
+// layer's has the same bits whoever took which part.
+struct fused_update {
+    struct layer *layer;
+    const struct optimizer_step *step;
+    size_t part;        // parameters of one
+    bool told, unknown; // whether summaries are wanted; whether of what was before
+    struct update_summary summaries[FUSED_PARTS];
+};
+
+static void update_part(void *context, size_t i)
+{
+    struct fused_update *fused = context;
+    const size_t first = i * fused->part, left = fused->layer->size.parameters - first;
+    const struct optimizer_range range =
+        layer_range(fused->layer, first, left < fused->part ? left : fused->part, NULL);
+    struct update_summary *summary = fused->told ? &fused->summaries[i] : NULL;
+    if (summary)
+        *summary = (struct update_summary){0};
+    if (fused->unknown)
+        summary->square_before = adam_square_sum(range.parameters, range.count);
+    adam_apply_fused(fused->step, &range, summary);
+}
+
+static void update_summary_add(struct update_summary *sum, const struct update_summary *part)
+{
+    summary_add(&sum->gradient, &part->gradient);
+    summary_add(&sum->weights, &part->weights);
+    summary_add(&sum->change, &part->change);
+    sum->square_before += part->square_before;
+}
+
+// The layer in one pass, where there is a kernel for it and nothing comes between.
 static bool update_fused(struct layer *layer, const struct optimizer_step *step,
                          const struct layer_clip *clip, struct update_summary *summary)
 {
     if (clip->active || layer->average || limits_norms(layer) || !adam_is_fused(step))
         return false;
-    const struct optimizer_range range = layer_range(layer, 0, layer->size.parameters, NULL);
-    if (summary && isnan(summary->square_before))
-        summary->square_before = adam_square_sum(range.parameters, range.count);
-    adam_apply_fused(step, &range, summary);
+    const size_t count = layer->size.parameters, even = (count + FUSED_PARTS - 1) / FUSED_PARTS;
+    struct fused_update fused __attribute__((uninitialized));
+    fused.layer = layer;
+    fused.step = step;
+    fused.part = even > FUSED_LEAST ? (even + 15) / 16 * 16 : FUSED_LEAST;
+    fused.told = summary != NULL;
+    fused.unknown = summary && isnan(summary->square_before);
+    const size_t parts = (count + fused.part - 1) / fused.part;
+    crew_share(update_part, &fused, parts);
+    if (fused.unknown)
+        summary->square_before = 0;
+    for (size_t i = 0; summary && i < parts; i++)
+        update_summary_add(summary, &fused.summaries[i]);
     return true;
 }
 #endif

@@ -93,6 +93,7 @@ struct train_spec spec_defaults(void)
         .shuffle = true,
         .scaling = SCALING_STANDARDIZE,
         .checkpoint_every_seconds = 10,
+        .threads = 1,
         .telemetry_folds = true,
     };
 }

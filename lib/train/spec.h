@@ -169,6 +169,8 @@ struct early_stopping {
     bool restore_best;          // the model is that of the best epoch
 };
 
+enum { TRAIN_THREADS_MAX = 256 };
+
 struct train_spec {
     struct layer_spec *layers; // the output layer's dense included, once spec_complete has run
     size_t layer_count;
@@ -193,6 +195,7 @@ struct train_spec {
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
     double time_limit;               // seconds after which no further step begins; 0: none
     double checkpoint_every_seconds; // 0: only where a run is asked to stop. No bit of a result depends on it
+    size_t threads;                  // that share a step; no bit of a result depends on them either
     bool telemetry_folds;   // steps between records are looked at too; false: nothing is known of them
     size_t telemetry_every; // record each n-th step; 0: chosen so that at most 10,000 are kept
 };

@@ -281,6 +281,9 @@ static enum nabla_code check_training(const struct train_spec *spec, struct nabl
     if (!is_amount(spec->checkpoint_every_seconds))
         return nabla_fail(err, NABLA_INVALID, "/training/checkpoint_every_seconds",
                           "checkpoint_every_seconds must be a finite number of at least 0");
+    if (spec->threads < 1 || spec->threads > TRAIN_THREADS_MAX)
+        return nabla_fail(err, NABLA_INVALID, "/training/threads", "threads must be from 1 to %d",
+                          TRAIN_THREADS_MAX);
     return NABLA_OK;
 }
 

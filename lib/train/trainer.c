@@ -77,7 +77,9 @@ enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset 
     if (!trainer)
         return nabla_fail_memory(err, "the trainer");
     trainer->spec = spec;
-    enum nabla_code code = trainer_build(trainer, dataset, err);
+    enum nabla_code code = crew_new(spec->threads, &trainer->crew, err);
+    if (code == NABLA_OK)
+        code = trainer_build(trainer, dataset, err);
     if (code != NABLA_OK) {
         trainer_free(trainer);
         return code;
@@ -91,6 +93,7 @@ void trainer_free(struct trainer *trainer)
 {
     if (!trainer)
         return;
+    crew_free(trainer->crew);
     report_free(trainer->reports[0]);
     report_free(trainer->reports[1]);
     objective_free(trainer->objective);
@@ -337,10 +340,12 @@ enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer
     struct train_result result;
     enum nabla_code code = NABLA_OK;
     trainer->started_ns = clock_monotonic_ns();
+    crew_enter(trainer->crew);
     while (!is_over(trainer) && code == NABLA_OK)
         code = run_epoch(trainer, observer, err);
     if (code == NABLA_OK)
         code = trainer_end_run(trainer, &result, err);
+    crew_enter(NULL);
     take_time(trainer);
     trainer->started_ns = 0;
     if (code != NABLA_OK)
@@ -380,8 +385,8 @@ void trainer_restart(struct trainer *trainer)
 
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
 {
-    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, 1 thread, Nabla %s", matrix_core_type(),
-             nabla_loss_kernel_name(), NABLA_VERSION);
+    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, Nabla %s", matrix_core_type(), nabla_loss_kernel_name(),
+             NABLA_VERSION);
 }
 
 size_t trainer_tensor_count(const struct trainer *trainer)

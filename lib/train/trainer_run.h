@@ -2,6 +2,7 @@
 #ifndef NABLA_TRAIN_TRAINER_RUN_H
 #define NABLA_TRAIN_TRAINER_RUN_H
 
+#include "base/crew.h"
 #include "train/model.h"
 #include "train/network.h"
 #include "train/objective.h"
@@ -12,6 +13,7 @@
 
 struct trainer {
     const struct train_spec *spec;
+    struct crew *crew; // who shares the steps
     struct train_data *data;
     struct network *network;
     struct telemetry *telemetry;
