@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { LOG_MOST = 1 << 20 }; // bytes of one answer
@@ -32,8 +32,9 @@ static enum nabla_code log_read(int fd, uint64_t *at, struct buffer *ret, struct
     ssize_t count = pread(fd, bytes, LOG_MOST, (off_t)*at);
     if (count < 0)
         return nabla_fail_errno(err, "read", "the job's log");
-    while (count == LOG_MOST && bytes[count - 1] != '\n')
-        count--; // the rest of the line comes with the next answer
+    const char *end = count == LOG_MOST ? memrchr(bytes, '\n', LOG_MOST) : NULL;
+    if (end) // the rest of the line comes with the next answer
+        count = end + 1 - bytes;
     ret->size += (size_t)count;
     ret->data[ret->size] = '\0';
     *at += (uint64_t)count;
