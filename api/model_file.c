@@ -9,8 +9,6 @@
 
 enum { NAMES_LIMIT = 64 << 20 };
 
-static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
-
 static void list_texts(char *const *texts, size_t count, struct buffer *ret)
 {
     buffer_char(ret, '[');
@@ -153,7 +151,7 @@ static enum nabla_code read_metadata(struct model_file *model, struct nabla_erro
     const char *label = safetensors_metadata(model->tensors, "label");
     model->label = label && label[0] ? label : "label";
     model->task = (enum task)task;
-    return spec_from_json(spec, strlen(spec), &any_size, &model->spec, err);
+    return spec_from_json(spec, strlen(spec), &dataset_unlimited, &model->spec, err);
 }
 
 enum nabla_code model_file_open(const char *path, struct model_file *ret, struct nabla_error *err)

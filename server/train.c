@@ -88,9 +88,6 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
     return ret->spec && (ret->dataset || !any) && !(ret->label && ret->labels);
 }
 
-// By hand there is no one to protect: the machine's memory is the limit.
-static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
-
 // A document must say where its rows come from. Where a file brings them, it need not: an id stands in.
 static void stand_in(const struct buffer *text, struct buffer *ret)
 {
@@ -118,7 +115,8 @@ static enum nabla_code read_spec(const struct arguments *arguments, struct job_s
     if (!code)
         code = buffer_status(document, arguments->spec, err);
     if (!code)
-        code = spec_from_json(document->data ? document->data : "", document->size, &any_size, ret, err);
+        code = spec_from_json(document->data ? document->data : "", document->size, &dataset_unlimited, ret,
+                              err);
     buffer_free(&whole);
     buffer_free(&text);
     return code;
@@ -130,7 +128,7 @@ static enum nabla_code read_dataset(const struct arguments *arguments, struct jo
     if (!arguments->dataset && (spec->source.kind == SOURCE_ID || spec->source.kind == SOURCE_NONE))
         return nabla_fail(err, NABLA_INVALID, "/dataset", "the spec brings no rows: give --dataset FILE");
     if (!arguments->dataset)
-        return dataset_source_make(&spec->source, &any_size, ret, err);
+        return dataset_source_make(&spec->source, &dataset_unlimited, ret, err);
     const int task = arguments->task ? csv_task_find(arguments->task) : CSV_AUTOMATIC;
     const bool one_hot = arguments->categorical && strcmp(arguments->categorical, "one_hot") == 0;
     if (task < 0 || (arguments->categorical && !one_hot))

@@ -10,9 +10,6 @@
 
 static const size_t file_limit = (size_t)16 << 30;
 
-// By hand there is no one to protect: the machine's memory is the limit.
-static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
-
 static bool safetensors_begins(const struct buffer *file)
 {
     enum { HEADER_AT = 8 }; // behind its length, whose upper bytes no text has
@@ -30,7 +27,7 @@ static enum nabla_code read_arrays(const struct train_files *files, const struct
     if (!code) {
         const struct array_bytes images = {files->path, rows->data, rows->size};
         const struct array_bytes ids = {files->labels, labels.data, labels.size};
-        code = dataset_from_arrays(&images, &ids, &any_size, ret, err);
+        code = dataset_from_arrays(&images, &ids, &dataset_unlimited, ret, err);
     }
     buffer_free(&labels);
     return code;
@@ -56,11 +53,11 @@ static enum nabla_code read_rows(const struct train_files *files, const struct b
     if (is_array)
         return read_arrays(files, rows, ret, err);
     if (is_archive)
-        return dataset_from_archive(bytes, rows->size, &any_size, ret, err);
+        return dataset_from_archive(bytes, rows->size, &dataset_unlimited, ret, err);
     if (is_tensors)
-        return safetensors_read_dataset(bytes, rows->size, &any_size, ret, err);
+        return safetensors_read_dataset(bytes, rows->size, &dataset_unlimited, ret, err);
     roles.labels = files->labels;
-    return csv_read(bytes, rows->size, &roles, &any_size, ret, err);
+    return csv_read(bytes, rows->size, &roles, &dataset_unlimited, ret, err);
 }
 
 enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,

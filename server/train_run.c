@@ -31,9 +31,6 @@ enum {
     PATH_SIZE = 4096
 };
 
-// By hand there is no one to protect.
-static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
-
 struct train_run {
     struct store *store;
     const struct job_spec *spec;   // borrowed
@@ -214,9 +211,9 @@ static enum nabla_code load_job(struct train_run *run, struct job_spec *ret_spec
 {
     enum nabla_code code = buffer_status(&run->document, "the job's document", err);
     if (!code)
-        code = dataset_load(run->store, run->dataset_id, &any_size, ret_dataset, err);
+        code = dataset_load(run->store, run->dataset_id, &dataset_unlimited, ret_dataset, err);
     if (!code)
-        code = spec_from_json(run->document.data, run->document.size, &any_size, ret_spec, err);
+        code = spec_from_json(run->document.data, run->document.size, &dataset_unlimited, ret_spec, err);
     if (!code)
         code = spec_prepare(ret_spec, *ret_dataset, err);
     run->spec = ret_spec;

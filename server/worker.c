@@ -179,16 +179,13 @@ static void watch_stop(struct watch *watch)
         close(watch->finished);
 }
 
-// The server has checked the limits already.
-static const struct dataset_limits any_size = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
-
 static enum nabla_code load_dataset(const char *path, struct dataset **ret, struct nabla_error *err)
 {
     struct mapped mapped;
     enum nabla_code code = mapped_open_path(path, &mapped, err);
     if (code)
         return code;
-    code = safetensors_read_dataset(mapped.bytes, mapped.size, &any_size, ret, err);
+    code = safetensors_read_dataset(mapped.bytes, mapped.size, &dataset_unlimited, ret, err);
     mapped_close(&mapped);
     return code;
 }
@@ -276,7 +273,8 @@ static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
     const struct orders *orders = attempt->orders;
     enum nabla_code code = reporter_spec(attempt->reporter, &attempt->document, err);
     if (!code)
-        code = spec_from_json(attempt->document.data, attempt->document.size, &any_size, &attempt->spec, err);
+        code = spec_from_json(attempt->document.data, attempt->document.size, &dataset_unlimited,
+                              &attempt->spec, err);
     if (!code)
         code = load_dataset(orders->dataset, &attempt->dataset, err);
     if (!code)

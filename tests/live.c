@@ -159,6 +159,24 @@ static void log_exchange(const struct client_request *request, const struct clie
     buffer_free(&line);
 }
 
+int live_set_up(void **state, const char *const *flags)
+{
+    struct live *live = calloc(1, sizeof *live);
+    live_make_folder(live);
+    live_start(live, flags);
+    *state = live;
+    return 0;
+}
+
+int live_tear_down(void **state)
+{
+    struct live *live = *state;
+    int status = live->pid ? live_end(live, SIGTERM) : 0;
+    live_remove_folder(live);
+    free(live);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
 struct client_answer live_exchange(struct live *live, const struct client_request *request)
 {
     struct client_answer answer;

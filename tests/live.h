@@ -26,6 +26,11 @@ void live_start(struct live *live, const char *const *flags);
 // Sends a signal and waits for the end; returns the status of waitpid, or -1 when it did not end in time.
 int live_end(struct live *live, int signal);
 
+// Both for a test or a group: *state is the server, started in a folder of its own, and at the end it must
+// stop well.
+int live_set_up(void **state, const char *const *flags);
+int live_tear_down(void **state);
+
 // An exchange; the answer must come. `body` NULL for none; its type is JSON.
 struct client_answer live_send(struct live *live, const char *method, const char *path, const char *body);
 struct client_answer live_exchange(struct live *live, const struct client_request *request);

@@ -19,22 +19,9 @@
 
 static int start(void **state)
 {
-    struct live *live = calloc(1, sizeof *live);
     static const char *const flags[] = {"--max-body", "64k", "--max-upload", "17M", "--log-level",
                                         "error",      NULL};
-    live_make_folder(live);
-    live_start(live, flags);
-    *state = live;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct live *live = *state;
-    int status = live->pid ? live_end(live, SIGTERM) : 0;
-    live_remove_folder(live);
-    free(live);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    return live_set_up(state, flags);
 }
 
 static void routes_answer_what_they_should(void **state)
@@ -304,5 +291,5 @@ int main(void)
         cmocka_unit_test(nearly_as_many_connections_as_allowed_are_answered_503),
         cmocka_unit_test(a_stop_ends_streams_and_waiting_requests),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, live_tear_down);
 }

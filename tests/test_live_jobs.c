@@ -31,20 +31,7 @@ static const char *const flags[] = {"--log-level", "error", "--workers", "1", NU
 
 static int start(void **state)
 {
-    struct live *live = calloc(1, sizeof *live);
-    live_make_folder(live);
-    live_start(live, flags);
-    *state = live;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct live *live = *state;
-    int status = live->pid ? live_end(live, SIGTERM) : 0;
-    live_remove_folder(live);
-    free(live);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    return live_set_up(state, flags);
 }
 
 static uint64_t whole_of(const struct client_answer *answer, const char *name)
@@ -359,5 +346,5 @@ int main(void)
         cmocka_unit_test(a_killed_server_leaves_no_job_stuck),
         cmocka_unit_test(a_client_that_trains_by_itself_uses_the_same_routes),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, live_tear_down);
 }

@@ -36,20 +36,7 @@ static const char *const flags[] = {"--log-level", "error", "--workers", "2", NU
 
 static int start(void **state)
 {
-    struct live *live = calloc(1, sizeof *live);
-    live_make_folder(live);
-    live_start(live, flags);
-    *state = live;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    struct live *live = *state;
-    int status = live->pid ? live_end(live, SIGTERM) : 0;
-    live_remove_folder(live);
-    free(live);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+    return live_set_up(state, flags);
 }
 
 static void post_job(struct live *live, const char *optimizer, int epochs, char ret_id[64])
@@ -406,5 +393,5 @@ int main(void)
         cmocka_unit_test(a_client_pauses_and_gets_a_new_token),
         cmocka_unit_test(a_client_keeps_its_newest_checkpoint),
     };
-    return cmocka_run_group_tests(tests, start, stop);
+    return cmocka_run_group_tests(tests, start, live_tear_down);
 }

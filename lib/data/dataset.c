@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct dataset_limits dataset_unlimited = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
+
 static bool allocate_parts(struct dataset *dataset)
 {
     dataset->features = size_alloc(dataset->rows, dataset->columns, sizeof *dataset->features);

@@ -32,6 +32,9 @@ struct dataset_limits {
     size_t rows, columns, classes, bytes; // bytes: of the features in memory
 };
 
+// No limits: for what this machine wrote, or its user hands over himself.
+extern const struct dataset_limits dataset_unlimited;
+
 // Per feature, over all rows: what a description shows.
 struct feature_summary {
     double mean, std, min, max; // std over n
