@@ -130,8 +130,11 @@ static inline void disk_note_file(int fd, enum disk_deed deed, uint64_t at, cons
     if (S_ISDIR(status.st_mode)) {
         disk_put(DISK_SYNC_NAMES, 0, 0, path, (size_t)length + 1);
     } else {
-        if (!disk_has_name(status.st_ino))
+        if (!disk_has_name(status.st_ino)) {
+            // Held open for good: so its number is not given to another file once this one is removed.
+            fcntl(fd, F_DUPFD_CLOEXEC, 0);
             disk_put(DISK_NAME, status.st_ino, 0, path, (size_t)length + 1);
+        }
         disk_put(deed, status.st_ino, at, bytes, size);
     }
     pthread_mutex_unlock(&disk->lock);
