@@ -10,6 +10,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,7 +19,19 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum fault { FAULT_NONE, FAULT_MEMORY, FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULT_COUNT };
+// Busy: a lock on a file that somebody else holds, from the nth on or that one time alone, which is SQLite's
+// SQLITE_BUSY; nobody sleeps until it is free.
+enum fault {
+    FAULT_NONE,
+    FAULT_MEMORY,
+    FAULT_EIO,
+    FAULT_ENOSPC,
+    FAULT_SHORT,
+    FAULT_BUSY,
+    FAULT_BUSY_ONCE,
+    FAULT_COUNT
+};
+enum fault_place { PLACE_MEMORY, PLACE_FILE, PLACE_LOCK };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FAULTS_OF_MEMORY false
@@ -43,14 +57,22 @@ static inline bool faults_disarm(void)
     return atomic_load(&faults_met);
 }
 
+static inline enum fault_place faults_place(int armed)
+{
+    if (armed == FAULT_MEMORY)
+        return PLACE_MEMORY;
+    return armed == FAULT_BUSY || armed == FAULT_BUSY_ONCE ? PLACE_LOCK : PLACE_FILE;
+}
+
 // A full disk stays full and a broken one broken; memory fails once.
-static inline bool faults_strike(bool is_memory)
+static inline bool faults_strike(enum fault_place place)
 {
     const int armed = atomic_load(&faults_armed);
-    if (armed == FAULT_NONE || (armed == FAULT_MEMORY) != is_memory)
+    if (armed == FAULT_NONE || faults_place(armed) != place)
         return false;
+    const bool is_once = armed == FAULT_MEMORY || armed == FAULT_BUSY_ONCE;
     const long left = atomic_fetch_sub(&faults_left, 1);
-    if (left > 1 || (is_memory && left < 1))
+    if (left > 1 || (is_once && left < 1))
         return false;
     atomic_store(&faults_met, true);
     return true;
@@ -80,17 +102,17 @@ static inline void *faults_refuse(void)
 
 void *malloc(size_t size)
 {
-    return faults_strike(true) ? faults_refuse() : faults_count(__libc_malloc(size));
+    return faults_strike(PLACE_MEMORY) ? faults_refuse() : faults_count(__libc_malloc(size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return faults_strike(true) ? faults_refuse() : faults_count(__libc_calloc(count, size));
+    return faults_strike(PLACE_MEMORY) ? faults_refuse() : faults_count(__libc_calloc(count, size));
 }
 
 void *realloc(void *old, size_t size)
 {
-    if (faults_strike(true))
+    if (faults_strike(PLACE_MEMORY))
         return faults_refuse();
     void *block = __libc_realloc(old, size);
     atomic_fetch_add(&faults_blocks, (block && !old) - (old && size == 0));
@@ -99,7 +121,7 @@ void *realloc(void *old, size_t size)
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
-    return faults_strike(true) ? faults_refuse() : faults_count(__libc_memalign(alignment, size));
+    return faults_strike(PLACE_MEMORY) ? faults_refuse() : faults_count(__libc_memalign(alignment, size));
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)
@@ -120,7 +142,7 @@ void free(void *block)
 // Sets errno and is true when this operation is to fail.
 static inline bool faults_io(void)
 {
-    if (!faults_strike(false))
+    if (!faults_strike(PLACE_FILE))
         return false;
     errno = atomic_load(&faults_armed) == FAULT_EIO ? EIO : ENOSPC;
     return true;
@@ -162,6 +184,29 @@ FAULTS_CALL(ftruncate, (int fd, off_t size), (fd, size))
 FAULTS_CALL(ftruncate64, (int fd, off64_t size), (fd, size))
 FAULTS_CALL(rename, (const char *from, const char *to), (from, to))
 FAULTS_CALL(mkostemps, (char *path, int suffix, int flags), (path, suffix, flags))
+
+// Taking a lock may fail, giving it back may not.
+#define FAULTS_LOCK(name)                                                                                    \
+    int name(int fd, int command, ...)                                                                       \
+    {                                                                                                        \
+        va_list arguments;                                                                                   \
+        va_start(arguments, command);                                                                        \
+        void *argument = va_arg(arguments, void *);                                                          \
+        va_end(arguments);                                                                                   \
+        const struct flock *lock = command == F_SETLK || command == F_OFD_SETLK ? argument : NULL;           \
+        if (lock && lock->l_type != F_UNLCK && faults_strike(PLACE_LOCK)) {                                  \
+            errno = EAGAIN;                                                                                  \
+            return -1;                                                                                       \
+        }                                                                                                    \
+        return FAULTS_BEHIND(name)(fd, command, argument);                                                   \
+    }
+FAULTS_LOCK(fcntl)
+FAULTS_LOCK(fcntl64)
+
+int usleep(useconds_t microseconds)
+{
+    return faults_place(atomic_load(&faults_armed)) == PLACE_LOCK ? 0 : FAULTS_BEHIND(usleep)(microseconds);
+}
 
 #pragma GCC visibility pop
 
