@@ -94,6 +94,12 @@ RESUME_CYCLES ?= 200
 torture-resume: $(BUILD)/nabla $(BUILD)/tests/test_live_resume ## pause, kill and stop $(RESUME_CYCLES) jobs, workers and servers; the bits must be the same
 	@NABLA=$(BUILD)/nabla NABLA_RESUME_CYCLES=$(RESUME_CYCLES) $(BUILD)/tests/test_live_resume
 
+KILL_CYCLES ?= 1000
+
+.PHONY: torture-kill
+torture-kill: $(BUILD)/nabla ## kill -9 of server and workers $(KILL_CYCLES) times under load: nothing acknowledged is lost
+	@NABLA=$(BUILD)/nabla NABLA_KILL_CYCLES=$(KILL_CYCLES) tests/test_kill.py
+
 # As a reader meets them: everything instrumented, by clang. What was found grows in build/fuzz/corpus.
 .PHONY: fuzz
 fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where it stopped

@@ -36,7 +36,9 @@ static double progress_eta(const struct job *job)
     double fraction = progress_fraction(job);
     if (job->state != JOB_RUNNING || fraction <= 0 || job->started_ms == 0)
         return NAN;
-    double elapsed = fmax((double)(clock_wall_ms() - job->started_ms) / 1000, 0);
+    double elapsed = (double)(clock_wall_ms() - job->started_ms) / 1000;
+    if (elapsed < 0) // the clock was set back since: the pace is unknown
+        return NAN;
     return round(elapsed * (1 - fraction) / fraction);
 }
 

@@ -44,14 +44,15 @@ const char *const sql_texts[SQL_COUNT] = {
                       " latest_validation_step, executor FROM jobs WHERE id = ?",
 
     // A new attempt may go back to a checkpoint: its figures are the latest whatever their step.
+    // A wall clock that was set back does not make a job end before it began.
     [SQL_JOB_TRANSITION] =
         "UPDATE jobs SET state = ?1, requested = ?2, result = ?3, error = ?4, revision = revision + 1,"
         " attempt = attempt + ?5,"
         " token_sha256 = iif(?5, ?6, token_sha256),"
-        " started_ms = iif(?5 AND started_ms = 0, ?7, started_ms),"
+        " started_ms = iif(?5 AND started_ms = 0, max(?7, created_ms), started_ms),"
         " latest_step = iif(?5 AND latest_step IS NOT NULL, 0, latest_step),"
         " latest_validation_step = iif(?5, 0, latest_validation_step),"
-        " finished_ms = iif(?8, ?7, 0)"
+        " finished_ms = iif(?8, max(?7, created_ms, started_ms), 0)"
         " WHERE number = ?9 AND state = ?10 AND requested = ?11 AND attempt = ?12",
 
     [SQL_JOB_ADVANCE] = "UPDATE jobs SET revision = revision + 1,"
