@@ -49,8 +49,11 @@ route_peek peek_job_history;           // of the GETs below: 304 where nothing i
 route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
-route_handler handle_metrics_many;     // GET  /v1/metrics, histories_many.c
-route_handler handle_gradients_many;   // GET  /v1/gradients
+
+// histories_many.c
+route_peek peek_many;                // of both: 304 where nothing is new
+route_handler handle_metrics_many;   // GET  /v1/metrics
+route_handler handle_gradients_many; // GET  /v1/gradients
 
 // histograms.c
 route_peek peek_job_histograms;
