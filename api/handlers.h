@@ -39,8 +39,11 @@ route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
 // job_storage.c
 route_handler handle_job_storage; // GET /v1/jobs/{id}/storage
 
+// job_log.c
+route_peek peek_job_log;      // streams
+route_handler handle_job_log; // GET  /v1/jobs/{id}/log
+
 // models.c, predict.c
-route_handler handle_job_log;     // GET  /v1/jobs/{id}/log
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
 
