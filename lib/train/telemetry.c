@@ -1,7 +1,6 @@
 #include "train/telemetry.h"
 
 #include "base/size.h"
-#include "math/summary_wide.h"
 #include "train/activation.h"
 #include "train/dead_units.h"
 #include "train/stat_fold.h"
@@ -137,14 +136,6 @@ void telemetry_state(struct telemetry *telemetry, struct train_state *state)
     train_state_add(state, "telemetry.lived", TENSOR_F32, telemetry->lived, telemetry->unit_count);
 }
 
-static void look(struct summary *summary, const float *x, size_t count, float below, float above)
-{
-    if (summary_is_wide())
-        summary_outputs_wide(summary, x, count, below, above);
-    else
-        summary_outputs(summary, x, count, below, above);
-}
-
 static struct activation_bounds flat_of(const struct layer *layer)
 {
     const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;
@@ -156,9 +147,9 @@ static struct summary summarise_outputs(const struct layer *layer, size_t count)
     const struct activation_bounds flat = flat_of(layer);
     const real below = (real)flat.below, above = (real)flat.above;
     struct summary outputs = {0}, inputs = {0};
-    look(&outputs, layer->output, count, below, above);
+    summary_outputs(&outputs, layer->output, count, below, above);
     if (flat.of_input) {
-        look(&inputs, layer->input, count, below, above);
+        summary_outputs(&inputs, layer->input, count, below, above);
         outputs.flat = inputs.flat;
     }
     return outputs;
