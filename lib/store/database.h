@@ -36,6 +36,15 @@ enum nabla_code database_begin(struct database *db, bool durable, struct nabla_e
 enum nabla_code database_commit(struct database *db, struct nabla_error *err);
 void database_rollback(struct database *db); // fine outside of a transaction
 
+// A part of a transaction, which can be undone alone: false where it cannot, as there is no transaction any
+// more. Parts do not nest.
+enum nabla_code database_savepoint(struct database *db, struct nabla_error *err);
+enum nabla_code database_release(struct database *db, struct nabla_error *err);
+bool database_rollback_part(struct database *db);
+
+// What was committed is on the disk, durable or not.
+enum nabla_code database_sync(struct database *db, struct nabla_error *err);
+
 // The prepared statement, reset, without bindings. Never NULL.
 struct statement *database_statement(struct database *db, enum sql_id id);
 

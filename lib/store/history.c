@@ -303,7 +303,7 @@ enum nabla_code store_history_append(struct store *store, const char *job_id,
 {
     struct job_stand stand;
     struct writing to = {.store = store, .stand = &stand};
-    enum nabla_code code = access_begin(store, false, &to.db, err);
+    enum nabla_code code = access_begin(store, !batch->is_unsynced, &to.db, err);
     if (code)
         return code;
     code = write_batch(&to, job_id, batch, err);

@@ -19,6 +19,9 @@
 const char *const sql_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
+    [SQL_SAVEPOINT] = "SAVEPOINT part",
+    [SQL_RELEASE] = "RELEASE part",
+    [SQL_ROLLBACK_PART] = "ROLLBACK TO part",
     [SQL_SNAPSHOT] = "BEGIN",
     [SQL_PING] = "SELECT count(*) FROM sqlite_schema",
 
