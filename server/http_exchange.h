@@ -36,6 +36,7 @@ struct http {
 // What stands with a connection, beyond its requests.
 struct http_socket {
     struct socket_entry *entry;
+    int fd;
     bool is_excess; // above the admission mark when it came
 };
 

@@ -15,6 +15,7 @@
 #include "lib/train/initializer.c"
 #include "lib/train/layer.c"
 #include "lib/train/layer_norm.c"
+#include "lib/train/layer_update.c"
 #include "lib/train/network.c"
 #include "lib/train/network_update.c"
 #include "lib/train/optimizer.c"

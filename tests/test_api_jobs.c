@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -484,62 +483,10 @@ static void events_are_listed_page_by_page(void **state)
     service_expect(service, "GET", text_of("/v1/jobs/%s/events?format=xml", job.id), NULL, 400);
 }
 
-static void expect_log(struct service *service, const char *target, const char *text, const char *after)
-{
-    struct api_answer answer = service_ask(service, "GET", target, NULL);
-    answer_expect(&answer, 200, target);
-    assert_string_equal(answer.body.data ? answer.body.data : "", text);
-    assert_string_equal(answer_value(&answer, "Nabla-After"), after);
-    api_answer_free(&answer);
-}
-
-static void a_long_log_is_cut_behind_a_line(void **state)
-{
-    enum { LINE = 999, LINES = 1200, MOST = 1 << 20 };
-    struct service *service = *state;
-    char *id = create(service, JOB);
-    mkdir(text_of("%s/jobs/%s", service->folder, id), 0700);
-    FILE *log = fopen(text_of("%s/jobs/%s/log", service->folder, id), "w");
-    assert_non_null(log);
-    for (int i = 0; i < LINES; i++)
-        fprintf(log, "%*d\n", LINE - 1, i);
-    fclose(log);
-    struct api_answer answer = service_ask(service, "GET", text_of("/v1/jobs/%s/log", id), NULL);
-    answer_expect(&answer, 200, "the first part");
-    assert_int_equal(answer.body.size, MOST / LINE * LINE);
-    assert_string_equal(answer_value(&answer, "Nabla-After"), text_of("%d", MOST / LINE * LINE));
-    api_answer_free(&answer);
-    answer = service_ask(service, "GET", text_of("/v1/jobs/%s/log?after=%d", id, MOST / LINE * LINE), NULL);
-    assert_int_equal(answer.body.size, LINES * LINE - MOST / LINE * LINE);
-    api_answer_free(&answer);
-    free(id);
-}
-
-static void a_jobs_log_is_read_from_where_one_was(void **state)
-{
-    struct service *service = *state;
-    char *id = create(service, JOB);
-    expect_log(service, text_of("/v1/jobs/%s/log", id), "", "0");
-    mkdir(text_of("%s/jobs/%s", service->folder, id), 0700);
-    FILE *log = fopen(text_of("%s/jobs/%s/log", service->folder, id), "w");
-    assert_non_null(log);
-    fputs("attempt 1\nkilled\n", log);
-    fclose(log);
-    expect_log(service, text_of("/v1/jobs/%s/log", id), "attempt 1\nkilled\n", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=10", id), "killed\n", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=17", id), "", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=99", id), "", "99");
-    service_expect(service, "GET", text_of("/v1/jobs/%s/log?after=x", id), NULL, 400);
-    service_expect(service, "GET", "/v1/jobs/job_00000000000000000000/log", NULL, 404);
-    free(id);
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_jobs_log_is_read_from_where_one_was),
-        TEST(a_long_log_is_cut_behind_a_line),
         TEST(a_job_is_created_queued_with_its_whole_spec),
         TEST(a_spec_can_be_posted_again),
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),

@@ -1,7 +1,8 @@
 // VECTORISED marks a function whose loops are worth whole vectors. It is compiled several times, for the
 // widest vectors that processors may have, and the loader picks. Clones with fused multiply-add use it, so
-// bits may differ between kinds of processors, never between runs on one. Jump threading is off: it makes
-// branches of what should be selections.
+// bits may differ between kinds of processors, never between runs on one. Jump threading and the removal of
+// partial redundancies are off, and traps are left out of account: each makes branches of what should be
+// selections, and AVX2, which has no masks, then gets no vectors at all.
 // Sanitizers run before the loader's choice can, and the gradient checks in double need no speed: they get
 // one plain copy.
 #ifndef NABLA_MATH_VECTORISED_H
@@ -11,7 +12,8 @@
     !defined(NABLA_REAL_DOUBLE)
 #define VECTORISED                                                                                           \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"),                             \
-                   optimize("O3", "fp-contract=fast", "no-thread-jumps", "no-split-paths")))
+                   optimize("O3", "fp-contract=fast", "no-thread-jumps", "no-split-paths", "no-tree-pre",    \
+                            "no-trapping-math", "no-math-errno")))
 #else
 #define VECTORISED
 #endif

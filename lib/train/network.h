@@ -22,10 +22,6 @@ enum network_mode { NETWORK_TRAIN, NETWORK_INFER };
 
 enum { LAYER_NAME_SIZE = 40 };
 
-// The parameters that one turn of an update and its summaries works through: small enough to stay in the
-// first-level cache between them.
-enum { UPDATE_BLOCK = 2048 };
-
 struct layer {
     const struct layer_spec *spec;
     struct layer_size size;
@@ -57,7 +53,6 @@ struct network {
     real *input;          // rows × inputs: the caller writes the batch here
     real *gradients[2];   // in turn: that of a layer's output and that of its input
     struct random random; // the dropout's stream
-    real change[UPDATE_BLOCK], clipped[UPDATE_BLOCK];
 };
 
 // The i-th trained layer.
