@@ -111,7 +111,8 @@ enum nabla_code database_open(const char *path, enum database_mode mode, const c
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    code = database_run(db, mode_settings[mode], err);
+    status = mode == DATABASE_WRITER ? points_open(db->handle) : SQLITE_OK;
+    code = status == SQLITE_OK ? database_run(db, mode_settings[mode], err) : fail_status(db, status, err);
     if (code)
         goto close;
     *ret = db;
@@ -308,6 +309,13 @@ void statement_bind_null(struct statement *statement)
 {
     if (statement->status == SQLITE_OK)
         keep_status(statement, sqlite3_bind_null(statement->handle, ++statement->bound));
+}
+
+void statement_bind_points(struct statement *statement, const struct points *points)
+{
+    if (statement->status == SQLITE_OK)
+        keep_status(statement, sqlite3_bind_pointer(statement->handle, ++statement->bound,
+                                                    (void *)(uintptr_t)points, points_pointer, NULL));
 }
 
 enum nabla_code statement_row(struct statement *statement, struct nabla_error *err)
