@@ -252,6 +252,7 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
     if (code)
         return code;
     store_on_change(server->store, on_change, server);
+    store_on_pause(server->store, compute_pool_pause);
     snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
     code = listener_tcp(server->config.listen, &server->public, err);
     if (!code)

@@ -35,7 +35,7 @@ static size_t faults_of(const char *folder, bool repair)
     return faults;
 }
 
-struct writer {
+struct busy_writer {
     struct store *store;
     char id[TOKEN_ID_SIZE];
     atomic_bool is_over;
@@ -65,7 +65,7 @@ static void keep_checkpoint(struct store *store, const char *id, uint64_t step)
 
 static void *write_on(void *context)
 {
-    struct writer *writer = context;
+    struct busy_writer *writer = context;
     for (uint64_t step = 1; !atomic_load(&writer->is_over); step++) {
         append(writer->store, writer->id, step);
         keep_checkpoint(writer->store, writer->id, step);
@@ -97,7 +97,7 @@ static void add_dataset(struct store *store, const char *content)
 static void test_a_copy_is_of_one_state_and_goes_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct writer writer = {.store = fixture->store};
+    struct busy_writer writer = {.store = fixture->store};
     char copy[256], back[256], file[400];
     size_t files = 0;
     pthread_t thread;
