@@ -39,7 +39,7 @@ export const TITLES = { learning_rate: "Learning rate", gradient_norm: "Gradient
   gradient_ratio_first_last: "Gradient norm of the first layer over the last's (logarithmic)",
   validation_top_5_accuracy: "Top-5 accuracy, validation", validation_f1: "F1, validation",
   validation_calibration_error: "Calibration error, validation", validation_r2: "R², validation",
-  validation_mae: "Mean absolute error, validation", samples_per_second: "Rows per second" };
+  gradient_noise_scale: "Gradient noise scale", validation_mae: "Mean absolute error, validation", samples_per_second: "Rows per second" };
 export const LOGARITHMIC = new Set(["gradient_norm", "gradient_ratio_first_last"]);
 
 const LEFT = 58, RIGHT = 10, TOP = 8, BOTTOM = 24;

@@ -88,6 +88,8 @@ ENGINE void network_backward(struct network *network, size_t rows);
 // After the backward of each of an update's batches, `index` of `count`: the last leaves the mean of their
 // gradients. Needs use of gradient_accumulation_steps.
 ENGINE void network_accumulate(struct network *network, size_t index, size_t count);
+// The squared norm of all gradients together, as they stand.
+ENGINE double network_gradient_square(const struct network *network);
 // What the layers' rules add to the loss, at the present parameters; and its gradient, added to theirs.
 ENGINE double network_penalty(const struct network *network);
 ENGINE void network_penalty_gradient(struct network *network);

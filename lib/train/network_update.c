@@ -69,16 +69,21 @@ static struct layer_clip layer_clip_new(const struct layer *layer, const struct 
     return clip;
 }
 
-static double global_clip_scale(const struct network *network, const struct optimizer_step *step)
+ENGINE double network_gradient_square(const struct network *network)
 {
-    if (step->global_clip_norm <= 0)
-        return 1;
     double square = 0;
     for (size_t i = 0; i < network->trained_count; i++) {
         const struct layer *layer = &network->layers[network->trained[i]];
         square += gradient_square(layer, 0, layer->size.parameters);
     }
-    return clip_scale_global(square, step->global_clip_norm);
+    return square;
+}
+
+static double global_clip_scale(const struct network *network, const struct optimizer_step *step)
+{
+    return step->global_clip_norm > 0
+               ? clip_scale_global(network_gradient_square(network), step->global_clip_norm)
+               : 1;
 }
 
 ENGINE void network_update(struct network *network, const struct optimizer_step *step,

@@ -38,7 +38,7 @@ static const uint32_t percentiles = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(
 static const uint32_t layer_alone = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(1) << LAYER_GRADIENT_P95 |
                                     UINT32_C(1) << LAYER_DEAD_UNIT_FRACTION;
 
-uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
+uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates, bool accumulates)
 {
     const uint32_t of_classes = BIT(ACCURACY) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) |
                                 BIT(VALIDATION_F1) | BIT(VALIDATION_CALIBRATION_ERROR);
@@ -47,6 +47,8 @@ uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
     stats &= ~(task == TASK_REGRESSION ? of_classes : of_numbers);
     if (!task_has_classes(task) || classes <= REPORT_TOP)
         stats &= ~BIT(VALIDATION_TOP_5_ACCURACY);
+    if (!accumulates)
+        stats &= ~BIT(GRADIENT_NOISE_SCALE);
     return validates ? stats : stats & ~validation_stats;
 }
 
@@ -302,6 +304,7 @@ static void describe_network(struct step_record *record, const struct telemetry_
     values[NETWORK_GRADIENT_NORM] = sqrt(square_sum);
     values[NETWORK_GRADIENT_RATIO_FIRST_LAST] =
         record->layers[0].values[LAYER_GRADIENT_NORM] / last->values[LAYER_GRADIENT_NORM];
+    values[NETWORK_GRADIENT_NOISE_SCALE] = step->noise_scale;
     values[NETWORK_VALIDATION_LOSS] = step->validation_loss;
     values[NETWORK_VALIDATION_ACCURACY] = step->validation_accuracy;
     values[NETWORK_SAMPLES_PER_SECOND] = step->samples_per_second;

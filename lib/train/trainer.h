@@ -42,8 +42,8 @@ struct train_observer {
     // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
     enum nabla_code (*record)(void *context, const struct step_record *record,
                               const struct train_progress *progress, struct nabla_error *err);
-    // Histograms of every layer at step 1 and then at about 200 of the recorded steps, at even distances;
-    // before the step's record. Borrowed for the call.
+    // Histograms of every layer at step 1 and each multiple of histograms_every, before the step's record
+    // where it has one. Borrowed for the call.
     enum nabla_code (*histograms)(void *context, const struct histogram_record *record,
                                   struct nabla_error *err);
     // Before every step: return NABLA_CANCELLED (or any other code) to stop. The trainer's state is whole
