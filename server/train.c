@@ -249,7 +249,5 @@ int verb_train(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    program_restart_for_blas(argv - 1);
-    matrix_use_one_thread();
     return train_by_hand(&arguments);
 }

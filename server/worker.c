@@ -430,6 +430,5 @@ int worker_main(void)
     struct worker_log log = worker_log_new(orders.attempt);
     step_back();
     confine(&orders, &log);
-    matrix_use_one_thread();
     return work(&orders, &log);
 }
