@@ -67,7 +67,7 @@ route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
 route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
 
 // dashboard.c
-route_handler handle_dashboard; // GET /dashboard.css, /dashboard.js, and / as a page
+route_handler handle_dashboard; // GET /dashboard.css, /dashboard*.js, and / as a page
 
 // system.c
 route_handler handle_index;   // GET /

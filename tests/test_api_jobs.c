@@ -1,4 +1,5 @@
 // Jobs over the api: creating, reading, waiting, cancelling, reporting, events.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "api/job_encode.h"
 #include "base/clock.h"
 #include "tests/service.h"
 
@@ -483,6 +485,47 @@ static void events_are_listed_page_by_page(void **state)
     service_expect(service, "GET", text_of("/v1/jobs/%s/events?format=xml", job.id), NULL, 400);
 }
 
+static double eta_of(const struct job *job)
+{
+    struct buffer text = buffer_new(1000);
+    job_encode_progress(job, &text);
+    json_t *progress = json_loadb(text.data, text.size, 0, NULL);
+    const json_t *eta = json_object_get(progress, "eta_seconds");
+    const double seconds = json_is_null(eta) ? NAN : json_number_value(eta);
+    json_decref(progress);
+    buffer_free(&text);
+    return seconds;
+}
+
+// A hundred seconds of this attempt, a day since the first.
+static void what_is_left_goes_by_the_newest_attempts_pace(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t attempt_step, step, steps;
+        enum job_state state;
+        double eta;
+    } cases[] = {
+        {0, 100, 300, JOB_RUNNING, 200},   {500, 600, 800, JOB_RUNNING, 200},
+        {500, 500, 800, JOB_RUNNING, NAN}, {500, 450, 800, JOB_RUNNING, NAN},
+        {0, 100, 100, JOB_RUNNING, 0},     {0, 100, 0, JOB_RUNNING, 0},
+        {500, 600, 800, JOB_PAUSED, NAN},
+    };
+    const int64_t now_ms = clock_wall_ms();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct job job = {.state = cases[i].state,
+                                .progress = {.step = cases[i].step, .steps = cases[i].steps},
+                                .started_ms = now_ms - 86400000,
+                                .attempt_ms = now_ms - 100000,
+                                .attempt_step = cases[i].attempt_step};
+        const double eta = eta_of(&job);
+        if (isnan(cases[i].eta))
+            assert_true(isnan(eta));
+        else // the clock goes on
+            assert_true(eta >= cases[i].eta && eta <= cases[i].eta * 1.1);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -490,6 +533,7 @@ int main(void)
         TEST(a_job_is_created_queued_with_its_whole_spec),
         TEST(a_spec_can_be_posted_again),
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),
+        cmocka_unit_test(what_is_left_goes_by_the_newest_attempts_pace),
         cmocka_unit_test(a_full_queue_asks_to_come_back),
         TEST(the_same_key_and_body_make_one_job),
         cmocka_unit_test(a_repeated_job_is_answered_where_a_new_one_is_refused),

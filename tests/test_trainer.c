@@ -126,35 +126,52 @@ static void the_same_seed_gives_the_same_bits(void **state)
     dataset_free(data);
 }
 
-// Layers whose products and updates are worth sharing.
-static struct train_spec make_wide_spec(void)
+// Layers whose products, passes and updates are worth sharing.
+static struct train_spec make_wide_spec(enum optimizer_type optimizer, enum layer_type norm,
+                                        enum activation activation)
 {
     struct train_spec spec = make_spec();
     for (int i = 0; i < 2; i++) {
         add(&spec, LAYER_TYPE_DENSE, 301, ACTIVATION_LINEAR);
-        add(&spec, LAYER_TYPE_ACTIVATION, 0, ACTIVATION_RELU);
+        add(&spec, norm, 0, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_ACTIVATION, 0, activation);
     }
-    spec.epochs = 3;
-    spec.batch_size = 60;
+    spec.optimizer = optimizer_defaults(optimizer);
+    spec.optimizer.clip_norm = activation == ACTIVATION_GELU ? 0.1 : 0;
+    spec.optimizer.use_ema = activation == ACTIVATION_TANH;
+    spec.epochs = 2;
+    spec.batch_size = 120;
     return spec;
+}
+
+// With 1 to 3 threads, against the first.
+static void check_threads(const struct dataset *data, enum optimizer_type optimizer, enum layer_type norm,
+                          enum activation activation)
+{
+    struct history *histories[4] = {0};
+    struct train_result results[4];
+    for (size_t threads = 1; threads < 4; threads++) {
+        struct train_spec spec = make_wide_spec(optimizer, norm, activation);
+        spec.threads = threads;
+        histories[threads] = run(&spec, data, NULL, &results[threads], NABLA_OK);
+        spec_free(&spec);
+        if (memcmp(histories[1], histories[threads], sizeof *histories[1]) != 0)
+            fail_msg("%zu threads train otherwise than one with optimiser %d, norm %d, activation %d",
+                     threads, (int)optimizer, (int)norm, (int)activation);
+        assert_true(results[1].validation_loss == results[threads].validation_loss);
+    }
+    for (size_t threads = 1; threads < 4; threads++)
+        test_free(histories[threads]);
 }
 
 static void threads_change_no_bit(void **state)
 {
     (void)state;
+    static const enum activation activations[] = {ACTIVATION_RELU, ACTIVATION_GELU, ACTIVATION_TANH};
     struct dataset *data = make_data();
-    struct history *histories[4] = {0};
-    struct train_result results[4];
-    for (size_t threads = 1; threads < 4; threads++) {
-        struct train_spec spec = make_wide_spec();
-        spec.threads = threads;
-        histories[threads] = run(&spec, data, NULL, &results[threads], NABLA_OK);
-        spec_free(&spec);
-        assert_memory_equal(histories[1], histories[threads], sizeof *histories[1]);
-        assert_true(results[1].validation_loss == results[threads].validation_loss);
-    }
-    for (size_t threads = 1; threads < 4; threads++)
-        test_free(histories[threads]);
+    for (int i = 0; i < OPTIMIZER_COUNT; i++)
+        check_threads(data, (enum optimizer_type)i,
+                      i % 2 == 0 ? LAYER_TYPE_BATCH_NORM : LAYER_TYPE_LAYER_NORM, activations[i % 3]);
     dataset_free(data);
 }
 

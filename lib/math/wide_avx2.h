@@ -164,4 +164,46 @@ INLINE double wide_total(struct wide sum)
     return _mm_cvtsd_f64(pair) + _mm_cvtsd_f64(_mm_unpackhi_pd(pair, pair));
 }
 
+INLINE struct wide wide_all(double value)
+{
+    return (struct wide){_mm256_set1_pd(value), _mm256_set1_pd(value)};
+}
+
+INLINE struct wide wide_sum(struct wide a, struct wide b)
+{
+    return (struct wide){_mm256_add_pd(a.low, b.low), _mm256_add_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_difference(struct wide a, struct wide b)
+{
+    return (struct wide){_mm256_sub_pd(a.low, b.low), _mm256_sub_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_product(struct wide a, struct wide b)
+{
+    return (struct wide){_mm256_mul_pd(a.low, b.low), _mm256_mul_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_quotient(struct wide a, struct wide b)
+{
+    return (struct wide){_mm256_div_pd(a.low, b.low), _mm256_div_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_root(struct wide a)
+{
+    return (struct wide){_mm256_sqrt_pd(a.low), _mm256_sqrt_pd(a.high)};
+}
+
+// a, or 0 where it is below. NaN stays.
+INLINE struct wide wide_not_negative(struct wide a)
+{
+    const __m256d zero = _mm256_setzero_pd();
+    return (struct wide){_mm256_max_pd(zero, a.low), _mm256_max_pd(zero, a.high)};
+}
+
+INLINE vec wide_narrow(struct wide a)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(a.low)), _mm256_cvtpd_ps(a.high), 1);
+}
+
 #endif

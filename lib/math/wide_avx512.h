@@ -161,4 +161,46 @@ INLINE double wide_total(struct wide sum)
     return _mm512_reduce_add_pd(sum.low) + _mm512_reduce_add_pd(sum.high);
 }
 
+INLINE struct wide wide_all(double value)
+{
+    return (struct wide){_mm512_set1_pd(value), _mm512_set1_pd(value)};
+}
+
+INLINE struct wide wide_sum(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_add_pd(a.low, b.low), _mm512_add_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_difference(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_sub_pd(a.low, b.low), _mm512_sub_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_product(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_mul_pd(a.low, b.low), _mm512_mul_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_quotient(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_div_pd(a.low, b.low), _mm512_div_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_root(struct wide a)
+{
+    return (struct wide){_mm512_sqrt_pd(a.low), _mm512_sqrt_pd(a.high)};
+}
+
+// a, or 0 where it is below. NaN stays.
+INLINE struct wide wide_not_negative(struct wide a)
+{
+    const __m512d zero = _mm512_setzero_pd();
+    return (struct wide){_mm512_max_pd(zero, a.low), _mm512_max_pd(zero, a.high)};
+}
+
+INLINE vec wide_narrow(struct wide a)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.low)), _mm512_cvtpd_ps(a.high), 1);
+}
+
 #endif

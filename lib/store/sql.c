@@ -5,7 +5,8 @@
 #define JOB_COLUMNS                                                                                          \
     "SELECT number, id, name, state, requested, executor, revision, attempt, retries, dataset, spec, step,"  \
     " steps, epoch, epochs, latest_step, loss, accuracy, validation_loss, validation_accuracy,"              \
-    " network_stats, layer_stats, result, error, created_ms, started_ms, finished_ms"                        \
+    " network_stats, layer_stats, result, error, created_ms, started_ms, finished_ms, attempt_step,"         \
+    " attempt_ms"                                                                                            \
     " FROM jobs JOIN job_specs ON job = number "
 
 #define DATASET_COLUMNS                                                                                      \
@@ -49,12 +50,15 @@ const char *const sql_texts[SQL_COUNT] = {
         " attempt = attempt + ?5,"
         " token_sha256 = iif(?5, ?6, token_sha256),"
         " started_ms = iif(?5 AND started_ms = 0, ?7, started_ms),"
+        " attempt_step = iif(?5, step, attempt_step), attempt_ms = iif(?5, ?7, attempt_ms),"
         " latest_step = iif(?5 AND latest_step IS NOT NULL, 0, latest_step),"
         " latest_validation_step = iif(?5, 0, latest_validation_step),"
         " finished_ms = iif(?8, ?7, 0)"
         " WHERE number = ?9 AND state = ?10 AND requested = ?11 AND attempt = ?12",
 
+    // Where an attempt went back to a checkpoint, it began there.
     [SQL_JOB_ADVANCE] = "UPDATE jobs SET revision = revision + 1,"
+                        " attempt_step = iif(?1, min(attempt_step, ?2), attempt_step),"
                         " step = iif(?1, ?2, step), steps = iif(?1, ?3, steps),"
                         " epoch = iif(?1, ?4, epoch), epochs = iif(?1, ?5, epochs),"
                         " latest_step = ?6, latest_validation_step = ?7,"

@@ -1,5 +1,6 @@
 #include "train/telemetry.h"
 
+#include "base/crew.h"
 #include "base/size.h"
 #include "train/activation.h"
 #include "train/dead_units.h"
@@ -142,17 +143,44 @@ static struct activation_bounds flat_of(const struct layer *layer)
     return activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
 }
 
-static struct summary summarise_outputs(const struct layer *layer, size_t count)
+enum {
+    PIECES = 64,          // of a layer's outputs, at most
+    PIECE_LEAST = 1 << 14 // numbers of one: fewer are not worth sharing
+};
+
+struct look {
+    const struct layer *layer;
+    struct activation_bounds flat;
+    size_t piece;
+    struct summary pieces[PIECES];
+};
+
+static void look_at_piece(void *context, size_t first, size_t end)
 {
-    const struct activation_bounds flat = flat_of(layer);
-    const real below = (real)flat.below, above = (real)flat.above;
+    struct look *look = context;
+    const real below = (real)look->flat.below, above = (real)look->flat.above;
     struct summary outputs = {0}, inputs = {0};
-    summary_outputs(&outputs, layer->output, count, below, above);
-    if (flat.of_input) {
-        summary_outputs(&inputs, layer->input, count, below, above);
+    summary_outputs(&outputs, look->layer->output + first, end - first, below, above);
+    if (look->flat.of_input) {
+        summary_outputs(&inputs, look->layer->input + first, end - first, below, above);
         outputs.flat = inputs.flat;
     }
-    return outputs;
+    look->pieces[first / look->piece] = outputs;
+}
+
+// In pieces whose size follows from the number of outputs alone: the same bits for any number of threads.
+static struct summary summarise_outputs(const struct layer *layer, size_t count)
+{
+    struct look look __attribute__((uninitialized));
+    const size_t even = (count + PIECES - 1) / PIECES;
+    struct summary sum = {0};
+    look.layer = layer;
+    look.flat = flat_of(layer);
+    look.piece = even > PIECE_LEAST ? even : PIECE_LEAST;
+    crew_share_range(look_at_piece, &look, count, look.piece);
+    for (size_t i = 0; i * look.piece < count; i++)
+        summary_add(&sum, &look.pieces[i]);
+    return sum;
 }
 
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows)
