@@ -4,7 +4,6 @@
 #include "api/datasets_keep.h"
 #include "api/spec.h"
 #include "base/file.h"
-#include "math/matrix.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/program.h"

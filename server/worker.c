@@ -7,7 +7,6 @@
 #include "api/model_file.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
-#include "math/matrix.h"
 #include "server/checkpointer.h"
 #include "server/confine.h"
 #include "server/job_lock.h"
