@@ -22,6 +22,7 @@ enum {
     STREAM_BLOCK = 16384,
     PLACE_GRACE_MS = 1000, // how long a place among streams and waits is waited for
     PLACE_AGAIN_MS = 20,
+    SEEKERS_MOST = 64, // who look for a place again and again; more are refused at once
     LONG_BODY = 16384, // above it a request is long (api_call_is_long), whatever it asks
 };
 
@@ -39,6 +40,7 @@ struct exchange {
     bool must_close;   // the connection ends with the answer
     bool is_streaming; // counted among the http's streams
     bool is_waiting;   // counted among the http's waits
+    bool is_seeking;   // counted among the http's seekers
     bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
     uint64_t drained;  // those of them that came after it was refused
@@ -46,7 +48,7 @@ struct exchange {
     char request_id[REQUEST_ID_SIZE];
     bool was_named;       // by the client
     bool has_waited;      // for a job: the time says nothing
-    int64_t place_due_ms; // when it is refused for want of a place; 0: it had none to wait for
+    int64_t place_due_ms; // while it is seeking: when it is refused
     struct api_seen seen;
     struct waiter waiter;
 };
@@ -94,8 +96,16 @@ static void stop_waiting(struct exchange *exchange)
     exchange->is_waiting = false;
 }
 
+static void stop_seeking(struct exchange *exchange)
+{
+    if (exchange->is_seeking)
+        atomic_fetch_sub(&exchange->http->seekers, 1);
+    exchange->is_seeking = false;
+}
+
 static void leave_place(struct exchange *exchange)
 {
+    stop_seeking(exchange);
     if (exchange->is_streaming)
         atomic_fetch_sub(&exchange->http->streams, 1);
     exchange->is_streaming = false;
@@ -372,6 +382,7 @@ static bool has_place(struct exchange *exchange)
 
 static enum MHD_Result refuse_place(struct exchange *exchange)
 {
+    stop_seeking(exchange);
     if (exchange->answer.kind == API_STREAM)
         refuse(exchange, 503, "Too many streams", "As many streams as max-streams allows are open.");
     else
@@ -400,9 +411,11 @@ static enum MHD_Result await_place(struct exchange *exchange)
         refuse_stopping(exchange);
         return send_answer(exchange);
     }
-    if (exchange->place_due_ms == 0)
+    if (!exchange->is_seeking) {
+        exchange->is_seeking = take_place(&exchange->http->seekers, SEEKERS_MOST);
         exchange->place_due_ms = now_ms + PLACE_GRACE_MS;
-    if (now_ms >= exchange->place_due_ms)
+    }
+    if (!exchange->is_seeking || now_ms >= exchange->place_due_ms)
         return refuse_place(exchange);
     return wait_in(exchange, PHASE_ANSWER, &again);
 }
@@ -413,6 +426,7 @@ static enum MHD_Result give_answer(struct exchange *exchange)
         return MHD_NO; // closes the connection
     if (!has_place(exchange))
         return await_place(exchange);
+    stop_seeking(exchange);
     if (exchange->answer.kind == API_WAIT)
         return wait_in(exchange, PHASE_RUN, &exchange->answer.wait);
     stop_waiting(exchange);

@@ -26,9 +26,11 @@ static enum nabla_code write_line(int fd, const struct launch *launch, struct na
         {"folder", launch->folder}, {"dataset_path", launch->dataset}, {"traceparent", launch->traceparent}};
     struct buffer line = buffer_new(LINE_LIMIT);
     const struct worker_limits *limits = &launch->limits;
-    buffer_format(
-        &line, "{\"attempt\":%u,\"confine\":%d,\"memory\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"file\":%" PRIu64,
-        launch->attempt, limits->is_confined, limits->memory_bytes, limits->cpu_seconds, limits->file_bytes);
+    buffer_format(&line,
+                  "{\"attempt\":%u,\"priority\":%d,\"confine\":%d,\"memory\":%" PRIu64 ",\"cpu\":%" PRIu64
+                  ",\"file\":%" PRIu64,
+                  launch->attempt, (int)limits->priority, limits->is_confined, limits->memory_bytes,
+                  limits->cpu_seconds, limits->file_bytes);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         buffer_format(&line, ",\"%s\":", fields[i][0]);
         buffer_json_string(&line, fields[i][1]);

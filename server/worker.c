@@ -10,6 +10,7 @@
 #include "server/checkpointer.h"
 #include "server/confine.h"
 #include "server/job_lock.h"
+#include "server/launcher.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/reporter.h"
@@ -54,7 +55,7 @@ struct orders {
     char job[64], token[64], socket[PATH_SIZE], folder[PATH_SIZE], dataset[PATH_SIZE];
     char traceparent[64];
     unsigned attempt;
-    uint64_t is_confined, memory_bytes, cpu_seconds, file_bytes;
+    uint64_t priority, is_confined, memory_bytes, cpu_seconds, file_bytes;
 };
 
 static bool read_line(char line[LINE_SIZE], size_t *ret_length)
@@ -87,7 +88,8 @@ static bool orders_read(struct orders *ret)
         message_text(message, "folder", ret->folder, sizeof ret->folder) &&
         message_text(message, "dataset_path", ret->dataset, sizeof ret->dataset) &&
         message_text(message, "traceparent", ret->traceparent, sizeof ret->traceparent) &&
-        message_whole(message, "attempt", &attempt) && message_whole(message, "confine", &ret->is_confined) &&
+        message_whole(message, "attempt", &attempt) && message_whole(message, "priority", &ret->priority) &&
+        message_whole(message, "confine", &ret->is_confined) &&
         message_whole(message, "memory", &ret->memory_bytes) &&
         message_whole(message, "cpu", &ret->cpu_seconds) && message_whole(message, "file", &ret->file_bytes);
     ret->attempt = (unsigned)attempt;
@@ -112,12 +114,14 @@ static void confine(const struct orders *orders, const struct worker_log *log)
         worker_log_write(log, "traceparent %s", orders->traceparent);
 }
 
-// The API answers while every core trains: its threads go first.
-static void step_back(void)
+// For this thread and all that it will start.
+static void step_back(uint64_t priority)
 {
     const struct sched_param none = {0};
+    if (priority == WORKER_NORMAL)
+        return;
     setpriority(PRIO_PROCESS, 0, NICENESS);
-    sched_setscheduler(0, SCHED_BATCH, &none);
+    sched_setscheduler(0, priority == WORKER_IDLE ? SCHED_IDLE : SCHED_BATCH, &none);
 }
 
 struct watch {
@@ -427,7 +431,7 @@ int worker_main(void)
         return EXIT_USAGE;
     }
     struct worker_log log = worker_log_new(orders.attempt);
-    step_back();
+    step_back(orders.priority);
     confine(&orders, &log);
     return work(&orders, &log);
 }

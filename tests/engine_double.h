@@ -7,6 +7,7 @@
 
 #include "lib/math/matrix.c"
 #include "lib/math/summary.c"
+#include "lib/math/summary_shared.c"
 #include "lib/train/activation.c"
 #include "lib/train/batch_norm.c"
 #include "lib/train/clip.c"

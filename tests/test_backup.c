@@ -16,9 +16,11 @@
 #include "store/schema.h"
 #include "store_fixture.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 static void count_fault(void *context, const char *text)
 {
@@ -35,7 +37,7 @@ static size_t faults_of(const char *folder, bool repair)
     return faults;
 }
 
-struct writer {
+struct busy_writer {
     struct store *store;
     char id[TOKEN_ID_SIZE];
     atomic_bool is_over;
@@ -65,7 +67,7 @@ static void keep_checkpoint(struct store *store, const char *id, uint64_t step)
 
 static void *write_on(void *context)
 {
-    struct writer *writer = context;
+    struct busy_writer *writer = context;
     for (uint64_t step = 1; !atomic_load(&writer->is_over); step++) {
         append(writer->store, writer->id, step);
         keep_checkpoint(writer->store, writer->id, step);
@@ -97,7 +99,7 @@ static void add_dataset(struct store *store, const char *content)
 static void test_a_copy_is_of_one_state_and_goes_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct writer writer = {.store = fixture->store};
+    struct busy_writer writer = {.store = fixture->store};
     char copy[256], back[256], file[400];
     size_t files = 0;
     pthread_t thread;
@@ -133,6 +135,66 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     assert_fails(NABLA_IO, backup_restore(copy, back, &files, &err));
     assert_int_not_equal(access(back, F_OK), 0); // nothing is left behind
     assert_int_equal(faults_of(copy, false), 1);
+}
+
+// Deletes a job once the database has been copied: while the backup reads a data set that is a pipe.
+struct deletion {
+    struct store *store;
+    char pipe[400], id[TOKEN_ID_SIZE];
+};
+
+static void *delete_amid(void *context)
+{
+    const struct deletion *deletion = context;
+    const int fd = open(deletion->pipe, O_WRONLY); // waits for the reader
+    assert_true(fd >= 0);
+    assert_int_equal(store_job_delete(deletion->store, deletion->id, NULL), NABLA_OK);
+    assert_int_equal(write(fd, "piped", 5), 5);
+    close(fd);
+    return NULL;
+}
+
+static void finish_with_files(struct fixture *fixture, char id[TOKEN_ID_SIZE])
+{
+    char model[400];
+    const struct job_change end = {.event = JOB_EVENT_SUCCEED, .attempt = 1};
+    fixture_job(fixture->store, JOB_CLIENT, id);
+    append(fixture->store, id, 1);
+    keep_checkpoint(fixture->store, id, 1);
+    snprintf(model, sizeof model, "%s/jobs/%s/model", fixture->folder, id);
+    assert_ok(file_replace(model, "weights", 7, &err));
+    assert_ok(store_job_apply(fixture->store, id, &end, &err));
+}
+
+static void test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct deletion deletion = {.store = fixture->store};
+    char copy[256], back[256], path[500], kept[TOKEN_ID_SIZE], sha256[TOKEN_SHA256_SIZE];
+    size_t files = 0;
+    pthread_t thread;
+    fixture_path(fixture, "copy", copy);
+    fixture_path(fixture, "back", back);
+    finish_with_files(fixture, deletion.id);
+    finish_with_files(fixture, kept);
+    add_dataset(fixture->store, "piped");
+    token_sha256(sha256, "piped", 5);
+    snprintf(deletion.pipe, sizeof deletion.pipe, "%s/datasets/%s.safetensors", fixture->folder, sha256);
+    unlink(deletion.pipe);
+    assert_int_equal(mkfifo(deletion.pipe, 0600), 0);
+    assert_int_equal(pthread_create(&thread, NULL, delete_amid, &deletion), 0);
+    assert_ok(backup_make(fixture->folder, copy, &files, &err));
+    pthread_join(thread, NULL);
+    assert_int_equal(files, 4); // the database, the data set, the kept job's model and checkpoint
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM checkpoints"), 1);
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM doomed"), 1);
+    snprintf(path, sizeof path, "%s/jobs/%s", copy, deletion.id);
+    assert_int_not_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/jobs/%s/model", copy, kept);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_ok(backup_restore(copy, back, &files, &err));
+    assert_int_equal(faults_of(back, false), 0);
 }
 
 static void test_an_interrupted_restore_is_begun_anew(void **state)
@@ -326,6 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_copy_is_of_one_state_and_goes_back, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_an_interrupted_restore_is_begun_anew, fixture_open,
                                         fixture_close),

@@ -3,6 +3,7 @@
 #include "live.h"
 #include "server/message.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -272,6 +274,31 @@ static void a_stream_tells_a_job_from_first_to_last(void **state)
     client_answer_free(&answer);
 }
 
+// A worker that trains, as the kernel schedules it.
+static void a_worker_steps_back_as_configured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *priority;
+        int policy;
+        bool is_nice;
+    } cases[] = {{"normal", SCHED_OTHER, false}, {"low", SCHED_BATCH, true}, {"idle", SCHED_IDLE, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const chosen[] = {"--worker-priority", cases[i].priority, NULL};
+        struct live live;
+        char id[64];
+        live_make_folder(&live);
+        live_start(&live, chosen);
+        live_post_job(&live, LONG_JOB("0", "5000"), id);
+        pid_t worker = await_worker(&live, id);
+        int nice = getpriority(PRIO_PROCESS, (id_t)worker), own = getpriority(PRIO_PROCESS, (id_t)live.pid);
+        assert_int_equal(sched_getscheduler(worker), cases[i].policy);
+        assert_true(cases[i].is_nice ? nice >= 10 : nice == own);
+        assert_int_equal(live_end(&live, SIGTERM), 0);
+        live_remove_folder(&live);
+    }
+}
+
 static void a_jobs_log_is_told_with_its_times(void **state)
 {
     struct live *live = *state;
@@ -361,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_queued_job_is_cancelled_at_once),
         cmocka_unit_test(a_stream_tells_a_job_from_first_to_last),
         cmocka_unit_test(a_jobs_log_is_told_with_its_times),
+        cmocka_unit_test(a_worker_steps_back_as_configured),
         cmocka_unit_test(a_stopped_server_goes_on_where_its_jobs_were),
         cmocka_unit_test(a_killed_server_leaves_no_job_stuck),
         cmocka_unit_test(a_client_that_trains_by_itself_uses_the_same_routes),

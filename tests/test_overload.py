@@ -118,6 +118,12 @@ def refusals(server):
     waiting[1] = server.send(head("GET", path, "Prefer: wait=50", f"If-None-Match: {etag}"))
     server.until("nabla_http_waiting_requests", 2)
 
+    crowd = [server.send(head("GET", f"{path}/events")) for _ in range(100)]
+    answers = [status(client) for client in crowd]
+    yield "a crowd is refused", all(b" 503 " in answer and b"Retry-After" in answer for answer in answers)
+    for client in crowd:
+        client.close()
+
     with Busy(server) as busy:
         yield "a long request more, before its body", busy.until_refused()
     yield "a short one is answered", server.ask("GET", "/healthz")[0].status == 200
@@ -153,7 +159,7 @@ def drain(client):
 
 def main():
     number = missed = 0
-    print("1..13")
+    print("1..14")
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
         try:

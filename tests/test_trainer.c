@@ -133,6 +133,8 @@ static struct train_spec make_wide_spec(enum optimizer_type optimizer, enum laye
     struct train_spec spec = make_spec();
     for (int i = 0; i < 2; i++) {
         add(&spec, LAYER_TYPE_DENSE, 301, ACTIVATION_LINEAR);
+        spec.layers[spec.layer_count - 1].rules[0].l2 = activation == ACTIVATION_GELU ? 0.01 : 0;
+        spec.layers[spec.layer_count - 1].rules[0].max_norm = activation == ACTIVATION_TANH ? 2 : 0;
         add(&spec, norm, 0, ACTIVATION_LINEAR);
         add(&spec, LAYER_TYPE_ACTIVATION, 0, activation);
     }

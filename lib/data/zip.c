@@ -231,10 +231,11 @@ static bool local_agrees(const unsigned char *local, const struct zip_entry *ent
 
 static enum nabla_code find_content(const struct archive *archive, struct zip_entry *entry)
 {
-    const unsigned char *local = archive->bytes + entry->begin;
     const size_t name = strlen(entry->name);
-    if (archive->directory < LOCAL_SIZE || entry->begin > archive->directory - LOCAL_SIZE ||
-        !is_record(local, "PK\3\4"))
+    const bool is_inside =
+        archive->directory >= LOCAL_SIZE && entry->begin <= archive->directory - LOCAL_SIZE;
+    const unsigned char *local = is_inside ? archive->bytes + entry->begin : NULL; // no pointer past its end
+    if (!local || !is_record(local, "PK\3\4"))
         return bad_entry(archive->err, entry->name, "is not where the central directory says");
     const uint64_t left = archive->directory - entry->begin - LOCAL_SIZE;
     const size_t before = (size_t)u16(local + 26) + u16(local + 28);

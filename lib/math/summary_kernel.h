@@ -16,11 +16,6 @@ static size_t count_nonfinite(const float *x, size_t count)
     return found;
 }
 
-INLINE size_t count_lanes(unsigned lanes, size_t count)
-{
-    return (size_t)__builtin_popcount(lanes & ((1U << count) - 1));
-}
-
 static void raise_max(struct summary *summary, double max_abs)
 {
     if (!(summary->max_abs >= max_abs) && !isnan(summary->max_abs))
@@ -30,8 +25,7 @@ static void raise_max(struct summary *summary, double max_abs)
 // What passes find of gradients. Numbers beyond `count` are 0, and only counts need to know.
 struct told_gradient {
     struct wide sum, abs, square;
-    vec_bits most;
-    size_t zero, tiny;
+    vec_bits most, zero, tiny;
 };
 
 INLINE void tell_gradient(struct told_gradient *told, vec g, size_t count)
@@ -42,11 +36,8 @@ INLINE void tell_gradient(struct told_gradient *told, vec g, size_t count)
     wide_add_abs(&told->abs, x);
     wide_add_square(&told->square, x);
     told->most = vec_most(told->most, size);
-    const unsigned tiny = vec_is_below(size, vec_all(1e-7F));
-    if (__builtin_expect(tiny != 0, 0)) {
-        told->tiny += count_lanes(tiny, count);
-        told->zero += count_lanes(vec_is_zero(g), count);
-    }
+    told->tiny = lanes_count(told->tiny, vec_is_below(size, vec_all(1e-7F)), count);
+    told->zero = lanes_count(told->zero, vec_is_zero(g), count);
 }
 
 static void merge_gradient(struct summary *summary, const struct told_gradient *told, const float *g,
@@ -58,35 +49,36 @@ static void merge_gradient(struct summary *summary, const struct told_gradient *
     summary->sum_abs += wide_total(told->abs);
     summary->sum_square += square;
     raise_max(summary, vec_largest(told->most));
-    summary->zero += told->zero;
-    summary->tiny += told->tiny;
+    summary->zero += lanes_total(told->zero);
+    summary->tiny += lanes_total(told->tiny);
     if (!isfinite(square))
         summary->nonfinite += count_nonfinite(g, count);
 }
 
-// Of weights and of how they changed.
+// Of weights. Two sums in turn where nothing else goes on, since each has to wait for the one before.
 struct told_weights {
-    struct wide sum, square;
+    struct wide sum[2], square[2];
 };
 
-INLINE void tell_weights(struct told_weights *told, vec w)
+INLINE void tell_weights(struct told_weights *told, vec w, const size_t turn)
 {
     const struct wide x = wide_new(w);
-    wide_add(&told->sum, x);
-    wide_add_square(&told->square, x);
+    wide_add(&told->sum[turn], x);
+    wide_add_square(&told->square[turn], x);
 }
 
 static void merge_weights(struct summary *summary, const struct told_weights *told, const float *w,
                           size_t count)
 {
-    const double square = wide_total(told->square);
+    const double square = wide_total(wide_sum(told->square[0], told->square[1]));
     summary->count += count;
-    summary->sum += wide_total(told->sum);
+    summary->sum += wide_total(wide_sum(told->sum[0], told->sum[1]));
     summary->sum_square += square;
     if (!isfinite(square))
         summary->nonfinite += count_nonfinite(w, count);
 }
 
+// And of how they changed.
 struct told_change {
     struct wide square;
     vec_bits most;
@@ -105,25 +97,43 @@ static void merge_change(struct summary *summary, const struct told_change *told
     raise_max(summary, vec_largest(told->most));
 }
 
+static void tell_gradients(struct told_gradient *told, const float *x, size_t count)
+{
+    struct told_gradient own = *told;
+    const size_t whole = count / LANES * LANES;
+    for (size_t i = 0; i < whole; i += LANES)
+        tell_gradient(&own, vec_load(x + i, LANES), LANES);
+    if (whole < count)
+        tell_gradient(&own, vec_load(x + whole, count - whole), count - whole);
+    *told = own;
+}
+
 static void gradient_pass(struct summary *summary, const float *x, size_t count)
 {
     struct told_gradient told = {0};
-    const size_t whole = count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES)
-        tell_gradient(&told, vec_load(x + i, LANES), LANES);
-    if (whole < count)
-        tell_gradient(&told, vec_load(x + whole, count - whole), count - whole);
+    tell_gradients(&told, x, count);
     merge_gradient(summary, &told, x, count);
+}
+
+// The same bits as tell_weights of vector after vector where SUMS_FIT, and whatever blocks of a multiple of
+// two vectors the numbers come in.
+static void tell_all_weights(struct told_weights *told, const float *w, size_t count)
+{
+    struct told_weights own = *told;
+    size_t i = 0;
+    for (; i + 2 * LANES <= count; i += 2 * LANES) {
+        tell_weights(&own, vec_load(w + i, LANES), 0);
+        tell_weights(&own, vec_load(w + i + LANES, LANES), SUMS_FIT ? 0 : 1);
+    }
+    for (; i < count; i += LANES)
+        tell_weights(&own, vec_load(w + i, count - i < LANES ? count - i : LANES), 0);
+    *told = own;
 }
 
 static void weights_pass(struct summary *summary, const float *x, size_t count)
 {
     struct told_weights told = {0};
-    const size_t whole = count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES)
-        tell_weights(&told, vec_load(x + i, LANES));
-    if (whole < count)
-        tell_weights(&told, vec_load(x + whole, count - whole));
+    tell_all_weights(&told, x, count);
     merge_weights(summary, &told, x, count);
 }
 
@@ -140,8 +150,8 @@ static void change_pass(struct summary *summary, const float *x, size_t count)
 
 struct told_outputs {
     struct wide sum, abs, square;
-    unsigned signs; // of all numbers, or-ed
-    size_t nonpositive, flat;
+    vec signs; // of all numbers, or-ed
+    vec_bits nonpositive, flat;
 };
 
 // What a pass over outputs looks for; constant in each caller. Magnitudes are the numbers themselves where
@@ -156,10 +166,12 @@ INLINE void tell_outputs(struct told_outputs *told, vec x, size_t count, unsigne
     if (look & LOOK_ABS)
         wide_add_abs(&told->abs, wide);
     else
-        told->signs |= vec_signs(x);
-    told->nonpositive += count_lanes(vec_is_at_most(x, vec_all(0)), count);
-    if (look & LOOK_FLAT)
-        told->flat += count_lanes(vec_is_at_most(x, below) | vec_is_at_most(above, x), count);
+        told->signs = vec_or(told->signs, x);
+    told->nonpositive = lanes_count(told->nonpositive, vec_is_at_most(x, vec_all(0)), count);
+    if (look & LOOK_FLAT) {
+        const vec_lanes flat = lanes_or(vec_is_at_most(x, below), vec_is_at_most(above, x));
+        told->flat = lanes_count(told->flat, flat, count);
+    }
 }
 
 INLINE struct told_outputs see_outputs(const float *x, size_t count, unsigned look, float below, float above)
@@ -191,12 +203,12 @@ static void outputs_pass(struct summary *summary, const float *x, size_t count, 
 {
     const bool nonpositive = below == 0 && isnan(above),
                flat = !nonpositive && !(isnan(below) && isnan(above));
-    bool negative = vec_signs(vec_load(x, count < LANES ? count : LANES)) != 0;
+    bool negative = vec_has_negative(vec_load(x, count < LANES ? count : LANES));
     struct told_outputs told = {0};
     if (!negative) {
         told = see_positive(x, count, flat, below, above);
         told.abs = told.sum;
-        negative = told.signs != 0;
+        negative = vec_has_negative(told.signs);
     }
     if (negative)
         told = see_any(x, count, flat, below, above);
@@ -205,8 +217,8 @@ static void outputs_pass(struct summary *summary, const float *x, size_t count, 
     summary->sum += wide_total(told.sum);
     summary->sum_abs += wide_total(told.abs);
     summary->sum_square += square;
-    summary->nonpositive += told.nonpositive;
-    summary->flat += nonpositive ? told.nonpositive : told.flat;
+    summary->nonpositive += lanes_total(told.nonpositive);
+    summary->flat += lanes_total(nonpositive ? told.nonpositive : told.flat);
     if (!isfinite(square))
         summary->nonfinite += count_nonfinite(x, count);
 }

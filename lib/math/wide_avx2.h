@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES = 8 };
+enum { LANES = 8, SUMS_FIT = 0 };
 
 typedef __m256 vec;
 typedef __m256i vec_bits;
+typedef __m256 vec_lanes;
 
 INLINE bool wide_is_supported(void)
 {
@@ -85,24 +86,44 @@ INLINE vec vec_fmsub(vec a, vec b, vec c)
     return _mm256_fmsub_ps(a, b, c);
 }
 
-INLINE unsigned vec_is_below(vec a, vec b)
+INLINE vec_lanes vec_is_below(vec a, vec b)
 {
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
+    return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
 }
 
-INLINE unsigned vec_is_at_most(vec a, vec b)
+INLINE vec_lanes vec_is_at_most(vec a, vec b)
 {
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ));
+    return _mm256_cmp_ps(a, b, _CMP_LE_OQ);
 }
 
-INLINE unsigned vec_is_zero(vec a)
+INLINE vec_lanes vec_is_zero(vec a)
 {
-    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_EQ_OQ));
+    return _mm256_cmp_ps(a, _mm256_setzero_ps(), _CMP_EQ_OQ);
 }
 
-INLINE unsigned vec_signs(vec a)
+INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
 {
-    return (unsigned)_mm256_movemask_ps(a);
+    return _mm256_or_ps(a, b);
+}
+
+INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+{
+    return _mm256_sub_epi32(counts, _mm256_castps_si256(vec_keep(lanes, count)));
+}
+
+INLINE size_t lanes_total(vec_bits counts)
+{
+    uint32_t lanes[LANES];
+    size_t total = 0;
+    _mm256_storeu_si256((__m256i *)(void *)lanes, counts);
+    for (size_t i = 0; i < LANES; i++)
+        total += lanes[i];
+    return total;
+}
+
+INLINE bool vec_has_negative(vec a)
+{
+    return _mm256_movemask_ps(a) != 0;
 }
 
 INLINE vec vec_or(vec a, vec b)

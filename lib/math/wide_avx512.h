@@ -8,11 +8,16 @@
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum { LANES = 16 };
+enum {
+    LANES = 16,
+    SUMS_FIT = 1 // all sums of an update at once are in registers
+};
 
 typedef __m512 vec;
 typedef __m512i vec_bits;
+typedef __mmask16 vec_lanes; // those where something holds
 
 INLINE bool wide_is_supported(void)
 {
@@ -85,25 +90,42 @@ INLINE vec vec_fmsub(vec a, vec b, vec c)
     return _mm512_fmsub_ps(a, b, c);
 }
 
-// Lanes where it holds, as bits.
-INLINE unsigned vec_is_below(vec a, vec b)
+INLINE vec_lanes vec_is_below(vec a, vec b)
 {
     return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
 
-INLINE unsigned vec_is_at_most(vec a, vec b)
+INLINE vec_lanes vec_is_at_most(vec a, vec b)
 {
     return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
 }
 
-INLINE unsigned vec_is_zero(vec a)
+INLINE vec_lanes vec_is_zero(vec a)
 {
     return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_EQ_OQ);
 }
 
-INLINE unsigned vec_signs(vec a)
+INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
 {
-    return _mm512_movepi32_mask(_mm512_castps_si512(a));
+    return (vec_lanes)(a | b);
+}
+
+// Adds 1 to the counts of those lanes that are among the first `count`.
+INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+{
+    const vec_lanes kept = count == LANES ? lanes : (vec_lanes)(lanes & first_lanes(count));
+    return _mm512_mask_add_epi32(counts, kept, counts, _mm512_set1_epi32(1));
+}
+
+// Of fewer than 2^32 numbers.
+INLINE size_t lanes_total(vec_bits counts)
+{
+    return (size_t)(uint32_t)_mm512_reduce_add_epi32(counts);
+}
+
+INLINE bool vec_has_negative(vec a)
+{
+    return _mm512_movepi32_mask(_mm512_castps_si512(a)) != 0;
 }
 
 INLINE vec vec_or(vec a, vec b)

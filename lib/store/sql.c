@@ -20,6 +20,9 @@
 const char *const sql_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
+    [SQL_SAVEPOINT] = "SAVEPOINT part",
+    [SQL_RELEASE] = "RELEASE part",
+    [SQL_ROLLBACK_PART] = "ROLLBACK TO part",
     [SQL_SNAPSHOT] = "BEGIN",
     [SQL_PING] = "SELECT count(*) FROM sqlite_schema",
 
@@ -148,7 +151,8 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_NAME_INSERT] = "INSERT INTO metric_names (job, metric, name) VALUES (?, ?, ?)",
     [SQL_NAMES] = "SELECT metric, name FROM metric_names WHERE job = ? ORDER BY metric",
     [SQL_NAME_FROM] = "SELECT metric FROM metric_names WHERE job = ? AND metric >= ? ORDER BY metric LIMIT 1",
-    [SQL_NAMED_UPSERT] = "INSERT INTO custom_rows (job, metric, step, revision, value) VALUES (?, ?, ?, ?, ?)"
+    [SQL_NAMED_UPSERT] = "INSERT INTO custom_rows (job, metric, step, revision, value)"
+                         " SELECT ?1, ?2, step, ?3, value FROM points(?4) WHERE true" // else ON is of a join
                          " ON CONFLICT DO UPDATE SET revision = excluded.revision, value = excluded.value",
     [SQL_NAMED_BY_STEP] = "SELECT revision, step, value FROM custom_rows WHERE job = ?1 AND metric = ?2"
                           " AND step BETWEEN ?3 AND ?4 AND (?6 = 0 OR revision = ?6) ORDER BY step LIMIT ?5",

@@ -29,23 +29,42 @@ INLINE void step_vector(const struct adam *adam, const struct optimizer_range *r
     vec_store(m, first, count);
     vec_store(v, second, count);
     vec_store(w, after, count);
-    if (told) {
+    if (!told)
+        return;
+    tell_change(&told->change, vec_sub(after, before));
+    if (SUMS_FIT) {
         tell_gradient(&told->gradient, g, count);
-        tell_weights(&told->weights, after);
-        tell_change(&told->change, vec_sub(after, before));
+        tell_weights(&told->weights, after, 0);
     }
 }
+
+INLINE void step_range(const struct adam *adam, const struct optimizer_range *range, size_t first, size_t end,
+                       struct told *told)
+{
+    size_t i = first;
+    for (; i + LANES <= end; i += LANES)
+        step_vector(adam, range, i, LANES, told);
+    if (i < end)
+        step_vector(adam, range, i, end - i, told);
+}
+
+// What the first-level cache holds of all that an update touches.
+enum { BLOCK = 1024 };
 
 INLINE void step_all(const struct optimizer_step *step, const struct optimizer_range *range,
                      struct told *told)
 {
     const struct adam adam = {vec_all(step->keep), vec_all(step->rate), vec_all(step->epsilon),
                               vec_all(step->complement_1), vec_all(step->complement_2)};
-    const size_t whole = range->count / LANES * LANES;
-    for (size_t i = 0; i < whole; i += LANES)
-        step_vector(&adam, range, i, LANES, told);
-    if (whole < range->count)
-        step_vector(&adam, range, whole, range->count - whole, told);
+    const size_t turn = SUMS_FIT || !told ? range->count : BLOCK;
+    for (size_t first = 0; first < range->count; first += turn) {
+        const size_t left = range->count - first, count = left < turn ? left : turn;
+        step_range(&adam, range, first, first + count, told);
+        if (SUMS_FIT || !told)
+            continue;
+        tell_gradients(&told->gradient, range->gradient + first, count);
+        tell_all_weights(&told->weights, range->parameters + first, count);
+    }
 }
 
 static void adam_pass(const struct optimizer_step *step, const struct optimizer_range *range,

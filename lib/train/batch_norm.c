@@ -135,8 +135,8 @@ static void backward_by_rows(real *dx, real *dgamma, real *dbeta, const real *dy
 
 #ifndef NABLA_REAL_DOUBLE
 enum {
-    SHARED_WORK = 1 << 15, // a batch of fewer numbers is not worth sharing
-    PIECE_COLUMNS = 64     // of one that is
+    SHARED_BATCH = 1 << 15, // a batch of fewer numbers is not worth sharing
+    PIECE_COLUMNS = 64      // of one that is
 };
 
 static const struct batch_norm_passes *widest(void)
@@ -158,7 +158,7 @@ static void backward_columns(void *context, size_t first, size_t end)
 // Of columns.
 static size_t piece_of(size_t rows, size_t columns)
 {
-    return rows * columns >= SHARED_WORK ? PIECE_COLUMNS : columns;
+    return rows * columns >= SHARED_BATCH ? PIECE_COLUMNS : columns;
 }
 #endif
 

@@ -5,30 +5,53 @@
 
 #include "train/batch_norm_passes.h"
 
+// Vectors of columns that are gone through together: a cache line of each row at least, and sums enough in
+// flight to hide the time that each takes.
+enum { TOGETHER = 2, TOGETHER_COLUMNS = TOGETHER * LANES };
+
+// The build zeroes automatic variables; these are written before they are read.
+#define BARE __attribute__((uninitialized))
+
 struct moments {
-    struct wide mean, variance;
-    vec center, inverse;
+    struct wide mean[TOGETHER], variance[TOGETHER];
 };
 
 // Deviations are taken from the first row, which is never further from the mean than √rows standard
 // deviations: mean and variance come out of one pass, and nothing cancels.
-INLINE struct moments take_moments(const float *x, size_t rows, size_t stride, double epsilon, size_t count)
+INLINE struct moments take_moments(const float *x, size_t rows, size_t stride, size_t count,
+                                   const size_t vectors)
 {
-    const vec origin = vec_load(x, count);
-    const struct wide n = wide_all((double)rows);
-    struct wide sum = wide_all(0), square = wide_all(0);
-    for (size_t i = 0; i < rows; i++) {
-        const struct wide deviation = wide_new(vec_sub(vec_load(x + i * stride, count), origin));
-        wide_add(&sum, deviation);
-        wide_add_square(&square, deviation);
+    vec origin[TOGETHER] BARE;
+    struct wide sum[TOGETHER] BARE, square[TOGETHER] BARE;
+    struct moments moments BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++) {
+        origin[k] = vec_load(x + k * LANES, count);
+        sum[k] = square[k] = wide_all(0);
     }
-    const struct wide shift = wide_quotient(sum, n);
-    struct moments moments = {.mean = wide_sum(wide_new(origin), shift)};
-    moments.variance = wide_not_negative(wide_quotient(wide_difference(square, wide_product(sum, shift)), n));
-    moments.center = wide_narrow(moments.mean);
-    moments.inverse =
-        wide_narrow(wide_quotient(wide_all(1), wide_root(wide_sum(moments.variance, wide_all(epsilon)))));
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            const vec row = vec_load(x + i * stride + k * LANES, count);
+            const struct wide deviation = wide_new(vec_sub(row, origin[k]));
+            wide_add(&sum[k], deviation);
+            wide_add_square(&square[k], deviation);
+        }
+    const struct wide n = wide_all((double)rows);
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++) {
+        const struct wide shift = wide_quotient(sum[k], n);
+        const struct wide rest = wide_difference(square[k], wide_product(sum[k], shift));
+        moments.mean[k] = wide_sum(wide_new(origin[k]), shift);
+        moments.variance[k] = wide_not_negative(wide_quotient(rest, n));
+    }
     return moments;
+}
+
+INLINE vec inverse_of(struct wide variance, double epsilon)
+{
+    const struct wide deviation = wide_root(wide_sum(variance, wide_all(epsilon)));
+    return wide_narrow(wide_quotient(wide_all(1), deviation));
 }
 
 INLINE void move_running(float *running, struct wide batch, double momentum, size_t count)
@@ -38,73 +61,113 @@ INLINE void move_running(float *running, struct wide batch, double momentum, siz
     vec_store(running, wide_narrow(moved), count);
 }
 
-INLINE void forward_columns(const struct batch_norm_forward_pass *pass, size_t j, size_t count)
+// `count` is how much of each vector there is.
+INLINE void forward_columns(const struct batch_norm_forward_pass *pass, size_t j, size_t count,
+                            const size_t vectors)
 {
     const size_t rows = pass->rows, stride = pass->columns;
     const float *x = pass->x + j;
     float *kept = pass->cache.normalised + j, *y = pass->y + j;
-    const struct moments moments = take_moments(x, rows, stride, pass->epsilon, count);
-    const vec gamma = vec_load(pass->gamma + j, count), beta = vec_load(pass->beta + j, count);
-    move_running(pass->running.mean + j, moments.mean, pass->momentum, count);
-    move_running(pass->running.variance + j, moments.variance, pass->momentum, count);
-    vec_store(pass->cache.inverse + j, moments.inverse, count);
-    for (size_t i = 0; i < rows; i++) {
-        const vec deviation = vec_sub(vec_load(x + i * stride, count), moments.center);
-        const vec normalised = vec_mul(deviation, moments.inverse);
-        vec_store(kept + i * stride, normalised, count);
-        vec_store(y + i * stride, vec_fmadd(gamma, normalised, beta), count);
+    const struct moments moments = take_moments(x, rows, stride, count, vectors);
+    vec center[TOGETHER] BARE, inverse[TOGETHER] BARE, gamma[TOGETHER] BARE, beta[TOGETHER] BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++) {
+        const size_t at = j + k * LANES;
+        center[k] = wide_narrow(moments.mean[k]);
+        inverse[k] = inverse_of(moments.variance[k], pass->epsilon);
+        gamma[k] = vec_load(pass->gamma + at, count);
+        beta[k] = vec_load(pass->beta + at, count);
+        vec_store(pass->cache.inverse + at, inverse[k], count);
+        move_running(pass->running.mean + at, moments.mean[k], pass->momentum, count);
+        move_running(pass->running.variance + at, moments.variance[k], pass->momentum, count);
     }
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            const size_t at = i * stride + k * LANES;
+            const vec normalised = vec_mul(vec_sub(vec_load(x + at, count), center[k]), inverse[k]);
+            vec_store(kept + at, normalised, count);
+            vec_store(y + at, vec_fmadd(gamma[k], normalised, beta[k]), count);
+        }
 }
 
 static void forward_pass(const struct batch_norm_forward_pass *pass, size_t first, size_t end)
 {
+    for (; first + TOGETHER_COLUMNS <= end; first += TOGETHER_COLUMNS)
+        forward_columns(pass, first, LANES, TOGETHER);
     for (; first + LANES <= end; first += LANES)
-        forward_columns(pass, first, LANES);
+        forward_columns(pass, first, LANES, 1);
     if (first < end)
-        forward_columns(pass, first, end - first);
+        forward_columns(pass, first, end - first, 1);
 }
 
+struct column_sums {
+    struct wide dy[TOGETHER], product[TOGETHER]; // Σ dy, Σ dy·x̂
+};
+
 // dx = scale · ((dy − mean of dy) − x̂ · mean of dy·x̂)
-INLINE void input_columns(const struct batch_norm_backward_pass *pass, size_t j, struct wide sum_dy,
-                          struct wide sum_product, size_t count)
+INLINE void input_columns(const struct batch_norm_backward_pass *pass, const struct column_sums *sums,
+                          size_t j, size_t count, const size_t vectors)
 {
     const size_t rows = pass->rows, stride = pass->columns;
     const float *normalised = pass->cache.normalised + j, *dy = pass->dy + j;
     float *dx = pass->dx + j;
     const struct wide n = wide_all((double)rows);
-    const vec mean_dy = wide_narrow(wide_quotient(sum_dy, n));
-    const vec mean_product = wide_narrow(wide_quotient(sum_product, n));
-    const vec scale = vec_mul(vec_load(pass->cache.inverse + j, count), vec_load(pass->gamma + j, count));
-    for (size_t i = 0; i < rows; i++) {
-        const vec part = vec_mul(vec_load(normalised + i * stride, count), mean_product);
-        const vec rest = vec_sub(vec_load(dy + i * stride, count), mean_dy);
-        vec_store(dx + i * stride, vec_mul(scale, vec_sub(rest, part)), count);
+    vec mean_dy[TOGETHER] BARE, mean_product[TOGETHER] BARE, scale[TOGETHER] BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++) {
+        const size_t at = j + k * LANES;
+        mean_dy[k] = wide_narrow(wide_quotient(sums->dy[k], n));
+        mean_product[k] = wide_narrow(wide_quotient(sums->product[k], n));
+        scale[k] = vec_mul(vec_load(pass->cache.inverse + at, count), vec_load(pass->gamma + at, count));
     }
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            const size_t at = i * stride + k * LANES;
+            const vec part = vec_mul(vec_load(normalised + at, count), mean_product[k]);
+            const vec rest = vec_sub(vec_load(dy + at, count), mean_dy[k]);
+            vec_store(dx + at, vec_mul(scale[k], vec_sub(rest, part)), count);
+        }
 }
 
-INLINE void backward_columns(const struct batch_norm_backward_pass *pass, size_t j, size_t count)
+INLINE void backward_columns(const struct batch_norm_backward_pass *pass, size_t j, size_t count,
+                             const size_t vectors)
 {
     const size_t rows = pass->rows, stride = pass->columns;
     const float *normalised = pass->cache.normalised + j, *dy = pass->dy + j;
-    struct wide sum_dy = wide_all(0), sum_product = wide_all(0);
-    for (size_t i = 0; i < rows; i++) {
-        const vec row = vec_load(dy + i * stride, count);
-        wide_add(&sum_dy, wide_new(row));
-        wide_add(&sum_product, wide_new(vec_mul(row, vec_load(normalised + i * stride, count))));
+    struct column_sums sums BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++)
+        sums.dy[k] = sums.product[k] = wide_all(0);
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            const size_t at = i * stride + k * LANES;
+            const vec row = vec_load(dy + at, count);
+            wide_add(&sums.dy[k], wide_new(row));
+            wide_add(&sums.product[k], wide_new(vec_mul(row, vec_load(normalised + at, count))));
+        }
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++) {
+        vec_store(pass->dbeta + j + k * LANES, wide_narrow(sums.dy[k]), count);
+        vec_store(pass->dgamma + j + k * LANES, wide_narrow(sums.product[k]), count);
     }
-    vec_store(pass->dbeta + j, wide_narrow(sum_dy), count);
-    vec_store(pass->dgamma + j, wide_narrow(sum_product), count);
     if (pass->dx)
-        input_columns(pass, j, sum_dy, sum_product, count);
+        input_columns(pass, &sums, j, count, vectors);
 }
 
 static void backward_pass(const struct batch_norm_backward_pass *pass, size_t first, size_t end)
 {
+    for (; first + TOGETHER_COLUMNS <= end; first += TOGETHER_COLUMNS)
+        backward_columns(pass, first, LANES, TOGETHER);
     for (; first + LANES <= end; first += LANES)
-        backward_columns(pass, first, LANES);
+        backward_columns(pass, first, LANES, 1);
     if (first < end)
-        backward_columns(pass, first, end - first);
+        backward_columns(pass, first, end - first, 1);
 }
+
+#undef BARE
 
 static const struct batch_norm_passes passes = {forward_pass, backward_pass};
 

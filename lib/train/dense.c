@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-    SHARED_WORK = 1 << 15, // a batch of fewer numbers is not worth sharing
-    PIECE_UNITS = 64       // of one that is
+    SHARED_BIAS = 1 << 15, // a batch of fewer numbers is not worth sharing
+    BIAS_UNITS = 64        // of one that is
 };
 
 static VECTORISED void sum_rows(real *restrict sum, const real *restrict x, size_t rows, size_t stride,
@@ -35,7 +35,7 @@ static void bias_piece(void *context, size_t first, size_t end)
 static void sum_bias(real *gradient, const real *output_gradient, size_t rows, size_t units)
 {
     struct bias_pass pass = {gradient, output_gradient, rows, units};
-    crew_share_range(bias_piece, &pass, units, rows * units >= SHARED_WORK ? PIECE_UNITS : units);
+    crew_share_range(bias_piece, &pass, units, rows * units >= SHARED_BIAS ? BIAS_UNITS : units);
 }
 
 ENGINE void dense_forward(real *output, const real *input, const real *weight, const real *bias, size_t rows,

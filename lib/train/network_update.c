@@ -1,5 +1,6 @@
 // What becomes of a network's gradients: gathered, clipped, spent on an update; and what is kept of its
 // weights.
+#include "math/summary_shared.h"
 #include "train/clip.h"
 #include "train/layer_update.h"
 #include "train/tensor_rule.h"
@@ -47,9 +48,7 @@ ENGINE void network_penalty_gradient(struct network *network)
 
 static double gradient_square(const struct layer *layer, size_t first, size_t count)
 {
-    struct summary sum = {0};
-    summary_weights(&sum, layer->gradient + first, count);
-    return sum.sum_square;
+    return summary_shared(summary_weights, layer->gradient + first, count).sum_square;
 }
 
 static struct layer_clip layer_clip_new(const struct layer *layer, const struct optimizer_step *step,

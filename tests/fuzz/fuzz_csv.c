@@ -18,13 +18,22 @@ static void write_and_read_back(const struct dataset *dataset, const struct data
     buffer_free(&text);
 }
 
+// Numbers are finite; NaN is a cell that is missing and may be.
+static void require_values(const struct dataset *dataset, bool keep_missing)
+{
+    for (size_t i = 0; i < dataset->rows * dataset->columns; i++)
+        fuzz_require(isfinite(dataset->features[i]) || (keep_missing && isnan(dataset->features[i])));
+}
+
 // Every role at once, of a text with enough columns.
 static void read_with_roles(const uint8_t *bytes, size_t size)
 {
     static const struct csv_roles roles[] = {{.one_hot = true},
                                              {.one_hot = true, .weight = "w"},
                                              {.labels = "a,b", .task = CSV_MULTI_LABEL, .one_hot = true},
-                                             {.task = CSV_REGRESSION}};
+                                             {.task = CSV_REGRESSION},
+                                             {.keep_missing = true},
+                                             {.one_hot = true, .keep_missing = true, .weight = "w"}};
     const struct dataset_limits limits = fuzz_limits();
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         struct nabla_error err = {0};
@@ -35,6 +44,7 @@ static void read_with_roles(const uint8_t *bytes, size_t size)
             continue;
         }
         fuzz_require_dataset(dataset, &limits);
+        require_values(dataset, roles[i].keep_missing);
         dataset_free(dataset);
     }
 }

@@ -12,93 +12,41 @@ enum { NODES_MOST = 512 };
 static const struct dataset_limits limits = {.rows = 500, .columns = 64, .classes = 20, .bytes = 1 << 18};
 
 // What a document may be made of besides what stands in it: the contract's words, and numbers at edges.
-static const char *const words[] = {"dense",
-                                    "batch_norm",
-                                    "layer_norm",
-                                    "activation",
-                                    "dropout",
-                                    "residual",
-                                    "sigmoid",
-                                    "relu",
-                                    "softplus",
-                                    "gelu",
-                                    "he_normal",
-                                    "orthogonal",
-                                    "constant",
-                                    "cross_entropy",
-                                    "binary_cross_entropy",
-                                    "focal",
-                                    "hinge",
-                                    "huber",
-                                    "mean_squared_error",
-                                    "kl_divergence",
-                                    "adam",
-                                    "adamw",
-                                    "sgd",
-                                    "lion",
-                                    "rmsprop",
-                                    "cosine",
-                                    "step",
-                                    "one_cycle",
-                                    "reduce_on_plateau",
-                                    "keras",
-                                    "torch",
-                                    "optax",
-                                    "probabilities",
-                                    "logits",
-                                    "balanced",
-                                    "stratified",
-                                    "last",
-                                    "blobs",
-                                    "moons",
-                                    "spirals",
-                                    "local",
-                                    "client",
-                                    "NaN",
-                                    "Infinity",
-                                    ""};
+static const char words[] = "dense batch_norm layer_norm activation dropout alpha_dropout residual identity "
+                            "projection sigmoid relu leaky_relu "
+                            "elu selu silu mish tanh softplus softsign hard_sigmoid gelu he_normal "
+                            "he_uniform glorot_uniform lecun_normal "
+                            "truncated_normal orthogonal constant zeros ones cross_entropy "
+                            "binary_cross_entropy binary_focal focal hinge "
+                            "squared_hinge huber mean_squared_error kl_divergence poly "
+                            "generalized_cross_entropy adam adamw sgd lion rmsprop "
+                            "adagrad adadelta adamax nadam amsgrad cosine cosine_restarts exponential "
+                            "inverse_time polynomial step one_cycle "
+                            "reduce_on_plateau keras keras_tf_sparse torch optax probabilities logits sum "
+                            "mean balanced stratified random last "
+                            "standardize min_max none median most_frequent refuse validation_loss "
+                            "validation_accuracy max_norm l1 l2 blobs moons "
+                            "spirals rings xor imbalanced local client NaN Infinity ";
 static const double numbers[] = {0, 0.5, 0.1, 1e-7, 1e-300, 5e-324, 1e300, 1e308, -0.0, 2e9, 1e19};
 static const json_int_t wholes[] = {
     0,         1,        2, 3, -1, 7, 32, 255, 4096, 16777216, 2147483648, 4294967296, 9007199254740991,
     INT64_MAX, INT64_MIN};
-static const char *const names[] = {"type",
-                                    "units",
-                                    "activation",
-                                    "batch_norm",
-                                    "dropout",
-                                    "layers",
-                                    "model",
-                                    "loss",
-                                    "optimizer",
-                                    "training",
-                                    "learning_rate",
-                                    "schedule",
-                                    "decay_steps",
-                                    "momentum",
-                                    "epsilon",
-                                    "clip_norm",
-                                    "epochs",
-                                    "batch_size",
-                                    "seed",
-                                    "validation_split",
-                                    "split",
-                                    "shuffle",
-                                    "dataset",
-                                    "generator",
-                                    "rows",
-                                    "features",
-                                    "labels",
-                                    "telemetry",
-                                    "every",
-                                    "class_weights",
-                                    "label_smoothing",
-                                    "convention",
-                                    "input",
-                                    "initializer",
-                                    "rate",
-                                    "retries",
-                                    "executor",
-                                    "name"};
+static const char names[] =
+    "type units activation batch_norm dropout layers model loss optimizer training learning_rate schedule "
+    "decay_steps "
+    "warmup_steps momentum nesterov centered epsilon epsilon_placement clip_norm clip_value global_clip_norm "
+    "weight_decay "
+    "use_ema ema_momentum ema_overwrite_frequency gradient_accumulation_steps epochs batch_size seed shuffle "
+    "threads "
+    "time_limit stop_on_nan early_stopping monitor patience min_delta restore_best start_from_epoch "
+    "validation_split split "
+    "dataset generator rows features labels classes input scaling missing missing_value telemetry every "
+    "class_weights "
+    "pos_weight label_smoothing ignore_index temperature softcap z_loss margin delta gamma alpha q "
+    "convention function "
+    "kernel_regularizer bias_regularizer kernel_constraint max_value use_bias initializer gain stddev "
+    "negative_slope rate "
+    "append_output initial_weights job checkpoint_every_seconds retries executor name schema_version ";
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 // A generator of its own, so that one seed is one mutation.
@@ -108,13 +56,27 @@ static unsigned draw(uint64_t *state, size_t below)
     return (unsigned)((*state >> 33) % below);
 }
 
+// One of the words of a text in which each is followed by a blank.
+static const char *draw_word(const char *text, uint64_t *state, char ret[32])
+{
+    const char *word = text;
+    size_t count = 0;
+    for (const char *at = text; *at; at++)
+        count += *at == ' ';
+    for (unsigned skip = draw(state, count); skip > 0; skip--)
+        word = strchr(word, ' ') + 1;
+    snprintf(ret, 32, "%.*s", (int)strcspn(word, " "), word);
+    return ret;
+}
+
 static json_t *new_value(uint64_t *state)
 {
+    char word[32];
     switch (draw(state, 8)) {
     case 0:
     case 1:
     case 2:
-        return json_string(words[draw(state, COUNT(words))]);
+        return json_string(draw_word(words, state, word));
     case 3:
         return json_real(numbers[draw(state, COUNT(numbers))]);
     case 4:
@@ -151,7 +113,8 @@ static const char *some_key(json_t *object, uint64_t *state)
 
 static void change_object(json_t *object, json_t *other, uint64_t *state)
 {
-    const char *key = names[draw(state, COUNT(names))];
+    char word[32];
+    const char *key = draw_word(names, state, word);
     if (json_object_size(object) > 0 && draw(state, 3))
         key = some_key(object, state);
     switch (draw(state, 4)) {
