@@ -6,7 +6,7 @@ SOVERSION := 0
 PREFIX    ?= /usr/local
 BUILD     ?= build
 PYTHON    ?= /usr/bin/python3
-PACKAGES  := libmicrohttpd gnutls jansson sqlite3 libcurl nettle zlib openblas
+PACKAGES  := libmicrohttpd gnutls jansson sqlite3 libcurl nettle zlib
 
 # As many jobs as processors, unless the caller said how many.
 ifeq ($(MAKELEVEL),0)
