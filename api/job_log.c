@@ -162,7 +162,7 @@ static void answer_text(struct api_call *call, struct api_answer *ret)
     uint64_t at, revision;
     bool more;
     int fd = -1;
-    if (!call_query_whole(call, "after", 0, 0, PLACE_MAX, &at, ret))
+    if (!call_query_whole(call, "after", 0, 0, (uint64_t)PLACE_MAX, &at, ret))
         return;
     enum nabla_code code = store_job_revision(store, call->params[0], &revision, &err);
     if (!code)

@@ -35,7 +35,7 @@ enum {
     SOCKET_PATH_SIZE = 600
 };
 
-// What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
+// What a worker needs beside its job's memory: the records on their way, stacks.
 #define WORKER_BYTES ((uint64_t)256 << 20)
 
 struct server {
@@ -397,7 +397,6 @@ int verb_serve(int argc, char **argv)
         config_print(&server.config, stdout);
         return EXIT_DONE;
     }
-    program_restart_for_blas(argv - 1);
     server.log = (struct log){server.config.log_level, server.config.log_format};
     return serve(&server);
 }

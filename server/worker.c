@@ -7,7 +7,6 @@
 #include "api/model_file.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
-#include "math/matrix.h"
 #include "server/checkpointer.h"
 #include "server/confine.h"
 #include "server/job_lock.h"
@@ -434,6 +433,5 @@ int worker_main(void)
     struct worker_log log = worker_log_new(orders.attempt);
     step_back(orders.priority);
     confine(&orders, &log);
-    matrix_use_one_thread();
     return work(&orders, &log);
 }

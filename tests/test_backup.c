@@ -318,6 +318,17 @@ static void test_a_check_holds_rollups_and_files_against_rows(void **state)
     " VALUES ('job_old', '', 'running', 'none', 'client', 3, 1, 0, '', 3, 1, 3, 0, 5);"                      \
     "INSERT INTO job_specs VALUES (1, '{}');"
 
+// The last versions without runs of steps and named metrics, and without clients' checkpoints.
+enum { BEFORE_WRITES = 3, BEFORE_CHECKPOINTS = 4 };
+
+static const char since_writes[] =
+    "DROP INDEX metric_rows_by_revision;"
+    "INSERT INTO writes VALUES (1, 2, 0, 1, 2), (1, 3, 0, 3, 3), (1, 3, 1048577, 3, 3);"
+    "INSERT INTO rollups VALUES (1, 0, 1, 0, NULL), (1, 0, 2, 0, NULL), (1, 0, 3, 0, NULL), (1, 0, 4, 0, "
+    "NULL);"
+    "INSERT INTO metric_names VALUES (1, 1, 'mine');"
+    "INSERT INTO custom_rows VALUES (1, 1, 3, 3, 0.5);";
+
 static void make_old(const char *path, size_t version)
 {
     struct database *db;
@@ -325,6 +336,11 @@ static void make_old(const char *path, size_t version)
     assert_ok(database_open(path, DATABASE_WRITER, sql_texts, &db, &err));
     assert_ok(schema_migrate(db, schema_steps, version, &err));
     assert_ok(database_run(db, OLD_JOB OLD_WIDE, &err));
+    if (version > BEFORE_WRITES)
+        assert_ok(database_run(db, since_writes, &err));
+    if (version > BEFORE_CHECKPOINTS)
+        assert_ok(
+            database_run(db, "INSERT INTO checkpoints VALUES (1, 1, 3, 9, 'sha256', 'kept_old', 0)", &err));
     database_close(db);
 }
 
@@ -343,9 +359,9 @@ static enum nabla_code see(void *context, const struct history_row *row)
 
 static void test_old_files_are_copied_and_brought_up_to_date(void **state)
 {
-    enum { BEFORE_WRITES = 3 }; // versions 1 to 3 had the index by revision
     (void)state;
-    for (size_t version = 1; version <= BEFORE_WRITES; version++) {
+    for (size_t version = 1; version < schema_step_count; version++) {
+        const size_t named = version > BEFORE_WRITES;
         void *place;
         fixture_make(&place);
         struct fixture *fixture = place;
@@ -360,13 +376,19 @@ static void test_old_files_are_copied_and_brought_up_to_date(void **state)
         uint64_t revision;
         struct history_query query = {.has_after = true, .until_step = UINT64_MAX, .limit = 10};
         assert_ok(store_history_metrics(fixture->store, "job_old", &query, see, &seen, &revision, &err));
-        assert_int_equal(seen.count, 3);
+        assert_int_equal(seen.count, 3 + named);
         assert_int_equal(seen.revisions[2], 3);
         query.after = (struct history_cursor){.revision = 2, .layer = UINT32_MAX, .step = UINT64_MAX};
         seen.count = 0;
         assert_ok(store_history_metrics(fixture->store, "job_old", &query, see, &seen, &revision, &err));
-        assert_int_equal(seen.count, 1);
+        assert_int_equal(seen.count, 1 + named);
         append(fixture->store, "job_old", 4);
+        struct checkpoint_row row;
+        char *file = NULL;
+        const bool has_checkpoint =
+            store_checkpoint_get(fixture->store, "job_old", &row, &file, NULL) == NABLA_OK;
+        assert_true(has_checkpoint == (version > BEFORE_CHECKPOINTS));
+        free(file);
         assert_ok(store_check(fixture->store, &err));
         fixture_reopen(fixture);
 

@@ -1,5 +1,4 @@
 #include "math/matrix.h"
-#include "math/product.h"
 #include "math/random.h"
 #include "math/summary.h"
 #include "math/vector_exp.h"
@@ -70,22 +69,9 @@ static void a_row_does_not_depend_on_the_others(void **state)
         for (size_t j = 0; j < N; j++)
             assert_true(fabs((double)whole[i * N + j] - (double)bias[j] -
                              product_at(a, b, i, j, (size_t[]){M, N, K}, 0)) < 1e-5);
-        if (!product_is_ours())
-            continue;
         matrix_multiply_bias(row, a + i * K, b, bias, 1, N, K);
         assert_memory_equal(row, whole + i * N, sizeof row);
     }
-}
-
-static void core_type_is_wanted_only_where_the_environment_is_silent(void **state)
-{
-    (void)state;
-    assert_non_null(matrix_core_type());
-    setenv("OPENBLAS_CORETYPE", "Haswell", 1);
-    assert_null(matrix_core_type_wanted());
-    unsetenv("OPENBLAS_CORETYPE");
-    const char *wanted = matrix_core_type_wanted();
-    assert_true(wanted == NULL || strcmp(wanted, matrix_core_type()) != 0);
 }
 
 // Units in the last place between a float and the true value.
@@ -271,7 +257,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_equal_the_naive_ones),
         cmocka_unit_test(a_row_does_not_depend_on_the_others),
-        cmocka_unit_test(core_type_is_wanted_only_where_the_environment_is_silent),
         cmocka_unit_test(elementary_functions_are_within_three_ulps),
         cmocka_unit_test(summaries_equal_the_naive_ones),
         cmocka_unit_test(nothing_hides_in_a_summary),

@@ -72,7 +72,6 @@ static enum nabla_code trainer_build(struct trainer *trainer, const struct datas
 enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset *dataset,
                             struct trainer **ret, struct nabla_error *err)
 {
-    matrix_use_one_thread();
     struct trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer)
         return nabla_fail_memory(err, "the trainer");
@@ -406,7 +405,7 @@ void trainer_restart(struct trainer *trainer)
 
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
 {
-    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, Nabla %s", matrix_core_type(), nabla_loss_kernel_name(),
+    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, Nabla %s", matrix_kernel_name(), nabla_loss_kernel_name(),
              NABLA_VERSION);
 }
 

@@ -1,8 +1,8 @@
 // Trains one network on one data set and tells of it as it goes.
 //
-// The same spec, data, seed and kernels (matrix_core_type, and the vectors of math/vectorised.h) give the
+// The same spec, data, seed and kernels (matrix_kernel_name, and the vectors of math/vectorised.h) give the
 // same bits; recording more or less changes none of them. Initial weights, shuffling and dropout draw from
-// streams of their own. BLAS is kept to one thread, for the whole process, from the first trainer on.
+// streams of their own.
 //
 // Records: every layer with parameters has one, named by type and number ("dense_1", "batch_norm_1",
 // "dense_2"), with its index in that order. A dense layer's activations are the outputs of its block: of the
