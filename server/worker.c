@@ -222,6 +222,19 @@ static void tell(const struct attempt *attempt, const char *event, const char *d
     reporter_event(attempt->reporter, event, detail);
 }
 
+// Once in a job's life.
+static void tell_inputs(const struct attempt *attempt)
+{
+    char detail[200];
+    if (trainer_step(attempt->trainer) > 0)
+        return;
+    const struct input_range range = trainer_inputs(attempt->trainer);
+    snprintf(detail, sizeof detail,
+             "from %.6g to %.6g, mean %.6g, deviation %.6g, in %zu numbers of the training rows", range.min,
+             range.max, input_range_mean(&range), input_range_std(&range), range.count);
+    tell(attempt, "inputs", detail);
+}
+
 static enum nabla_code save(struct attempt *attempt, struct nabla_error *err)
 {
     struct buffer unsent = buffer_new(LUGGAGE_LIMIT);
@@ -344,6 +357,7 @@ static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result
         return code;
     worker_log_write(attempt->log, "trains, process %d: %zu rows, %zu epochs", (int)getpid(),
                      attempt->dataset->rows, attempt->spec.train.epochs);
+    tell_inputs(attempt);
     code = trainer_run(attempt->trainer, &observer, &result, err);
     if (!code)
         code = save_model(attempt, err);

@@ -205,6 +205,35 @@ static void each_step_has_its_schedules_rate(void **state)
     dataset_free(data);
 }
 
+// As they enter the network: scaled on themselves, or as they are.
+static void the_inputs_range_is_that_of_the_training_rows(void **state)
+{
+    (void)state;
+    struct nabla_error err;
+    struct dataset *data = make_data();
+    struct train_spec spec = make_spec();
+    struct trainer *trainer;
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_OK);
+    assert_int_equal(trainer_new(&spec, data, &trainer, &err), NABLA_OK);
+    const struct input_range scaled = trainer_inputs(trainer);
+    trainer_free(trainer);
+    assert_true(fabs(input_range_mean(&scaled)) < 1e-6 && fabs(input_range_std(&scaled) - 1) < 1e-6);
+    assert_true(scaled.count > 0 && scaled.count % data->columns == 0);
+    spec.scaling = SCALING_NONE;
+    spec.validation_split = 0;
+    assert_int_equal(trainer_new(&spec, data, &trainer, &err), NABLA_OK);
+    const struct input_range plain = trainer_inputs(trainer);
+    trainer_free(trainer);
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < data->rows * data->columns; i++) {
+        least = fmin(least, (double)data->features[i]);
+        most = fmax(most, (double)data->features[i]);
+    }
+    assert_true(plain.min == least && plain.max == most && plain.count == data->rows * data->columns);
+    spec_free(&spec);
+    dataset_free(data);
+}
+
 static void telemetry_changes_nothing_that_is_trained(void **state)
 {
     (void)state;
@@ -422,6 +451,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(each_step_has_its_schedules_rate),
+        cmocka_unit_test(the_inputs_range_is_that_of_the_training_rows),
         cmocka_unit_test(telemetry_changes_nothing_that_is_trained),
         cmocka_unit_test(records_come_at_the_first_each_nth_and_each_epochs_last_step),
         cmocka_unit_test(without_a_validation_part_its_figures_are_nan),

@@ -380,6 +380,20 @@ uint64_t trainer_step(const struct trainer *trainer)
     return trainer->training.progress.step;
 }
 
+struct input_range trainer_inputs(struct trainer *trainer)
+{
+    const struct train_data *data = trainer->data;
+    const size_t most = size_smaller(trainer->spec->batch_size, data->source->rows);
+    struct input_range range = {0};
+    for (size_t first = 0; first < data->split.train_count; first += most) {
+        const size_t taken = size_smaller(most, data->split.train_count - first);
+        train_data_gather(data, data->split.train + first, taken, trainer->network->input,
+                          &trainer->objective->labels);
+        input_range_add(&range, trainer->network->input, taken * data->source->columns);
+    }
+    return range;
+}
+
 void trainer_state(struct trainer *trainer, struct train_state *ret)
 {
     ret->count = 0;

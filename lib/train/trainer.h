@@ -20,6 +20,7 @@
 #include "base/histogram.h"
 #include "base/stats.h"
 #include "data/dataset.h"
+#include "train/input_range.h"
 #include "train/spec.h"
 
 struct trainer;
@@ -88,6 +89,9 @@ enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer
                             struct train_result *ret, struct nabla_error *err);
 
 uint64_t trainer_step(const struct trainer *trainer); // updates done
+
+// Of the training rows. Not within a run: it uses the network's room for a batch.
+struct input_range trainer_inputs(struct trainer *trainer);
 
 // All that the rest of the run depends on, where it lives; valid until the trainer is freed.
 struct train_state;
