@@ -7,6 +7,7 @@
 #define NABLA_SERVER_CONFIG_H
 
 #include "api/api.h"
+#include "server/launcher.h"
 #include "server/log.h"
 #include "store/retention.h"
 
@@ -25,6 +26,7 @@ struct config {
     bool auth;                        // ask for tokens also where only this machine can connect
     char tls_certificate[CONFIG_TEXT_SIZE], tls_key[CONFIG_TEXT_SIZE]; // "" for plain HTTP
     unsigned workers;
+    enum worker_priority worker_priority;
     bool confine_workers;
     uint64_t job_cpu;      // seconds
     unsigned client_lease; // seconds

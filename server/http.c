@@ -54,6 +54,7 @@ static void connection_opened(struct http *http, struct MHD_Connection *connecti
         socket_reaper_add(http->reaper, info->connect_fd, clock_monotonic_ms() + HEADERS_MS, &count);
     if (!socket->entry)
         goto failed;
+    socket->fd = info->connect_fd;
     socket->is_excess = count > http->options.connections / 10 * 8;
     *socket_context = socket;
     return;
