@@ -50,8 +50,8 @@ static void connection_opened(struct http *http, struct MHD_Connection *connecti
     unsigned count = 0;
     if (!socket || !info)
         goto failed;
-    socket->entry =
-        socket_reaper_add(http->reaper, info->connect_fd, clock_monotonic_ms() + HEADERS_MS, &count);
+    int64_t due = clock_monotonic_ms() + 1000 * (int64_t)http->options.deadlines.head;
+    socket->entry = socket_reaper_add(http->reaper, info->connect_fd, due, &count);
     if (!socket->entry)
         goto failed;
     socket->is_excess = count > http->options.connections / 10 * 8;
