@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "base/size.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,10 @@ static enum nabla_code token_number(struct walk *walk, enum json_token token, do
     if (token == JSON_STRING && reader->string.data &&
         number_read_word(reader->string.data, reader->string.data + reader->string.size, ret))
         return NABLA_OK;
+    if (token == JSON_NULL && reader->nulls) {
+        *ret = NAN;
+        return NABLA_OK;
+    }
     if (token != JSON_NUMBER)
         return nabla_fail(walk->err, NABLA_INVALID, NULL,
                           "expected a number, or one of \"NaN\", \"Infinity\", \"-Infinity\"");
@@ -200,7 +205,7 @@ static void leave_null(struct walk *walk)
     buffer_text(walk->rest, "null");
 }
 
-// A list of texts is no bulk: it stays in the document.
+// A list of texts is no bulk, nor one of objects where that is allowed: it stays in the document.
 static enum nabla_code lift_array(struct walk *walk, struct bulk *bulk)
 {
     struct growing list = {0};
@@ -209,11 +214,14 @@ static enum nabla_code lift_array(struct walk *walk, struct bulk *bulk)
     enum nabla_code code = json_next(&walk->reader, &token, walk->err);
     if (code)
         return code;
-    if (is_text(walk, token)) {
+    const bool is_records = bulk->tabular && token == JSON_OBJECT_BEGIN;
+    if (is_records || is_text(walk, token)) {
         bulk->shape = BULK_OTHER;
-        return copy_rest(walk, begin, 1);
+        return copy_rest(walk, begin, is_records ? 2 : 1);
     }
+    walk->reader.nulls = bulk->tabular;
     code = token == JSON_ARRAY_BEGIN ? read_rows(walk, bulk, &list) : read_list(walk, bulk, token, &list);
+    walk->reader.nulls = false;
     bulk->values = list.values;
     leave_null(walk);
     return code;
@@ -391,7 +399,7 @@ void bulk_free(struct bulk *bulks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         free(bulks[i].values);
-        bulks[i] = (struct bulk){.pointer = bulks[i].pointer};
+        bulks[i] = (struct bulk){.pointer = bulks[i].pointer, .tabular = bulks[i].tabular};
     }
 }
 
@@ -404,7 +412,7 @@ enum nabla_code bulk_lift(const char *text, size_t size, struct bulk *bulks, siz
                         .bulk_count = bulk_count,
                         .err = err};
     for (size_t i = 0; i < bulk_count; i++)
-        bulks[i] = (struct bulk){.pointer = bulks[i].pointer};
+        bulks[i] = (struct bulk){.pointer = bulks[i].pointer, .tabular = bulks[i].tabular};
     enum nabla_code code = walk_document(&walk);
     if (code == NABLA_MALFORMED)
         name_the_fix(&walk);

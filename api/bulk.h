@@ -16,9 +16,10 @@ enum bulk_shape {
     BULK_OTHER   // anything else ("balanced", a list of texts): left in the document
 };
 
-// A place to lift from. In: pointer. Out: the rest; values belong to the caller (free).
+// A place to lift from. In: pointer and tabular. Out: the rest; values belong to the caller (free).
 struct bulk {
     const char *pointer; // "/logits", "/dataset/features"; objects only on the way
+    bool tabular;        // null counts as NaN, and a list of objects is left in the document
     enum bulk_shape shape;
     size_t rows, columns; // LIST: rows = n, columns = 1; SCALAR: 1, 1
     double *values;       // rows × columns; NaN and infinities as written ("NaN", "Infinity", "-Infinity")

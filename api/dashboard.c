@@ -1,4 +1,4 @@
-// The dashboard: three files that are part of the program, served by exact name and from nowhere else. It
+// The dashboard: files that are part of the program, served by exact name and from nowhere else. It
 // asks the api like any other client; without a token it shows nothing that needs one.
 #include "api/handlers.h"
 #include "api/jobs_poll.h"
@@ -17,6 +17,9 @@
 EMBED(dashboard_html, "dashboard.html");
 EMBED(dashboard_css, "dashboard.css");
 EMBED(dashboard_js, "dashboard.js");
+EMBED(dashboard_charts, "charts.js");
+EMBED(dashboard_compare, "compare.js");
+EMBED(dashboard_server, "server.js");
 
 static const struct asset {
     const char *pattern; // of its route
@@ -26,6 +29,9 @@ static const struct asset {
     {"/", MEDIA_HTML, dashboard_html, dashboard_html_end},
     {"/dashboard.css", MEDIA_CSS, dashboard_css, dashboard_css_end},
     {"/dashboard.js", MEDIA_SCRIPT, dashboard_js, dashboard_js_end},
+    {"/dashboard-charts.js", MEDIA_SCRIPT, dashboard_charts, dashboard_charts_end},
+    {"/dashboard-compare.js", MEDIA_SCRIPT, dashboard_compare, dashboard_compare_end},
+    {"/dashboard-server.js", MEDIA_SCRIPT, dashboard_server, dashboard_server_end},
 };
 
 // Nothing from elsewhere, no script or style within the page, in nobody's frame.

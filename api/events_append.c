@@ -9,7 +9,8 @@
 
 enum { DETAIL_MAX_BYTES = 500 };
 
-static const char *const events[] = {"checkpoint", "restored", "restarted", "note"};
+#define EVENTS "inputs, checkpoint, restored, restarted or note"
+static const char *const events[] = {"inputs", "checkpoint", "restored", "restarted", "note"};
 enum { EVENT_COUNT = sizeof events / sizeof *events };
 
 static int event_find(const char *name)
@@ -27,9 +28,9 @@ static void event_decode(const json_t *root, struct problems *problems, unsigned
     if (!fields_has(&fields, "attempt"))
         fields_problem(&fields, "attempt", "is missing");
     if (!fields_has(&fields, "event"))
-        fields_problem(&fields, "event", "is missing: checkpoint, restored, restarted or note");
+        fields_problem(&fields, "event", "is missing: " EVENTS);
     *ret_attempt = (unsigned)fields_whole(&fields, "attempt", 1, 1, INT32_MAX);
-    *ret_event = fields_choice(&fields, "event", 0, event_find, "checkpoint, restored, restarted or note");
+    *ret_event = fields_choice(&fields, "event", 0, event_find, EVENTS);
     *ret_detail = fields_text(&fields, "detail", "");
     if (strlen(*ret_detail) > DETAIL_MAX_BYTES)
         fields_problem(&fields, "detail", "is longer than %d bytes", DETAIL_MAX_BYTES);

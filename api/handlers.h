@@ -39,8 +39,11 @@ route_handler handle_job_checkpoint_get; // GET /v1/jobs/{id}/checkpoint
 // job_storage.c
 route_handler handle_job_storage; // GET /v1/jobs/{id}/storage
 
+// job_log.c
+route_peek peek_job_log;      // streams
+route_handler handle_job_log; // GET  /v1/jobs/{id}/log
+
 // models.c, predict.c
-route_handler handle_job_log;     // GET  /v1/jobs/{id}/log
 route_handler handle_job_model;   // GET  /v1/jobs/{id}/model
 route_handler handle_job_predict; // POST /v1/jobs/{id}/predict
 
@@ -49,8 +52,11 @@ route_peek peek_job_history;           // of the GETs below: 304 where nothing i
 route_handler handle_job_metrics_get;  // GET  /v1/jobs/{id}/metrics
 route_handler handle_job_metrics_post; // POST /v1/jobs/{id}/metrics
 route_handler handle_job_gradients;    // GET  /v1/jobs/{id}/gradients
-route_handler handle_metrics_many;     // GET  /v1/metrics, histories_many.c
-route_handler handle_gradients_many;   // GET  /v1/gradients
+
+// histories_many.c
+route_peek peek_many;                // of both: 304 where nothing is new
+route_handler handle_metrics_many;   // GET  /v1/metrics
+route_handler handle_gradients_many; // GET  /v1/gradients
 
 // histograms.c
 route_peek peek_job_histograms;
@@ -61,7 +67,7 @@ route_handler handle_job_events;      // GET  /v1/jobs/{id}/events
 route_handler handle_job_events_post; // POST /v1/jobs/{id}/events
 
 // dashboard.c
-route_handler handle_dashboard; // GET /dashboard.css, /dashboard.js, and / as a page
+route_handler handle_dashboard; // GET /dashboard.css, /dashboard*.js, and / as a page
 
 // system.c
 route_handler handle_index;   // GET /

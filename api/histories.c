@@ -91,7 +91,7 @@ static void answer_rows(const struct reading *reading, struct api_answer *ret)
     answer_header(ret, "Vary", "Accept");
     if (reading->history.more)
         next_link(reading, after, ret);
-    if (reading_encode(reading, after, &ret->body, &err)) {
+    if (reading_encode(reading, &ret->body, &err)) {
         api_answer_free(ret);
         answer_error(ret, reading->call, &err);
     }
@@ -127,7 +127,7 @@ static bool fill_rows(struct store *store, const char *job, const void *detail, 
     }
     if (read && reading.history.count > 0) {
         buffer_format(&ret->text, "id: %s\nevent: rows\ndata: ", ret->place);
-        read = !reading_encode(&reading, ret->place, &ret->text, NULL);
+        read = !reading_encode(&reading, &ret->text, NULL);
         buffer_text(&ret->text, "\n\n");
     }
     reading_free(&reading);

@@ -11,8 +11,10 @@ void handle_job_metrics_post(struct api_call *call, struct api_answer *ret)
     struct history_ack ack;
     struct problems problems = {0};
     struct nabla_error err = {0};
-    enum nabla_code code =
-        history_decode(call->body.data ? call->body.data : "", call->body.size, &problems, &input, &err);
+    const char *body = call->body.data ? call->body.data : "";
+    enum nabla_code code = call->content == MEDIA_SAFETENSORS
+                               ? history_decode_tensors(body, call->body.size, &problems, &input, &err)
+                               : history_decode(body, call->body.size, &problems, &input, &err);
     if (!code && problems.count > 0) {
         answer_problems(ret, call, &problems);
         history_input_free(&input);

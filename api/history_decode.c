@@ -1,5 +1,6 @@
 #include "api/history_decode.h"
 
+#include "api/history_batch_tensors.h"
 #include "api/history_table.h"
 #include "base/json.h"
 #include "base/number.h"
@@ -297,16 +298,21 @@ static enum nabla_code fill_input(struct batch_reading *reading, struct nabla_er
     return NABLA_OK;
 }
 
-enum nabla_code history_decode(const char *text, size_t size, struct problems *problems,
-                               struct history_input *ret, struct nabla_error *err)
+// `file` NULL: the text is all.
+static enum nabla_code decode(const char *text, size_t size, const struct safetensors *file,
+                              struct problems *problems, struct history_input *ret, struct nabla_error *err)
 {
     *ret = (struct history_input){0};
     histogram_input_begin(&ret->histograms);
-    struct batch_reading reading = {
-        .reader = {.json = json_open(text, size, STRING_MAX), .problems = problems, .err = err},
-        .input = ret};
+    struct batch_reading reading = {.reader = {.json = json_open(text, size, STRING_MAX),
+                                               .problems = problems,
+                                               .err = err,
+                                               .has_tensors = file != NULL},
+                                    .input = ret};
     table_begin(&reading.network, "/metrics", network_stats, NETWORK_STAT_COUNT, false);
     read_batch(&reading);
+    if (file && !reading.reader.code)
+        batch_take_tensors(&reading.reader, file, &reading.network, reading.layers, reading.layer_count);
     enum nabla_code code = reading.reader.code;
     if (!code && problems->count == 0)
         code = fill_input(&reading, err);
@@ -315,5 +321,25 @@ enum nabla_code history_decode(const char *text, size_t size, struct problems *p
         table_free(&reading.layers[i]);
     free(reading.layers);
     json_close(&reading.reader.json);
+    return code;
+}
+
+enum nabla_code history_decode(const char *text, size_t size, struct problems *problems,
+                               struct history_input *ret, struct nabla_error *err)
+{
+    return decode(text, size, NULL, problems, ret, err);
+}
+
+enum nabla_code history_decode_tensors(const void *bytes, size_t size, struct problems *problems,
+                                       struct history_input *ret, struct nabla_error *err)
+{
+    struct safetensors *file;
+    *ret = (struct history_input){0};
+    enum nabla_code code = safetensors_read(bytes, size, &file, err);
+    if (code)
+        return code;
+    const char *document = batch_document(file);
+    code = decode(document, strlen(document), file, problems, ret, err);
+    safetensors_free(file);
     return code;
 }

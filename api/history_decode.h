@@ -1,4 +1,5 @@
-// Batches of a history as JSON → records of the store, in one pass over the text: numbers never become nodes.
+// Batches of a history as JSON or safetensors → records of the store. JSON takes one pass over the text:
+// numbers never become nodes.
 #ifndef NABLA_API_HISTORY_DECODE_H
 #define NABLA_API_HISTORY_DECODE_H
 
@@ -25,5 +26,9 @@ void history_input_free(struct history_input *input);
 // a field is collected; an error is returned for what is not JSON at all. *ret is always to be freed.
 enum nabla_code history_decode(const char *text, size_t size, struct problems *problems,
                                struct history_input *ret, struct nabla_error *err);
+
+// The same of a batch as safetensors (history_batch_tensors.h).
+enum nabla_code history_decode_tensors(const void *bytes, size_t size, struct problems *problems,
+                                       struct history_input *ret, struct nabla_error *err);
 
 #endif

@@ -121,7 +121,10 @@ static void encode_cells(const struct frame *frame, size_t row, bool nonfinite_a
 static void encode_row(const struct frames *frames, const struct frame *frame, size_t row,
                        bool nonfinite_as_null, struct buffer *ret)
 {
-    buffer_format(ret, "{\"step\":%" PRIu64, frame->steps[row]);
+    buffer_char(ret, '{');
+    if (frame->job)
+        buffer_format(ret, "\"job\":\"%s\",", frame->job);
+    buffer_format(ret, "\"step\":%" PRIu64, frame->steps[row]);
     if (frames->layers) {
         buffer_format(ret, ",\"layer\":%u,\"name\":", frame->index);
         buffer_json_string(ret, frame->name);
@@ -174,7 +177,7 @@ static void csv_number(double value, bool nonfinite_as_null, struct buffer *ret)
 struct csv_columns {
     const char **names; // NULL: no memory
     size_t count;
-    bool is_folded;
+    bool is_folded, of_jobs;
 };
 
 static void csv_collect(const struct frames *frames, struct csv_columns *ret)
@@ -188,6 +191,7 @@ static void csv_collect(const struct frames *frames, struct csv_columns *ret)
     for (size_t i = 0; i < frames->count; i++) {
         const struct frame *frame = &frames->frames[i];
         ret->is_folded |= frame->is_folded;
+        ret->of_jobs |= frame->job != NULL;
         for (size_t c = 0; c < frame->column_count; c++) {
             size_t at = 0;
             while (at < ret->count && strcmp(ret->names[at], frame->columns[c].name) != 0)
@@ -237,6 +241,8 @@ static void csv_cell(const struct frame *frame, const char *name, size_t row, bo
 static void csv_row(const struct frames *frames, const struct frame *frame, size_t row,
                     const struct csv_columns *columns, bool nonfinite_as_null, struct buffer *ret)
 {
+    if (columns->of_jobs)
+        buffer_format(ret, "%s,", frame->job);
     buffer_format(ret, "%" PRIu64, frame->steps[row]);
     if (frames->layers) {
         buffer_format(ret, ",%u,", frame->index);
@@ -257,6 +263,7 @@ void frames_encode_csv(const struct frames *frames, bool nonfinite_as_null, stru
         ret->failed = NABLA_NO_MEMORY;
         return;
     }
+    buffer_text(ret, columns.of_jobs ? "job," : "");
     buffer_text(ret, frames->layers ? "step,layer,name" : "step");
     if (columns.is_folded)
         buffer_text(ret, ",count");

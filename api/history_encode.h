@@ -58,6 +58,7 @@ struct frame_column {
     bool *recorded;
 };
 struct frame {
+    const char *job; // told beside each row, where frames of several jobs stand together; else NULL
     unsigned index;
     const char *name; // of the layer
     size_t rows, column_count;
@@ -78,7 +79,7 @@ void frames_free(struct frames *frames);
 
 // ,"steps":[…],"columns":{…} or ,"layers":[{"index":…,"name":…,"steps":[…],"columns":{…}},…]
 void frames_encode(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret);
-// [{"step":…,"loss":…},…]
+// [{"step":…,"loss":…},…]; CSV and safetensors name the job too, where the frames do
 void frames_encode_rows(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret);
 void frames_encode_csv(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret);
 // `head` is the JSON that stands beside the tables.

@@ -224,14 +224,45 @@ enum nabla_code reading_rows(struct reading *reading, struct nabla_error *err)
 
 // ---- the answer
 
+enum nabla_code reading_frames(const struct reading *reading, struct frames *ret, struct nabla_error *err)
+{
+    uint32_t stated = 0;
+    if (reading->format == FORMAT_CSV) // whose header tells what may come
+        stated = reading->layers ? reading->job->layer_stats : reading->job->network_stats;
+    return frames_build(&reading->history, reading->layers, stated, ret, err);
+}
+
+void reading_encode_head(const struct reading *reading, const struct frames *frames, struct buffer *ret)
+{
+    char after[CURSOR_TEXT_SIZE];
+    cursor_write(&reading->history, reading->revision, after);
+    buffer_format(ret, "{\"job\":\"%s\",\"revision\":%" PRIu64 ",\"after\":\"%s\",\"more\":%s",
+                  reading->job->id, reading->revision, after, reading->history.more ? "true" : "false");
+    if (reading->format != FORMAT_TENSORS || !frames->layers)
+        return;
+    for (size_t i = 0; i < frames->count; i++) {
+        buffer_format(ret, "%s{\"index\":%u,\"name\":", i ? "," : ",\"layers\":[", frames->frames[i].index);
+        buffer_json_string(ret, frames->frames[i].name);
+        buffer_char(ret, '}');
+    }
+    buffer_text(ret, frames->count ? "]" : ",\"layers\":[]");
+}
+
+static enum nabla_code encode_tensors(const struct reading *reading, const struct frames *frames,
+                                      struct buffer *ret, struct nabla_error *err)
+{
+    struct buffer head = buffer_new(SIZE_MAX - 1);
+    reading_encode_head(reading, frames, &head);
+    buffer_char(&head, '}');
+    enum nabla_code code = frames_encode_tensors(frames, head.data ? head.data : "{}", ret, err);
+    buffer_free(&head);
+    return code;
+}
+
 static enum nabla_code encode_frames(const struct reading *reading, const struct frames *frames,
-                                     const char *after, struct buffer *ret, struct nabla_error *err)
+                                     struct buffer *ret, struct nabla_error *err)
 {
     bool as_null = reading->history.nonfinite_as_null;
-    struct buffer head = buffer_new(SIZE_MAX - 1);
-    buffer_format(&head, "{\"job\":\"%s\",\"revision\":%" PRIu64 ",\"after\":\"%s\",\"more\":%s",
-                  reading->job->id, reading->revision, after, reading->history.more ? "true" : "false");
-    enum nabla_code code = NABLA_OK;
     switch (reading->format) {
     case FORMAT_ROWS:
         frames_encode_rows(frames, as_null, ret);
@@ -240,37 +271,21 @@ static enum nabla_code encode_frames(const struct reading *reading, const struct
         frames_encode_csv(frames, as_null, ret);
         break;
     case FORMAT_TENSORS:
-        if (frames->layers) {
-            buffer_text(&head, ",\"layers\":[");
-            for (size_t i = 0; i < frames->count; i++) {
-                buffer_format(&head, "%s{\"index\":%u,\"name\":", i ? "," : "", frames->frames[i].index);
-                buffer_json_string(&head, frames->frames[i].name);
-                buffer_char(&head, '}');
-            }
-            buffer_char(&head, ']');
-        }
-        buffer_char(&head, '}');
-        code = frames_encode_tensors(frames, head.data ? head.data : "{}", ret, err);
-        break;
+        return encode_tensors(reading, frames, ret, err);
     default:
-        buffer_append(ret, head.data ? head.data : "", head.size);
+        reading_encode_head(reading, frames, ret);
         frames_encode(frames, as_null, ret);
         buffer_char(ret, '}');
     }
-    buffer_free(&head);
-    return code;
+    return NABLA_OK;
 }
 
-enum nabla_code reading_encode(const struct reading *reading, const char *after, struct buffer *ret,
-                               struct nabla_error *err)
+enum nabla_code reading_encode(const struct reading *reading, struct buffer *ret, struct nabla_error *err)
 {
     struct frames frames;
-    uint32_t stated = 0;
-    if (reading->format == FORMAT_CSV) // whose header tells what may come
-        stated = reading->layers ? reading->job->layer_stats : reading->job->network_stats;
-    enum nabla_code code = frames_build(&reading->history, reading->layers, stated, &frames, err);
+    enum nabla_code code = reading_frames(reading, &frames, err);
     if (code == NABLA_OK)
-        code = encode_frames(reading, &frames, after, ret, err);
+        code = encode_frames(reading, &frames, ret, err);
     frames_free(&frames);
     return code;
 }

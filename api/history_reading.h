@@ -33,8 +33,11 @@ const char *reading_variant(const struct reading *reading);
 enum nabla_code reading_rows(struct reading *reading, struct nabla_error *err);
 
 // The answer's body, in the reading's format.
-enum nabla_code reading_encode(const struct reading *reading, const char *after, struct buffer *ret,
-                               struct nabla_error *err);
+enum nabla_code reading_encode(const struct reading *reading, struct buffer *ret, struct nabla_error *err);
+// For several readings in one body: the tables, always to be freed, and the JSON that stands beside them, an
+// object without its end.
+enum nabla_code reading_frames(const struct reading *reading, struct frames *ret, struct nabla_error *err);
+void reading_encode_head(const struct reading *reading, const struct frames *frames, struct buffer *ret);
 enum route_media reading_media(const struct reading *reading);
 
 #endif

@@ -193,7 +193,7 @@ static void column_read(struct table_reader *reader, struct table *table, const 
         series_read_from(reader, token, table, place, &table->columns[stat]);
 }
 
-static bool named_is_known(const struct table *table, const char *name)
+bool table_has_named(const struct table *table, const char *name)
 {
     for (size_t i = 0; i < table->named_count; i++)
         if (strcmp(table->named[i].name, name) == 0)
@@ -201,22 +201,34 @@ static bool named_is_known(const struct table *table, const char *name)
     return false;
 }
 
-// A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
-// store knows.
-static void named_read(struct table_reader *reader, struct table *table, const char *place)
+bool table_may_name(const struct table *table, const char *name)
+{
+    return !table->is_layer && *name && strlen(name) <= HISTORY_NAME_MAX &&
+           table->named_count < TABLE_NAMED_MAX &&
+           stat_find(layer_stats, LAYER_STAT_COUNT, name) < 0; // which is in the wrong table
+}
+
+struct series *table_add_named(struct table_reader *reader, struct table *table, const char *name)
 {
     struct named_series *grown = reallocarray(table->named, table->named_count + 1, sizeof *table->named);
-    char *name = grown ? strdup(reader_text(reader)) : NULL;
+    char *copy = grown ? strdup(name) : NULL;
     if (grown)
         table->named = grown;
-    if (!name) {
+    if (!copy) {
         reader->code = nabla_fail_memory(reader->err, "a batch");
-        return;
+        return NULL;
     }
     struct named_series *named = &table->named[table->named_count++];
-    named->name = name;
+    named->name = copy;
     series_begin(&named->values);
-    series_read(reader, table, place, &named->values);
+    return &named->values;
+}
+
+static void named_read(struct table_reader *reader, struct table *table, const char *place)
+{
+    struct series *values = table_add_named(reader, table, reader_text(reader));
+    if (values)
+        series_read(reader, table, place, values);
 }
 
 static void columns_read(struct table_reader *reader, struct table *table)
@@ -234,12 +246,10 @@ static void columns_read(struct table_reader *reader, struct table *table)
         const char *name = reader_text(reader);
         snprintf(place, sizeof place, "/columns/%.110s", name);
         int stat = stat_find(table->stats, table->stat_count, name);
-        bool is_named = stat < 0 && !table->is_layer && *name && strlen(name) <= HISTORY_NAME_MAX &&
-                        table->named_count < TABLE_NAMED_MAX &&
-                        stat_find(layer_stats, LAYER_STAT_COUNT, name) < 0; // which is in the wrong table
+        bool is_named = stat < 0 && table_may_name(table, name);
         if (stat >= 0 && !(table->given & (1U << stat))) {
             column_read(reader, table, place, stat);
-        } else if (is_named && !named_is_known(table, name)) {
+        } else if (is_named && !table_has_named(table, name)) {
             named_read(reader, table, place);
         } else {
             table_problem(reader, table, place,
@@ -346,7 +356,7 @@ static void column_check(struct table_reader *reader, const struct table *table,
     length_check(reader, table, &table->nonfinite[stat], column, "/nonfinite");
 }
 
-static void table_check(struct table_reader *reader, const struct table *table)
+void table_check(struct table_reader *reader, const struct table *table)
 {
     char column[HISTORY_NAME_MAX + 20];
     if (!table->has_steps)
@@ -378,7 +388,7 @@ void table_read(struct table_reader *reader, enum json_token token, struct table
     }
     while (reader_next(reader, &token) && token == JSON_KEY)
         member_read(reader, table);
-    if (!reader->code)
+    if (!reader->code && !reader->has_tensors)
         table_check(reader, table);
 }
 

@@ -16,6 +16,7 @@ struct table_reader {
     struct problems *problems;
     enum nabla_code code;
     struct nabla_error *err;
+    bool has_tensors; // which follow the text
 };
 // The next token; false once there was an error.
 bool reader_next(struct table_reader *reader, enum json_token *ret);
@@ -57,8 +58,17 @@ void table_begin(struct table *table, const char *pointer, const struct stat_inf
                  bool is_layer);
 void table_free(struct table *table);
 
-// Reads the table whose first token was taken; problems are collected.
+// Reads the table whose first token was taken; problems are collected. What is checked once all has come (by
+// table_check): now, unless more of it comes in tensors.
 void table_read(struct table_reader *reader, enum json_token token, struct table *table);
+
+void table_check(struct table_reader *reader, const struct table *table);
+
+// A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
+// store knows. table_add_named is NULL when there is no memory, which ends the reading.
+bool table_may_name(const struct table *table, const char *name);
+bool table_has_named(const struct table *table, const char *name);
+struct series *table_add_named(struct table_reader *reader, struct table *table, const char *name);
 
 size_t table_rows(const struct table *table);
 uint64_t table_step(const struct table *table, size_t row);

@@ -1,6 +1,6 @@
 // A history as safetensors: "steps" (I64) and a tensor for each column (F64), of a layer behind
-// "layers.INDEX.". Where rows stand for several steps: "counts" (I64), and for each column .min, .max (F64)
-// and .nonfinite (I64).
+// "layers.INDEX.", of one of several jobs behind "ID.". Where rows stand for several steps: "counts" (I64),
+// and for each column .min, .max (F64) and .nonfinite (I64).
 // ".recorded" (U8) is there for a column that lacks some rows: NaN is also a value. What stands beside the
 // tables in JSON is the metadata's "response".
 #include "api/history_encode.h"
@@ -85,9 +85,12 @@ static bool pack_column(struct packing *packing, const char *prefix, const struc
 
 static bool pack_frame(struct packing *packing, const struct frames *frames, const struct frame *frame)
 {
-    char prefix[40] = "";
+    char prefix[80] = "";
+    const char *job = frame->job ? frame->job : "", *dot = frame->job ? "." : "";
     if (frames->layers)
-        snprintf(prefix, sizeof prefix, "layers.%u.", frame->index);
+        snprintf(prefix, sizeof prefix, "%s%slayers.%u.", job, dot, frame->index);
+    else
+        snprintf(prefix, sizeof prefix, "%s%s", job, dot);
     if (!pack_whole(packing, prefix, "steps", frame->steps, frame->rows) ||
         (frame->is_folded && !pack_whole(packing, prefix, "counts", frame->counts, frame->rows)))
         return false;

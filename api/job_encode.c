@@ -30,16 +30,19 @@ static double progress_fraction(const struct job *job)
     return progress->steps > 0 ? fmin((double)progress->step / (double)progress->steps, 1) : 0;
 }
 
-// Whole seconds, by the pace since the start; NaN where there is nothing to go by.
+// Whole seconds, by the pace of the newest attempt, so that a pause does not count; NaN where there is
+// nothing to go by.
 static double progress_eta(const struct job *job)
 {
-    double fraction = progress_fraction(job);
-    if (job->state != JOB_RUNNING || fraction <= 0 || job->started_ms == 0)
+    const struct job_progress *progress = &job->progress;
+    const int64_t since_ms = job->attempt_ms > 0 ? job->attempt_ms : job->started_ms;
+    if (job->state != JOB_RUNNING || progress->step <= job->attempt_step || since_ms == 0)
         return NAN;
-    double elapsed = (double)(clock_wall_ms() - job->started_ms) / 1000;
+    const double elapsed = (double)(clock_wall_ms() - since_ms) / 1000;
     if (elapsed < 0) // the clock was set back since: the pace is unknown
         return NAN;
-    return round(elapsed * (1 - fraction) / fraction);
+    const double left = progress->step < progress->steps ? (double)(progress->steps - progress->step) : 0;
+    return round(elapsed * left / (double)(progress->step - job->attempt_step));
 }
 
 void job_encode_progress(const struct job *job, struct buffer *ret)

@@ -2,6 +2,7 @@
 
 #include "api/document.h"
 #include "api/fields.h"
+#include "api/predict_columns.h"
 #include "base/number.h"
 #include "base/size.h"
 #include "data/csv_columns.h"
@@ -27,15 +28,18 @@ static enum nabla_code make_room(struct predict_rows *rows, size_t columns, stru
     return rows->features ? NABLA_OK : nabla_fail_memory(err, "the rows");
 }
 
-static enum nabla_code take_number(struct predict_rows *rows, size_t i, size_t columns, double number,
-                                   struct nabla_error *err)
+// NaN is a missing value.
+static enum nabla_code take_number(struct predict_rows *rows, const struct model_file *model, size_t i,
+                                   double number, struct nabla_error *err)
 {
-    char pointer[64];
-    rows->features[i] = (float)number;
-    if (isfinite(rows->features[i]))
-        return NABLA_OK;
-    snprintf(pointer, sizeof pointer, "/features/%zu/%zu", i / columns, i % columns);
-    return nabla_fail(err, NABLA_INVALID, pointer, "must be a finite number in float32's range");
+    const size_t row = i / model->columns, place = i % model->columns;
+    const struct predict_column column = {PREDICT_FEATURE, place, model->feature_names[place]};
+    float *to = rows->features + row * model->columns;
+    const enum nabla_code code = isnan(number) ? predict_missing_put(model, &column, row, to, err)
+                                               : predict_number_put(model, &column, row, number, to, err);
+    if (code)
+        snprintf(err->pointer, sizeof err->pointer, "/features/%zu/%zu", row, place);
+    return code;
 }
 
 static enum nabla_code take_bulk(const struct bulk *bulk, const struct model_file *model,
@@ -51,7 +55,62 @@ static enum nabla_code take_bulk(const struct bulk *bulk, const struct model_fil
         return fail_width(model, width, err);
     enum nabla_code code = make_room(ret, width, err);
     for (size_t i = 0; i < ret->rows * width && !code; i++)
-        code = take_number(ret, i, width, bulk->values[i], err);
+        code = take_number(ret, model, i, bulk->values[i], err);
+    return code;
+}
+
+static enum nabla_code take_value(const struct model_file *model, const struct predict_column *column,
+                                  size_t row_number, const json_t *value, float *row, struct nabla_error *err)
+{
+    if (json_is_number(value))
+        return predict_number_put(model, column, row_number, json_number_value(value), row, err);
+    if (json_is_string(value))
+        return predict_text_put(model, column, row_number, json_string_value(value),
+                                json_string_length(value), row, err);
+    if (json_is_null(value) || column->kind == PREDICT_OTHER)
+        return predict_missing_put(model, column, row_number, row, err);
+    return nabla_fail(err, NABLA_INVALID, "", "row %zu (%.100s): must be a number, a text or null",
+                      row_number, column->name);
+}
+
+// A row as an object, by the columns' names in any order. `given` is room for the model's columns.
+static enum nabla_code take_record(const struct model_file *model, const json_t *record, size_t row_number,
+                                   bool *given, float *row, struct nabla_error *err)
+{
+    const char *name;
+    json_t *value;
+    if (!json_is_object(record))
+        return nabla_fail(err, NABLA_INVALID, "", "row %zu must be an object like row 0", row_number);
+    memset(given, 0, model->columns * sizeof *given);
+    json_object_foreach((json_t *)(uintptr_t)record, name, value)
+    {
+        const struct predict_column column = predict_column_find(model, name);
+        enum nabla_code code = predict_column_mark(model, &column, given, err);
+        if (!code)
+            code = take_value(model, &column, row_number, value, row, err);
+        if (code)
+            return code;
+    }
+    return predict_columns_check(model, given, err);
+}
+
+static enum nabla_code take_records(const json_t *records, const struct model_file *model,
+                                    struct predict_rows *ret, struct nabla_error *err)
+{
+    ret->rows = json_array_size(records);
+    enum nabla_code code = make_room(ret, model->columns, err);
+    if (code)
+        return code;
+    bool *given = size_alloc(model->columns, 1, sizeof *given);
+    if (!given)
+        return nabla_fail_memory(err, "the columns");
+    for (size_t i = 0; i < ret->rows && !code; i++) {
+        code =
+            take_record(model, json_array_get(records, i), i, given, ret->features + i * model->columns, err);
+        if (code)
+            snprintf(err->pointer, sizeof err->pointer, "/features/%zu", i);
+    }
+    free(given);
     return code;
 }
 
@@ -86,7 +145,7 @@ static unsigned read_parts(struct fields *fields)
 static bool read_document(const struct api_call *call, const struct model_file *model,
                           struct predict_rows *ret, struct api_answer *ret_answer)
 {
-    struct bulk features = {.pointer = "/features"};
+    struct bulk features = {.pointer = "/features", .tabular = true};
     struct problems problems = {0};
     struct nabla_error err = {0};
     json_t *root;
@@ -96,11 +155,15 @@ static bool read_document(const struct api_call *call, const struct model_file *
         return false;
     }
     struct fields fields = fields_begin(root, "", &problems);
-    fields_value(&fields, "features");
+    const json_t *records = fields_value(&fields, "features");
     ret->parts = read_parts(&fields);
     fields_end(&fields);
+    enum nabla_code code = NABLA_OK;
+    if (problems.count == 0)
+        code = json_is_array(records) && json_is_object(json_array_get(records, 0))
+                   ? take_records(records, model, ret, &err)
+                   : take_bulk(&features, model, ret, &err);
     json_decref(root);
-    enum nabla_code code = problems.count == 0 ? take_bulk(&features, model, ret, &err) : NABLA_OK;
     bulk_free(&features, 1);
     if (problems.count > 0)
         answer_problems(ret_answer, call, &problems);
@@ -125,8 +188,7 @@ static enum nabla_code read_tensor(const struct safetensors *file, const struct 
         const size_t size = tensor->dtype == TENSOR_F32 ? sizeof single : sizeof number;
         memcpy(tensor->dtype == TENSOR_F32 ? (void *)&single : (void *)&number,
                (const char *)tensor->data + i * size, size);
-        code =
-            take_number(ret, i, model->columns, tensor->dtype == TENSOR_F32 ? (double)single : number, err);
+        code = take_number(ret, model, i, tensor->dtype == TENSOR_F32 ? (double)single : number, err);
     }
     return code;
 }
@@ -142,91 +204,91 @@ static enum nabla_code read_safetensors(const struct api_call *call, const struc
     return code;
 }
 
-static size_t feature_find(const struct model_file *model, const char *name)
-{
-    for (size_t i = 0; i < model->columns; i++)
-        if (strcmp(model->feature_names[i], name) == 0)
-            return i;
-    return SIZE_MAX;
-}
+// A CSV text's columns and their names.
+struct table {
+    size_t width;
+    char **names;
+    struct predict_column *columns;
+};
 
-// Which feature each column is; SIZE_MAX for a column that is none, the label's for one: it is passed over.
-static enum nabla_code read_header(struct csv_cursor *cursor, const struct model_file *model, size_t width,
-                                   size_t *ret_places, struct nabla_error *err)
+// What each column is, by the header.
+static enum nabla_code read_header(struct csv_cursor *cursor, const struct model_file *model,
+                                   struct table *table, struct nabla_error *err)
 {
-    size_t found = 0;
-    for (size_t column = 0; column < width; column++) {
+    bool *given = size_alloc(model->columns, 1, sizeof *given);
+    enum nabla_code code = given ? NABLA_OK : nabla_fail_memory(err, "the columns");
+    for (size_t i = 0; i < table->width && !code; i++) {
         struct csv_cell cell;
-        enum nabla_code code = csv_cursor_next(cursor, &cell, err);
-        char *name = code ? NULL : csv_cell_copy(&cell);
-        if (!name)
-            return code ? code : nabla_fail_memory(err, "a column's name");
-        ret_places[column] = feature_find(model, name);
-        free(name);
-        for (size_t before = 0; before < column && ret_places[column] != SIZE_MAX; before++)
-            if (ret_places[before] == ret_places[column])
-                return nabla_fail(err, NABLA_INVALID, "", "the column %.100s comes twice",
-                                  model->feature_names[ret_places[column]]);
-        found += ret_places[column] != SIZE_MAX;
+        code = csv_cursor_next(cursor, &cell, err);
+        if (!code && !(table->names[i] = csv_cell_copy(&cell)))
+            code = nabla_fail_memory(err, "a column's name");
+        if (code)
+            break;
+        table->columns[i] = predict_column_find(model, table->names[i]);
+        code = predict_column_mark(model, &table->columns[i], given, err);
     }
-    for (size_t i = 0; found < model->columns && i < model->columns; i++) {
-        size_t column = 0;
-        while (column < width && ret_places[column] != i)
-            column++;
-        if (column == width)
-            return nabla_fail(err, NABLA_INVALID, "", "the column %.100s is missing",
-                              model->feature_names[i]);
-    }
-    return NABLA_OK;
+    if (!code)
+        code = predict_columns_check(model, given, err);
+    free(given);
+    return code;
 }
 
-static enum nabla_code read_cell(const struct csv_cell *cell, size_t row, const char *name, float *ret,
+static enum nabla_code read_cell(const struct model_file *model, const struct predict_column *column,
+                                 size_t row_number, const struct csv_cell *cell, float *row,
                                  struct nabla_error *err)
 {
     double number;
     bool overflow = false;
     const char *end = cell->text + cell->size;
-    const bool is_number = number_read_double(cell->text, end, &number, &overflow) == end;
-    *ret = is_number ? (float)number : NAN;
-    return is_number && isfinite(*ret)
-               ? NABLA_OK
-               : nabla_fail(err, NABLA_INVALID, "", "row %zu (%.100s): expected a number, found \"%.*s\"",
-                            row, name, cell->size < 60 ? (int)cell->size : 60, cell->text);
+    if (column->kind == PREDICT_FEATURE && model->spec.train.missing != MISSING_REFUSE &&
+        csv_is_missing(cell))
+        return predict_missing_put(model, column, row_number, row, err);
+    if (column->kind == PREDICT_FEATURE && number_read_double(cell->text, end, &number, &overflow) == end)
+        return predict_number_put(model, column, row_number, number, row, err);
+    return predict_text_put(model, column, row_number, cell->text, cell->size, row, err);
 }
 
-static enum nabla_code read_cells(struct csv_cursor *cursor, const struct model_file *model, size_t width,
-                                  const size_t *places, struct predict_rows *ret, struct nabla_error *err)
+static enum nabla_code read_cells(struct csv_cursor *cursor, const struct model_file *model,
+                                  const struct table *table, struct predict_rows *ret,
+                                  struct nabla_error *err)
 {
     enum nabla_code code = NABLA_OK;
-    for (size_t i = 0; i < ret->rows * width && !code; i++) {
+    for (size_t i = 0; i < ret->rows * table->width && !code; i++) {
         struct csv_cell cell;
-        const size_t row = i / width, place = places[i % width];
+        const size_t row = i / table->width;
         code = csv_cursor_next(cursor, &cell, err);
-        if (!code && place != SIZE_MAX && model->spec.train.missing != MISSING_REFUSE &&
-            csv_is_missing(&cell))
-            ret->features[row * model->columns + place] = NAN;
-        else if (!code && place != SIZE_MAX)
-            code = read_cell(&cell, row + 1, model->feature_names[place],
-                             &ret->features[row * model->columns + place], err);
+        if (!code)
+            code = read_cell(model, &table->columns[i % table->width], row + 1, &cell,
+                             ret->features + row * model->columns, err);
     }
     return code;
+}
+
+static enum nabla_code read_table(struct csv_cursor *cursor, const struct model_file *model,
+                                  struct table *table, struct predict_rows *ret, struct nabla_error *err)
+{
+    enum nabla_code code = make_room(ret, model->columns, err);
+    table->columns = size_alloc(table->width, 1, sizeof *table->columns);
+    table->names = size_alloc(table->width, 1, sizeof *table->names);
+    if (!code && !(table->columns && table->names))
+        code = nabla_fail_memory(err, "the columns");
+    if (!code)
+        code = read_header(cursor, model, table, err);
+    return code ? code : read_cells(cursor, model, table, ret, err);
 }
 
 static enum nabla_code read_csv(const struct api_call *call, const struct model_file *model,
                                 struct predict_rows *ret, struct nabla_error *err)
 {
     struct csv_cursor cursor = csv_cursor_open(call->body.data ? call->body.data : "", call->body.size);
-    size_t width, *places = NULL;
-    enum nabla_code code = csv_cursor_measure(cursor, &ret->rows, &width, err);
+    struct table table = {0};
+    enum nabla_code code = csv_cursor_measure(cursor, &ret->rows, &table.width, err);
     if (!code)
-        code = make_room(ret, model->columns, err);
-    if (!code && !(places = size_alloc(width, 1, sizeof *places)))
-        code = nabla_fail_memory(err, "the columns");
-    if (!code)
-        code = read_header(&cursor, model, width, places, err);
-    if (!code)
-        code = read_cells(&cursor, model, width, places, ret, err);
-    free(places);
+        code = read_table(&cursor, model, &table, ret, err);
+    for (size_t i = 0; table.names && i < table.width; i++)
+        free(table.names[i]);
+    free(table.names);
+    free(table.columns);
     return code;
 }
 

@@ -153,6 +153,8 @@ static void telemetry_decode(const json_t *value, struct problems *problems, str
 {
     struct fields fields = fields_begin(value, "/telemetry", problems);
     ret->telemetry_every = (size_t)fields_whole(&fields, "every", ret->telemetry_every, 0, WHOLE_MAX);
+    ret->histograms_every =
+        (size_t)fields_whole(&fields, "histograms_every", ret->histograms_every, 0, WHOLE_MAX);
     fields_end(&fields);
 }
 

@@ -279,7 +279,9 @@ enum nabla_code spec_to_json(const struct job_spec *spec, struct buffer *ret, st
     if (spec->parts & SPEC_TRAINING)
         encode_training(&spec->train, ret);
     encode_initial(&spec->initial, ret);
-    buffer_format(ret, ",\"telemetry\":{\"every\":%zu},\"retries\":%u,\"executor\":\"%s\"}",
-                  spec->train.telemetry_every, spec->retries, job_executor_name(spec->executor));
+    buffer_format(
+        ret, ",\"telemetry\":{\"every\":%zu,\"histograms_every\":%zu},\"retries\":%u,\"executor\":\"%s\"}",
+        spec->train.telemetry_every, spec->train.histograms_every, spec->retries,
+        job_executor_name(spec->executor));
     return buffer_status(ret, "the job's document", err);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Recording, keeping and reading histories, beside MLflow's tracking server on SQLite, in one run.
 
-    make bench-history                              # Nabla alone
+    make bench-history                              # Nabla alone; with wrk also small batches of many clients
     PEER=FOLDER/bin/mlflow make bench-history       # and the peer
 
 Both take batches of 1,000 points over loopback from the same client, and tell 1,000,000 points of one metric in 1,000.
@@ -13,6 +13,8 @@ import json
 import math
 import os
 import random
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -100,6 +102,22 @@ def record(nabla, make, rows):
             break
     done = bodies.index(body) + 1
     return job, done * 1000 / (time.perf_counter() - begin), done * 1000
+
+
+def commits(nabla, clients):
+    """Batches of ten points a second, each on the disk before it is answered."""
+    job, bearer = nabla.job()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as body:
+        json.dump({"attempt": 1, "metrics": {"steps": list(range(10)), "columns": {"loss": [0.5] * 10}}}, body)
+        body.flush()
+        told = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{SECONDS:.0f}s", "-s", os.path.join(os.path.dirname(__file__), "post.lua"),
+                               "-H", f"Authorization: {bearer['Authorization']}",
+                               f"http://127.0.0.1:{PORTS['nabla']}/v1/jobs/{job}/metrics", "--", body.name, "application/json"],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+    requests, microseconds, _, errors = map(int, re.search(r"figures (\d+) (\d+) (\d+) (\d+)", told).groups())
+    if errors:
+        sys.exit(f"{errors} batches of {requests} failed")
+    return requests / microseconds * 1e6
 
 
 def bytes_of(folder, table):
@@ -213,6 +231,8 @@ def compare(folder):
          f"{wide / peer_rate:.0f} x peer (100)" if peer else "")
     show("recording, metrics that the client names", f"{named:,.0f}/s", "",
          f"{named / peer_rate:.0f} x peer's {peer_rate:,.0f}/s" if peer else "")
+    for clients in (1, 8, 32) if shutil.which("wrk") else ():
+        show(f"batches of ten points on the disk, clients: {clients}", f"{commits(nabla, clients):,.0f}/s", "")
     time.sleep(2)
     show("bytes a point, wide rows of 10 columns in 19", f"{bytes_of(folder + '/nabla', 'gradient_rows') / wide_points:.1f}", "16")
     show("bytes a point, metrics that the client names",

@@ -100,8 +100,8 @@ def await_server(name, process):
     sys.exit(f"{name} does not answer")
 
 
-def start(name, command):
-    process = subprocess.Popen(pinned("0", command), stdout=subprocess.DEVNULL)
+def start(name, command, cores="0"):
+    process = subprocess.Popen(pinned(cores, command), stdout=subprocess.DEVNULL)
     await_server(name, process)
     return process
 

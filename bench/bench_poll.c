@@ -2,7 +2,9 @@
 // jobs.
 //
 //     bench_poll poll PORT JOB COUNT PERIOD_MS SECONDS    COUNT pollers that ask with the ETag they know
-//     bench_poll listen PORT JOB TOKEN COUNT EVENTS       COUNT listeners, and a writer of EVENTS batches
+//     bench_poll listen PORT JOB TOKEN COUNT EVENTS CUTS  COUNT listeners, a writer of EVENTS batches, ten a
+//                                                         second, and CUTS times a listener that hangs up and
+//                                                         comes back at once with the id that it saw last
 //
 // Each prints one line of figures; times in microseconds.
 #include <arpa/inet.h>
@@ -19,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { INPUT_SIZE = 16384, EVENTS_AT_ONCE = 256, INTERVAL_US = 100000 };
+enum { INPUT_SIZE = 16384, EVENTS_AT_ONCE = 256, INTERVAL_US = 100000, SECOND_US = 1000000 };
 
 struct client {
     int fd;
@@ -27,6 +29,7 @@ struct client {
     size_t used;
     int64_t sent_us, due_us;
     char etag[40];
+    char id[80];   // of the event seen last
     uint64_t last; // step told
 };
 
@@ -184,15 +187,44 @@ static void post(int fd, const char *job, const char *token, uint64_t step)
     say(fd, request);
 }
 
+struct audience {
+    unsigned port;
+    const char *job;
+    int poller;
+    struct client *clients;
+    size_t count, told, wrong, refused; // rows told; of them not the next one
+    struct figures times;
+};
+
+static void tune_in(struct client *client, const char *job)
+{
+    char request[320];
+    bool knows = client->id[0] != '\0';
+    snprintf(request, sizeof request,
+             "GET /v1/jobs/%s/metrics HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n%s%s%s\r\n", job,
+             knows ? "Last-Event-ID: " : "", client->id, knows ? "\r\n" : "");
+    client->used = 0;
+    say(client->fd, request);
+}
+
+static void come_back(struct audience *audience, struct client *client)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = (uint64_t)(client - audience->clients)}};
+    close(client->fd);
+    client->fd = dial(audience->port);
+    if (epoll_ctl(audience->poller, EPOLL_CTL_ADD, client->fd, &event))
+        die("epoll_ctl");
+    tune_in(client, audience->job);
+}
+
 // Takes the events that are whole; returns how many steps came, and how many of them were not the next one.
 static size_t events_take(struct client *client, size_t *ret_wrong)
 {
     size_t steps = 0;
     char *at = client->input, *end;
     while ((end = strstr(at, "\n\n"))) {
-        char *list;
         *end = '\0';
-        list = strstr(at, "\"steps\":[");
+        char *list = strstr(at, "\"steps\":["), *id = strstr(at, "id: ");
         for (list = list ? list + 9 : NULL; list && *list != ']';) {
             uint64_t step = strtoull(list, &list, 10);
             *ret_wrong += step != client->last + 1;
@@ -200,6 +232,8 @@ static size_t events_take(struct client *client, size_t *ret_wrong)
             steps++;
             list += *list == ',';
         }
+        if (id)
+            snprintf(client->id, sizeof client->id, "%.*s", (int)strcspn(id + 4, "\n"), id + 4);
         at = end + 2;
     }
     client->used -= (size_t)(at - client->input);
@@ -207,42 +241,66 @@ static size_t events_take(struct client *client, size_t *ret_wrong)
     return steps;
 }
 
-static int listen_main(unsigned port, const char *job, const char *token, size_t count, uint64_t rows)
+static void hear(struct audience *audience, int64_t until_us, const int64_t *sent_us)
 {
-    int poller = epoll_create1(0), writer = dial(port);
-    struct client *clients = clients_new(count, port, poller);
-    struct figures all = {.capacity = count * rows};
-    char request[256], ignored[INPUT_SIZE];
-    size_t wrong = 0, told = 0;
-    all.times = malloc(all.capacity * sizeof *all.times);
-    int64_t *sent = calloc(rows + 1, sizeof *sent), due = now_us() + 2000000, give_up = due + 60000000;
-    snprintf(request, sizeof request,
-             "GET /v1/jobs/%s/metrics HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n", job);
-    for (size_t i = 0; i < count; i++)
-        say(clients[i].fd, request);
-    fcntl(writer, F_SETFL, O_NONBLOCK);
-    for (uint64_t step = 0; told < count * rows && now_us() < give_up;) {
+    do {
         struct epoll_event events[EVENTS_AT_ONCE];
-        if (step < rows && now_us() >= due) {
-            sent[++step] = now_us();
-            post(writer, job, token, step);
-            due += INTERVAL_US;
-        }
-        int ready = epoll_wait(poller, events, EVENTS_AT_ONCE, 1);
+        int ready = epoll_wait(audience->poller, events, EVENTS_AT_ONCE, now_us() < until_us);
         for (int i = 0; i < ready; i++) {
-            struct client *client = &clients[events[i].data.u64];
+            struct client *client = &audience->clients[events[i].data.u64];
             take(client);
-            size_t steps = events_take(client, &wrong);
-            if (steps > 0 && client->last <= rows)
-                note(&all, now_us() - sent[client->last]);
-            told += steps;
+            if (strncmp(client->input, "HTTP/1.1 503", 12) == 0) {
+                audience->refused++;
+                come_back(audience, client);
+                continue;
+            }
+            size_t steps = events_take(client, &audience->wrong);
+            if (steps > 0)
+                note(&audience->times, now_us() - sent_us[client->last]);
+            audience->told += steps;
         }
+    } while (now_us() < until_us);
+}
+
+static int listen_main(struct audience *audience, const char *token, uint64_t rows, size_t cuts)
+{
+    int writer = dial(audience->port);
+    char ignored[INPUT_SIZE];
+    audience->poller = epoll_create1(0);
+    audience->clients = clients_new(audience->count, audience->port, audience->poller);
+    audience->times.capacity = audience->count * rows;
+    audience->times.times = malloc(audience->times.capacity * sizeof *audience->times.times);
+    int64_t *sent_us = calloc(rows + 1, sizeof *sent_us);
+    fcntl(writer, F_SETFL, O_NONBLOCK);
+    for (size_t i = 0; i < audience->count; i++)
+        tune_in(&audience->clients[i], audience->job);
+    int64_t begin_us = now_us() + 2 * SECOND_US, end_us = begin_us + INTERVAL_US * (int64_t)rows;
+    hear(audience, begin_us, sent_us);
+    size_t cut = 0;
+    for (uint64_t step = 1; step <= rows;) {
+        if (now_us() >= begin_us + INTERVAL_US * (int64_t)step) {
+            sent_us[step] = now_us();
+            post(writer, audience->job, token, step++);
+        }
+        int64_t so_far_us = now_us() - begin_us;
+        for (; cut < cuts && (int64_t)cut < (int64_t)cuts * so_far_us / (end_us - begin_us); cut++)
+            come_back(audience, &audience->clients[(size_t)rand() % audience->count]);
+        hear(audience, now_us() + 1000, sent_us);
         while (read(writer, ignored, sizeof ignored) > 0)
             ;
     }
-    printf("told %zu of %zu wrong %zu median %" PRId64 " p99 %" PRId64 " most %" PRId64 "\n", told,
-           count * (size_t)rows, wrong, share(&all, 0.5), share(&all, 0.99), share(&all, 1));
-    return told == count * rows && wrong == 0 ? 0 : 1;
+    for (; cut < cuts; cut++)
+        come_back(audience, &audience->clients[(size_t)rand() % audience->count]);
+    size_t expected = audience->count * (size_t)rows;
+    for (int64_t give_up = now_us() + 20 * SECOND_US; audience->told < expected && now_us() < give_up;)
+        hear(audience, now_us() + 1000, sent_us);
+    hear(audience, now_us() + INTERVAL_US, sent_us); // nothing more
+    struct figures *times = &audience->times;
+    printf("told %zu of %zu, not the next one %zu, hung up and back %zu, of them refused %zu; "
+           "median %" PRId64 " p99 %" PRId64 " most %" PRId64 "\n",
+           audience->told, expected, audience->wrong, cut, audience->refused, share(times, 0.5),
+           share(times, 0.99), share(times, 1));
+    return audience->told == expected && audience->wrong == 0 && audience->refused == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -250,9 +308,12 @@ int main(int argc, char **argv)
     if (argc == 7 && strcmp(argv[1], "poll") == 0)
         return poll_main((unsigned)atoi(argv[2]), argv[3], (size_t)atoi(argv[4]), atoll(argv[5]) * 1000,
                          atoll(argv[6]) * 1000000);
-    if (argc == 7 && strcmp(argv[1], "listen") == 0)
-        return listen_main((unsigned)atoi(argv[2]), argv[3], argv[4], (size_t)atoi(argv[5]),
-                           (uint64_t)atoll(argv[6]));
+    struct audience audience;
+    if (argc == 8 && strcmp(argv[1], "listen") == 0) {
+        audience = (struct audience){
+            .port = (unsigned)atoi(argv[2]), .job = argv[3], .count = (size_t)atoi(argv[5])};
+        return listen_main(&audience, argv[4], (uint64_t)atoll(argv[6]), (size_t)atoll(argv[7]));
+    }
     fprintf(stderr, "bench_poll is for bench_poll.py\n");
     return 2;
 }

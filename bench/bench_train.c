@@ -270,15 +270,10 @@ static int print_whole(void)
 
 int main(int argc, char **argv)
 {
-    const char *wanted = matrix_core_type_wanted();
-    if (wanted) {
-        setenv("OPENBLAS_CORETYPE", wanted, 1);
-        execv("/proc/self/exe", argv);
-    }
     if (argc > 1 && strcmp(argv[1], "whole") == 0)
         return print_whole();
     const double seconds = argc > 1 ? atof(argv[1]) : 1;
-    printf("matrix kernels: %s\n", matrix_core_type());
+    printf("matrix kernels: %s\n", matrix_kernel_name());
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct dataset *data = make_data(&shapes[i]);
         printf("%s\n", shapes[i].name);

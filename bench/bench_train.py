@@ -97,6 +97,12 @@ def serve(folder):
     raise SystemExit("the server did not start")
 
 
+def step_back():
+    """As workers do: on a busy machine the training alone must not go before the job's."""
+    os.nice(10)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def print_jobs():
     with tempfile.TemporaryDirectory() as folder:
         server = serve(folder)
@@ -105,7 +111,7 @@ def print_jobs():
             alone, whole = [], []
             for _ in range(ROUNDS):
                 command = [f"{BUILD}/bench/bench_train", "whole"]
-                alone.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+                alone.append(float(subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=step_back).stdout))
                 whole.append(job_seconds(4000)[1])
         finally:
             server.send_signal(signal.SIGTERM)

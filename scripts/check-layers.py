@@ -30,7 +30,6 @@ THIRD_PARTY = {
     "sqlite3.h": "lib/store/*",
     "jansson.h": "api/*",
     "curl/": "server/client.c",
-    "cblas.h": "lib/math/matrix.c",
     "nettle/": "lib/base/token.c",
     "zlib.h": "lib/base/gzip.c",
     "cmocka.h": "tests/*",

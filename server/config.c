@@ -34,6 +34,9 @@ struct option {
     const char *value, *meaning; // for the help text
 };
 
+static const char *const priority_names[] = {
+    [WORKER_NORMAL] = "normal", [WORKER_LOW] = "low", [WORKER_IDLE] = "idle", NULL};
+
 #define AT(field)    offsetof(struct config, field)
 #define LIMIT(field) offsetof(struct config, limits.field)
 
@@ -53,6 +56,8 @@ static const struct option options[] = {
      "write the port there once the server listens"},
     {"workers", OPTION_COUNT, AT(workers), NULL, 1, NULL, "N",
      "training jobs at a time; the default is the number of cores less one"},
+    {"worker-priority", OPTION_CHOICE, AT(worker_priority), "low", 0, priority_names, "PRIORITY",
+     "of workers against the server, when all cores are taken: normal, low or idle"},
     {"confine-workers", OPTION_FLAG, AT(confine_workers), "true", 0, NULL, "BOOL",
      "take from workers what they do not need: files, programs, the network"},
     {"max-job-cpu", OPTION_WIDE, AT(job_cpu), "2592000", 0, NULL, "SECONDS",

@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "server/http_deadlines.h"
+#include "server/launcher.h"
 #include "server/log.h"
 #include "store/retention.h"
 
@@ -26,6 +27,7 @@ struct config {
     bool auth;                        // ask for tokens also where only this machine can connect
     char tls_certificate[CONFIG_TEXT_SIZE], tls_key[CONFIG_TEXT_SIZE]; // "" for plain HTTP
     unsigned workers;
+    enum worker_priority worker_priority;
     bool confine_workers;
     uint64_t job_cpu;      // seconds
     unsigned client_lease; // seconds

@@ -10,7 +10,6 @@ struct http_deadlines {
     unsigned least_rate; // bytes a second
 };
 
-static const struct http_deadlines http_deadlines_standard = {
-    .head = 10, .idle = 40, .body = 10, .answer = 30, .least_rate = 4000};
+extern const struct http_deadlines http_deadlines_standard;
 
 #endif

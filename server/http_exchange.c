@@ -4,7 +4,8 @@
 //        └──→ DRAIN (refused, but the body is still coming) ──↗
 //
 // RUN may suspend the connection: on the pool, which leads to ANSWER when it is done, or waiting for a job,
-// which leads to RUN again. Whoever resumes sets the phase first: the library's lock orders the two.
+// which leads to RUN again, or to the connection's end when its client has hung up. Whoever resumes sets the
+// phase first: the library's lock orders the two.
 #include "server/http_exchange.h"
 
 #include "base/clock.h"
@@ -19,6 +20,9 @@
 enum {
     HEADERS_KEPT = 64,
     STREAM_BLOCK = 16384,
+    PLACE_GRACE_MS = 1000, // how long a place among streams and waits is waited for
+    PLACE_AGAIN_MS = 20,
+    SEEKERS_MOST = 64, // who look for a place again and again; more are refused at once
     LONG_BODY = 16384, // above it a request is long (api_call_is_long), whatever it asks
 };
 
@@ -36,13 +40,15 @@ struct exchange {
     bool must_close;   // the connection ends with the answer
     bool is_streaming; // counted among the http's streams
     bool is_waiting;   // counted among the http's waits
+    bool is_seeking;   // counted among the http's seekers
     bool is_cut;       // nobody may wait any more
     uint64_t received; // bytes of the body so far
     uint64_t drained;  // those of them that came after it was refused
     int64_t opened_ms, opened_ns;
     char request_id[REQUEST_ID_SIZE];
-    bool was_named;  // by the client
-    bool has_waited; // for a job: the time says nothing
+    bool was_named;       // by the client
+    bool has_waited;      // for a job: the time says nothing
+    int64_t place_due_ms; // while it is seeking: when it is refused
     struct api_seen seen;
     struct waiter waiter;
 };
@@ -102,15 +108,29 @@ static void stop_waiting(struct exchange *exchange)
     exchange->is_waiting = false;
 }
 
+static void stop_seeking(struct exchange *exchange)
+{
+    if (exchange->is_seeking)
+        atomic_fetch_sub(&exchange->http->seekers, 1);
+    exchange->is_seeking = false;
+}
+
+static void leave_place(struct exchange *exchange)
+{
+    stop_seeking(exchange);
+    if (exchange->is_streaming)
+        atomic_fetch_sub(&exchange->http->streams, 1);
+    exchange->is_streaming = false;
+    stop_waiting(exchange);
+}
+
 void exchange_free(struct exchange *exchange)
 {
     if (!exchange)
         return;
     struct http *http = exchange->http;
     set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->idle, 0));
-    if (exchange->is_streaming)
-        atomic_fetch_sub(&http->streams, 1);
-    stop_waiting(exchange);
+    leave_place(exchange);
     api_answer_free(&exchange->answer);
     api_close(exchange->call);
     free(exchange->target);
@@ -157,16 +177,19 @@ static bool is_over(const struct exchange *exchange)
 static void resume(void *context)
 {
     struct exchange *exchange = context;
+    if (exchange->waiter.is_gone)
+        leave_place(exchange); // who comes in its stead need not wait until the library has closed it
     MHD_resume_connection(exchange->connection);
 }
 
-// Suspends the connection until the job's revision is above the one seen or the deadline has come.
-// False: the server is stopping, and nothing was suspended.
+// Suspends the connection until the job's revision is above the one seen, the deadline has come, or the
+// client has hung up. False: the server is stopping, and nothing was suspended.
 static bool suspend_until(struct exchange *exchange, const struct api_wait *wait)
 {
     struct http *http = exchange->http;
     const struct api_wait until = *wait; // the exchange may be gone as soon as it waits
-    exchange->waiter = (struct waiter){.wait = until, .resume = resume, .context = exchange};
+    int fd = exchange->socket ? exchange->socket->fd : -1;
+    exchange->waiter = (struct waiter){.wait = until, .resume = resume, .context = exchange, .fd = fd};
     if (atomic_load(&http->stopping))
         return false;
     set_deadline(exchange, INT64_MAX);
@@ -189,6 +212,8 @@ static ssize_t stream_read(void *context, uint64_t position, char *bytes, size_t
     struct exchange *exchange = context;
     struct api_stream *stream = &exchange->answer.stream;
     struct api_wait wait;
+    if (exchange->waiter.is_gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR; // closes the connection
     if (is_over(exchange))
         return MHD_CONTENT_READER_END_OF_STREAM;
     ssize_t count = stream->pull(stream->context, bytes, size, &wait);
@@ -334,8 +359,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
     return sent;
 }
 
-// Streams and waits are counted, so that their clients cannot shut out all others.
-static bool admit(atomic_uint *count, unsigned most)
+static bool take_place(atomic_uint *count, unsigned most)
 {
     if (atomic_fetch_add(count, 1) < most)
         return true;
@@ -343,34 +367,82 @@ static bool admit(atomic_uint *count, unsigned most)
     return false;
 }
 
-static enum MHD_Result begin_wait(struct exchange *exchange)
+// Streams and waits are counted, so that their clients cannot shut out all others.
+static bool admit(const struct http *http, atomic_uint *count)
+{
+    if (take_place(count, http->options.streams))
+        return true;
+    waiters_find_gone(
+        http->options.waiters); // a client that reconnects may have been quicker than our notice
+    return take_place(count, http->options.streams);
+}
+
+// True when the answer needs no place, or has one.
+static bool has_place(struct exchange *exchange)
 {
     struct http *http = exchange->http;
-    if (!exchange->is_waiting && !admit(&http->waits, http->options.streams)) {
+    switch (exchange->answer.kind) {
+    case API_WAIT:
+        return exchange->is_waiting = exchange->is_waiting || admit(http, &http->waits);
+    case API_STREAM:
+        return exchange->is_streaming = exchange->is_streaming || admit(http, &http->streams);
+    case API_COMPLETE:
+    case API_FILE:
+        break;
+    }
+    return true;
+}
+
+static enum MHD_Result refuse_place(struct exchange *exchange)
+{
+    stop_seeking(exchange);
+    if (exchange->answer.kind == API_STREAM)
+        refuse(exchange, 503, "Too many streams", "As many streams as max-streams allows are open.");
+    else
         refuse(exchange, 503, "Too many waiting requests",
                "As many requests as max-streams allows are waiting already.");
-        return send_answer(exchange);
-    }
-    exchange->is_waiting = true;
+    return send_answer(exchange);
+}
+
+static enum MHD_Result wait_in(struct exchange *exchange, enum phase next, const struct api_wait *wait)
+{
     exchange->has_waited = true;
-    exchange->phase = PHASE_RUN;
-    if (suspend_until(exchange, &exchange->answer.wait))
+    exchange->phase = next;
+    if (suspend_until(exchange, wait))
         return MHD_YES;
     refuse_stopping(exchange);
     return send_answer(exchange);
 }
 
+// A client that comes back as soon as it was cut off may be here before the connection that it had is done
+// with what it was being sent: it is not refused for that.
+static enum MHD_Result await_place(struct exchange *exchange)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    const struct api_wait again = {.revision = UINT64_MAX, .deadline_ms = now_ms + PLACE_AGAIN_MS};
+    if (is_over(exchange)) {
+        refuse_stopping(exchange);
+        return send_answer(exchange);
+    }
+    if (!exchange->is_seeking) {
+        exchange->is_seeking = take_place(&exchange->http->seekers, SEEKERS_MOST);
+        exchange->place_due_ms = now_ms + PLACE_GRACE_MS;
+    }
+    if (!exchange->is_seeking || now_ms >= exchange->place_due_ms)
+        return refuse_place(exchange);
+    return wait_in(exchange, PHASE_ANSWER, &again);
+}
+
 static enum MHD_Result give_answer(struct exchange *exchange)
 {
-    struct http *http = exchange->http;
+    if (exchange->waiter.is_gone)
+        return MHD_NO; // closes the connection
+    if (!has_place(exchange))
+        return await_place(exchange);
+    stop_seeking(exchange);
     if (exchange->answer.kind == API_WAIT)
-        return begin_wait(exchange);
+        return wait_in(exchange, PHASE_RUN, &exchange->answer.wait);
     stop_waiting(exchange);
-    if (exchange->answer.kind == API_STREAM) {
-        exchange->is_streaming = admit(&http->streams, http->options.streams);
-        if (!exchange->is_streaming)
-            refuse(exchange, 503, "Too many streams", "As many streams as max-streams allows are open.");
-    }
     return send_answer(exchange);
 }
 
@@ -418,6 +490,8 @@ static enum MHD_Result run_on_pool(struct exchange *exchange)
 static enum MHD_Result run(struct exchange *exchange)
 {
     set_deadline(exchange, INT64_MAX);
+    if (exchange->waiter.is_gone)
+        return MHD_NO; // closes the connection
     if (is_over(exchange)) {
         refuse_stopping(exchange);
         return send_answer(exchange);

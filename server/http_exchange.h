@@ -20,6 +20,7 @@ struct http {
     struct socket_reaper *reaper;
     atomic_bool stopping;
     atomic_uint streams, waits;
+    atomic_uint seekers;          // requests that wait for a place among them
     atomic_uint_fast64_t refused; // by the server itself, with 503
     atomic_uint_fast64_t numbers; // what names of requests are made of
     atomic_uint exchanges;        // requests under way
@@ -31,6 +32,7 @@ struct http {
 // What stands with a connection, beyond its requests.
 struct http_socket {
     struct socket_entry *entry;
+    int fd;
     bool is_excess; // above the admission mark when it came
 };
 

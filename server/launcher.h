@@ -9,8 +9,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// Whose turn it is when all cores are taken: the API answers while jobs train.
+enum worker_priority {
+    WORKER_NORMAL, // the server's own
+    WORKER_LOW,    // nice, and in batches: ten times less than the server
+    WORKER_IDLE    // only what nothing else on the machine wants
+};
+
 // What a worker may take; 0 for no limit.
 struct worker_limits {
+    enum worker_priority priority;
     bool is_confined; // false: none of confine.h holds, for debuggers and the like
     uint64_t memory_bytes, cpu_seconds, file_bytes;
 };

@@ -26,9 +26,11 @@ static enum nabla_code write_line(int fd, const struct launch *launch, struct na
         {"folder", launch->folder}, {"dataset_path", launch->dataset}, {"traceparent", launch->traceparent}};
     struct buffer line = buffer_new(LINE_LIMIT);
     const struct worker_limits *limits = &launch->limits;
-    buffer_format(
-        &line, "{\"attempt\":%u,\"confine\":%d,\"memory\":%" PRIu64 ",\"cpu\":%" PRIu64 ",\"file\":%" PRIu64,
-        launch->attempt, limits->is_confined, limits->memory_bytes, limits->cpu_seconds, limits->file_bytes);
+    buffer_format(&line,
+                  "{\"attempt\":%u,\"priority\":%d,\"confine\":%d,\"memory\":%" PRIu64 ",\"cpu\":%" PRIu64
+                  ",\"file\":%" PRIu64,
+                  launch->attempt, (int)limits->priority, limits->is_confined, limits->memory_bytes,
+                  limits->cpu_seconds, limits->file_bytes);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         buffer_format(&line, ",\"%s\":", fields[i][0]);
         buffer_json_string(&line, fields[i][1]);
@@ -39,35 +41,6 @@ static enum nabla_code write_line(int fd, const struct launch *launch, struct na
         code = nabla_fail_errno(err, "write to", "a worker's standard input");
     buffer_free(&line);
     return code;
-}
-
-// The variable that names the processor's kernels where BLAS would not find them, "" where it does.
-static void core_type_variable(char ret[64])
-{
-    const char *wanted = matrix_core_type_wanted(), *given = getenv("OPENBLAS_CORETYPE");
-    const char *type = given ? given : wanted;
-    snprintf(ret, 64, "%s%s", type ? "OPENBLAS_CORETYPE=" : "", type ? type : "");
-}
-
-// The server's environment, with BLAS told to use one thread: jobs run side by side, and the bits must not
-// depend on the number of threads. The texts are borrowed.
-static char **environment_new(const char *core_type)
-{
-    enum { ADDED = 2 };
-    size_t count = 0;
-    while (environ[count])
-        count++;
-    char **copy = calloc(count + ADDED + 1, sizeof *copy);
-    if (!copy)
-        return NULL;
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(environ[i], "OPENBLAS_", 9) != 0)
-            copy[kept++] = environ[i];
-    copy[kept++] = (char *)"OPENBLAS_NUM_THREADS=1";
-    if (core_type[0])
-        copy[kept++] = (char *)core_type;
-    return copy;
 }
 
 static void attributes_set(posix_spawnattr_t *attributes)
@@ -90,11 +63,6 @@ static enum nabla_code spawn(const char *program, int input, const char *folder,
     char log[PATH_SIZE];
     snprintf(log, sizeof log, "%s/log", folder);
     char *const arguments[] = {"nabla", "train", "--worker", NULL};
-    char core_type[64];
-    core_type_variable(core_type);
-    char **environment = environment_new(core_type);
-    if (!environment)
-        return nabla_fail_memory(err, "a worker's environment");
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
@@ -104,10 +72,9 @@ static enum nabla_code spawn(const char *program, int input, const char *folder,
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environment);
+    int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    free(environment);
     errno = failed;
     return failed ? nabla_fail_errno(err, "start", program) : NABLA_OK;
 }

@@ -45,8 +45,8 @@ enum nabla_code reporter_histograms(struct reporter *reporter, const struct hist
 // carries them, so that no step is lost between what the server has and where the next attempt goes on.
 enum nabla_code reporter_unsent(struct reporter *reporter, struct buffer *ret, struct nabla_error *err);
 
-// Tells of something for the job's log: "checkpoint", "restored", "restarted", "note". One that cannot be
-// sent before the end is lost.
+// Tells of something for the job's log: "inputs", "checkpoint", "restored", "restarted", "note". One that
+// cannot be sent before the end is lost.
 void reporter_event(struct reporter *reporter, const char *event, const char *detail);
 
 // NABLA_OK while the run is wanted. NABLA_CANCELLED: the user asked to cancel or pause, or reporter_stop was

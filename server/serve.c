@@ -35,7 +35,7 @@ enum {
     SOCKET_PATH_SIZE = 600
 };
 
-// What a worker needs beside its job's memory: BLAS's buffers, the records on their way, stacks.
+// What a worker needs beside its job's memory: the records on their way, stacks.
 #define WORKER_BYTES ((uint64_t)256 << 20)
 
 struct server {
@@ -191,7 +191,8 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
         .log = &server->log,
         .launcher = launcher_local(program_path()),
         .socket = server->socket,
-        .limits = {.is_confined = server->config.confine_workers,
+        .limits = {.priority = server->config.worker_priority,
+                   .is_confined = server->config.confine_workers,
                    .memory_bytes = server->config.limits.job_bytes + WORKER_BYTES,
                    .cpu_seconds = server->config.job_cpu,
                    .file_bytes = server->config.limits.job_bytes},
@@ -252,6 +253,7 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
     if (code)
         return code;
     store_on_change(server->store, on_change, server);
+    store_on_pause(server->store, compute_pool_pause);
     snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
     code = listener_tcp(server->config.listen, &server->public, err);
     if (!code)
@@ -396,7 +398,6 @@ int verb_serve(int argc, char **argv)
         config_print(&server.config, stdout);
         return EXIT_DONE;
     }
-    program_restart_for_blas(argv - 1);
     server.log = (struct log){server.config.log_level, server.config.log_format};
     return serve(&server);
 }

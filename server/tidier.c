@@ -55,11 +55,15 @@ static void *run(void *context)
     for (unsigned round = 0; rest(tidier, round ? ROUND_MS : BREATH_MS); round++) {
         struct nabla_error err = {0};
         bool more = true;
-        while (more && rest(tidier, BREATH_MS))
+        int64_t took_ms = 0; // which the writers then have for themselves
+        while (more && rest(tidier, took_ms > BREATH_MS ? (long)took_ms : BREATH_MS)) {
+            const int64_t begin_ms = clock_monotonic_ms();
             if (store_tidy(tidier->store, &more, &err)) {
                 complain(tidier, "tidying the store", &err);
                 break;
             }
+            took_ms = clock_monotonic_ms() - begin_ms;
+        }
         if (round % RETAIN_EVERY == 0)
             retain(tidier);
     }

@@ -4,7 +4,6 @@
 #include "api/datasets_keep.h"
 #include "api/spec.h"
 #include "base/file.h"
-#include "math/matrix.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/program.h"
@@ -249,7 +248,5 @@ int verb_train(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    program_restart_for_blas(argv - 1);
-    matrix_use_one_thread();
     return train_by_hand(&arguments);
 }

@@ -10,10 +10,10 @@
 
 static const size_t file_limit = (size_t)16 << 30;
 
-static bool safetensors_begins(const struct buffer *file)
+static bool safetensors_begins(const char *bytes, size_t size)
 {
     enum { HEADER_AT = 8 }; // behind its length, whose upper bytes no text has
-    return file->size > HEADER_AT && file->data[HEADER_AT] == '{' && file->data[HEADER_AT - 1] == '\0';
+    return size > HEADER_AT && bytes[HEADER_AT] == '{' && bytes[HEADER_AT - 1] == '\0';
 }
 
 static enum nabla_code read_arrays(const struct train_files *files, const struct buffer *rows,
@@ -43,7 +43,7 @@ static enum nabla_code read_rows(const struct train_files *files, const struct b
 {
     const char *bytes = rows->data ? rows->data : "";
     const bool is_array = array_begins(bytes, rows->size), is_archive = archive_begins(bytes, rows->size);
-    const bool is_tensors = safetensors_begins(rows);
+    const bool is_tensors = safetensors_begins(bytes, rows->size);
     struct csv_roles roles = files->roles;
     if (files->labels && (is_archive || is_tensors))
         return refuse("--labels", "CSV, or an array in NPY or IDX", err);

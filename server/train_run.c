@@ -307,8 +307,11 @@ static enum nabla_code batch_write(struct train_run *run, struct nabla_error *er
         records[i] = run->batch[i]->record;
     const struct train_progress *newest = &run->batch[run->batch_count - 1]->progress;
     const struct job_progress progress = {newest->step, newest->steps, newest->epoch, newest->epochs};
-    const struct history_batch batch = {
-        .attempt = run->attempt, .records = records, .record_count = run->batch_count, .progress = &progress};
+    const struct history_batch batch = {.attempt = run->attempt,
+                                        .records = records,
+                                        .record_count = run->batch_count,
+                                        .progress = &progress,
+                                        .is_unsynced = true};
     enum nabla_code code = store_history_append(run->store, run->job, &batch, &ack, err);
     batch_clear(run);
     run->written_ms = clock_monotonic_ms();
@@ -364,20 +367,24 @@ static enum nabla_code on_histograms(void *context, const struct histogram_recor
         size_alloc(record->layer_count + 1, HISTOGRAM_KIND_COUNT, sizeof *entries);
     if (!entries)
         return nabla_fail_memory(err, "a step's histograms");
-    const struct history_batch batch = {
-        .attempt = run->attempt, .histograms = entries, .histogram_count = entries_fill(record, entries)};
+    const struct history_batch batch = {.attempt = run->attempt,
+                                        .histograms = entries,
+                                        .histogram_count = entries_fill(record, entries),
+                                        .is_unsynced = true};
     enum nabla_code code = store_history_append(run->store, run->job, &batch, &ack, err);
     free(entries);
     return code;
 }
 
-// What was recorded is in the store before the checkpoint is: going on from there leaves no gap. One that
+// What was recorded is on the disk before the checkpoint is: going on from there leaves no gap. One that
 // cannot be written is told, no more: the one before it stands.
 static enum nabla_code save(struct train_run *run, struct nabla_error *err)
 {
     static const struct buffer nothing;
     struct nabla_error why;
     enum nabla_code code = batch_write(run, err);
+    if (!code)
+        code = store_sync(run->store, err);
     if (!code && checkpointer_save(&run->checkpointer, &nothing, run->saved, &why))
         fprintf(stderr, "%s\n", run->saved);
     return code;

@@ -7,14 +7,15 @@
 #include "api/model_file.h"
 #include "api/spec.h"
 #include "data/safetensors.h"
-#include "math/matrix.h"
 #include "server/checkpointer.h"
 #include "server/confine.h"
 #include "server/job_lock.h"
+#include "server/launcher.h"
 #include "server/message.h"
 #include "server/outcome.h"
 #include "server/reporter.h"
 #include "server/verbs.h"
+#include "server/worker_log.h"
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -54,7 +55,7 @@ struct orders {
     char job[64], token[64], socket[PATH_SIZE], folder[PATH_SIZE], dataset[PATH_SIZE];
     char traceparent[64];
     unsigned attempt;
-    uint64_t is_confined, memory_bytes, cpu_seconds, file_bytes;
+    uint64_t priority, is_confined, memory_bytes, cpu_seconds, file_bytes;
 };
 
 static bool read_line(char line[LINE_SIZE], size_t *ret_length)
@@ -87,7 +88,8 @@ static bool orders_read(struct orders *ret)
         message_text(message, "folder", ret->folder, sizeof ret->folder) &&
         message_text(message, "dataset_path", ret->dataset, sizeof ret->dataset) &&
         message_text(message, "traceparent", ret->traceparent, sizeof ret->traceparent) &&
-        message_whole(message, "attempt", &attempt) && message_whole(message, "confine", &ret->is_confined) &&
+        message_whole(message, "attempt", &attempt) && message_whole(message, "priority", &ret->priority) &&
+        message_whole(message, "confine", &ret->is_confined) &&
         message_whole(message, "memory", &ret->memory_bytes) &&
         message_whole(message, "cpu", &ret->cpu_seconds) && message_whole(message, "file", &ret->file_bytes);
     ret->attempt = (unsigned)attempt;
@@ -95,7 +97,7 @@ static bool orders_read(struct orders *ret)
 }
 
 // Of the orders, which come from the server itself, only the job's folder and data set are believed before.
-static void confine(const struct orders *orders)
+static void confine(const struct orders *orders, const struct worker_log *log)
 {
     char missing[64] = "";
     const struct confine confine = {.memory_bytes =
@@ -107,17 +109,19 @@ static void confine(const struct orders *orders)
     if (orders->is_confined && !CONFINE_NEVER)
         confine_process(&confine, missing, sizeof missing);
     if (missing[0])
-        fprintf(stderr, "attempt %u: confined without %s\n", orders->attempt, missing);
+        worker_log_write(log, "confined without %s", missing);
     if (orders->traceparent[0])
-        fprintf(stderr, "attempt %u: traceparent %s\n", orders->attempt, orders->traceparent);
+        worker_log_write(log, "traceparent %s", orders->traceparent);
 }
 
-// The API answers while every core trains: its threads go first.
-static void step_back(void)
+// For this thread and all that it will start.
+static void step_back(uint64_t priority)
 {
     const struct sched_param none = {0};
+    if (priority == WORKER_NORMAL)
+        return;
     setpriority(PRIO_PROCESS, 0, NICENESS);
-    sched_setscheduler(0, SCHED_BATCH, &none);
+    sched_setscheduler(0, priority == WORKER_IDLE ? SCHED_IDLE : SCHED_BATCH, &none);
 }
 
 struct watch {
@@ -194,6 +198,7 @@ static enum nabla_code load_dataset(const char *path, struct dataset **ret, stru
 struct attempt {
     const struct orders *orders;
     struct reporter *reporter;
+    struct worker_log *log;
     struct buffer document; // the job's, as the server keeps it
     struct job_spec spec;
     struct dataset *dataset;
@@ -208,6 +213,26 @@ static void attempt_free(struct attempt *attempt)
     dataset_free(attempt->dataset);
     job_spec_free(&attempt->spec);
     buffer_free(&attempt->document);
+}
+
+// Into the job's life and into its log.
+static void tell(const struct attempt *attempt, const char *event, const char *detail)
+{
+    worker_log_write(attempt->log, "%s: %s", event, detail);
+    reporter_event(attempt->reporter, event, detail);
+}
+
+// Once in a job's life.
+static void tell_inputs(const struct attempt *attempt)
+{
+    char detail[200];
+    if (trainer_step(attempt->trainer) > 0)
+        return;
+    const struct input_range range = trainer_inputs(attempt->trainer);
+    snprintf(detail, sizeof detail,
+             "from %.6g to %.6g, mean %.6g, deviation %.6g, in %zu numbers of the training rows", range.min,
+             range.max, input_range_mean(&range), input_range_std(&range), range.count);
+    tell(attempt, "inputs", detail);
 }
 
 static enum nabla_code save(struct attempt *attempt, struct nabla_error *err)
@@ -231,6 +256,7 @@ static enum nabla_code on_record(void *context, const struct step_record *record
                                  const struct train_progress *progress, struct nabla_error *err)
 {
     const struct attempt *attempt = context;
+    worker_log_progress(attempt->log, progress);
     return reporter_record(attempt->reporter, record, progress, err);
 }
 
@@ -242,7 +268,7 @@ static enum nabla_code on_poll(void *context, struct nabla_error *err)
     enum nabla_code code = reporter_poll(attempt->reporter, err);
     if (code || !checkpointer_is_due(&attempt->checkpointer))
         return code;
-    reporter_event(attempt->reporter, save(attempt, &why) ? "note" : "checkpoint", attempt->saved);
+    tell(attempt, save(attempt, &why) ? "note" : "checkpoint", attempt->saved);
     return NABLA_OK;
 }
 
@@ -254,7 +280,7 @@ static enum nabla_code restore(struct attempt *attempt, struct nabla_error *err)
     enum nabla_code code = checkpointer_restore(&attempt->checkpointer, attempt->orders->attempt == 1, &found,
                                                 &event, detail, err);
     if (!code && event)
-        reporter_event(attempt->reporter, event, detail);
+        tell(attempt, event, detail);
     if (!code)
         code = reporter_resend(attempt->reporter, found.luggage, found.luggage_size, err);
     free(found.luggage);
@@ -295,7 +321,7 @@ static void save_last(struct attempt *attempt)
 {
     struct nabla_error why;
     if (reporter_requested(attempt->reporter) != REPORTER_CANCEL && save(attempt, &why))
-        fprintf(stderr, "%s\n", attempt->saved);
+        worker_log_write(attempt->log, "%s", attempt->saved);
 }
 
 // The training is done: a full disk is waited for, until there is room or this attempt is not wanted any
@@ -311,7 +337,7 @@ static enum nabla_code save_model(const struct attempt *attempt, struct nabla_er
         if (code != NABLA_DISK_FULL)
             return code;
         if (!is_told)
-            reporter_event(attempt->reporter, "note", "the disk is full: the model waits for room");
+            tell(attempt, "note", "the disk is full: the model waits for room");
         is_told = true;
         code = reporter_pause(attempt->reporter, DISK_RETRY_MS, err);
         if (code)
@@ -329,6 +355,9 @@ static enum nabla_code do_job(struct attempt *attempt, struct buffer *ret_result
         code = reporter_start(attempt->reporter, err);
     if (code)
         return code;
+    worker_log_write(attempt->log, "trains, process %d: %zu rows, %zu epochs", (int)getpid(),
+                     attempt->dataset->rows, attempt->spec.train.epochs);
+    tell_inputs(attempt);
     code = trainer_run(attempt->trainer, &observer, &result, err);
     if (!code)
         code = save_model(attempt, err);
@@ -365,6 +394,7 @@ static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code
     struct buffer error = buffer_new(4096);
     outcome_encode_error(err, &error);
     if (end_of(attempt, code, result, &error, &end)) {
+        worker_log_write(attempt->log, "%s", end.state); // before the job is over, and its log with it
         code = reporter_finish(attempt->reporter, &end, err);
         if (!code && strcmp(end.state, "paused") != 0)
             checkpoint_remove(attempt->orders->folder); // nothing will go on from them
@@ -373,7 +403,7 @@ static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code
     return code;
 }
 
-static int work(const struct orders *orders)
+static int work(const struct orders *orders, struct worker_log *log)
 {
     const struct reporter_options options = {.socket = orders->socket,
                                              .job = orders->job,
@@ -382,7 +412,7 @@ static int work(const struct orders *orders)
                                              .traceparent = orders->traceparent};
     struct nabla_error err = {0};
     struct reporter *reporter = NULL;
-    struct attempt attempt = {.orders = orders, .document = buffer_new(SPEC_LIMIT)};
+    struct attempt attempt = {.orders = orders, .log = log, .document = buffer_new(SPEC_LIMIT)};
     struct watch watch = {.signals = -1, .finished = -1};
     struct buffer result = buffer_new(OUTCOME_LIMIT);
     enum nabla_code code = reporter_new(&options, &reporter, &err);
@@ -395,11 +425,11 @@ static int work(const struct orders *orders)
         attempt.reporter = reporter;
         code = do_job(&attempt, &result, &err);
         if (code)
-            fprintf(stderr, "attempt %u: %s\n", orders->attempt, err.text);
+            worker_log_write(log, "%s", err.text);
         code = report_end(&attempt, code, &result, &err);
     }
     if (code)
-        fprintf(stderr, "attempt %u ends without a final state: %s\n", orders->attempt, err.text);
+        worker_log_write(log, "ends without a final state: %s", err.text);
     watch_stop(&watch);
     attempt_free(&attempt);
     reporter_free(reporter);
@@ -414,8 +444,8 @@ int worker_main(void)
         fprintf(stderr, "nabla train --worker: expected one line of JSON on standard input\n");
         return EXIT_USAGE;
     }
-    step_back();
-    confine(&orders);
-    matrix_use_one_thread();
-    return work(&orders);
+    struct worker_log log = worker_log_new(orders.attempt);
+    step_back(orders.priority);
+    confine(&orders, &log);
+    return work(&orders, &log);
 }

@@ -7,6 +7,7 @@
 
 #include "lib/math/matrix.c"
 #include "lib/math/summary.c"
+#include "lib/math/summary_shared.c"
 #include "lib/train/activation.c"
 #include "lib/train/batch_norm.c"
 #include "lib/train/clip.c"
@@ -15,6 +16,7 @@
 #include "lib/train/initializer.c"
 #include "lib/train/layer.c"
 #include "lib/train/layer_norm.c"
+#include "lib/train/layer_update.c"
 #include "lib/train/network.c"
 #include "lib/train/network_update.c"
 #include "lib/train/optimizer.c"

@@ -142,28 +142,6 @@ static void folds_and_own_metrics_come_back(void **state)
     free(get(fixture, "metrics?newest=9&after=2", 400));
 }
 
-static void several_jobs_come_in_one_answer(void **state)
-{
-    struct fixture *fixture = *state;
-    post(fixture, BATCH);
-    struct client_job other = service_client_job(fixture->service);
-    client_posts(fixture->service, &other, "metrics",
-                 "{\"attempt\":1,\"metrics\":{\"steps\":[1],\"columns\":{\"loss\":[7]}}}", 200);
-    const char *const kinds[] = {"metrics", "gradients"};
-    for (size_t i = 0; i < 2; i++) {
-        struct api_answer answer = service_ask(
-            fixture->service, "GET",
-            text_of("/v1/%s?job=%s&job=%s&until_step=1", kinds[i], fixture->job.id, other.id), NULL);
-        answer_expect(&answer, 200, kinds[i]);
-        assert_non_null(strstr(answer.body.data, fixture->job.id));
-        assert_non_null(strstr(answer.body.data, other.id));
-        assert_non_null(strstr(answer.body.data, i == 0 ? "\"loss\":[7]" : "\"gradient_norm\":[0.3]"));
-        api_answer_free(&answer);
-    }
-    service_expect(fixture->service, "GET", "/v1/metrics?column=loss", NULL, 400);
-    service_expect(fixture->service, "GET", "/v1/metrics?job=job_none", NULL, 404);
-}
-
 static void tensors_hold_the_same(void **state)
 {
     struct fixture *fixture = *state;
@@ -668,7 +646,6 @@ int main(void)
         TEST(a_point_that_changes_comes_again),
         TEST(a_cut_answer_links_to_the_next),
         TEST(folds_and_own_metrics_come_back),
-        TEST(several_jobs_come_in_one_answer),
         TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),

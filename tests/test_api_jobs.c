@@ -1,12 +1,13 @@
 // Jobs over the api: creating, reading, waiting, cancelling, reporting, events.
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "api/job_encode.h"
 #include "base/clock.h"
 #include "tests/service.h"
 
@@ -484,65 +485,55 @@ static void events_are_listed_page_by_page(void **state)
     service_expect(service, "GET", text_of("/v1/jobs/%s/events?format=xml", job.id), NULL, 400);
 }
 
-static void expect_log(struct service *service, const char *target, const char *text, const char *after)
+static double eta_of(const struct job *job)
 {
-    struct api_answer answer = service_ask(service, "GET", target, NULL);
-    answer_expect(&answer, 200, target);
-    assert_string_equal(answer.body.data ? answer.body.data : "", text);
-    assert_string_equal(answer_value(&answer, "Nabla-After"), after);
-    api_answer_free(&answer);
+    struct buffer text = buffer_new(1000);
+    job_encode_progress(job, &text);
+    json_t *progress = json_loadb(text.data, text.size, 0, NULL);
+    const json_t *eta = json_object_get(progress, "eta_seconds");
+    const double seconds = json_is_null(eta) ? NAN : json_number_value(eta);
+    json_decref(progress);
+    buffer_free(&text);
+    return seconds;
 }
 
-static void a_long_log_is_cut_behind_a_line(void **state)
+// A hundred seconds of this attempt, a day since the first.
+static void what_is_left_goes_by_the_newest_attempts_pace(void **state)
 {
-    enum { LINE = 999, LINES = 1200, MOST = 1 << 20 };
-    struct service *service = *state;
-    char *id = create(service, JOB);
-    mkdir(text_of("%s/jobs/%s", service->folder, id), 0700);
-    FILE *log = fopen(text_of("%s/jobs/%s/log", service->folder, id), "w");
-    assert_non_null(log);
-    for (int i = 0; i < LINES; i++)
-        fprintf(log, "%*d\n", LINE - 1, i);
-    fclose(log);
-    struct api_answer answer = service_ask(service, "GET", text_of("/v1/jobs/%s/log", id), NULL);
-    answer_expect(&answer, 200, "the first part");
-    assert_int_equal(answer.body.size, MOST / LINE * LINE);
-    assert_string_equal(answer_value(&answer, "Nabla-After"), text_of("%d", MOST / LINE * LINE));
-    api_answer_free(&answer);
-    answer = service_ask(service, "GET", text_of("/v1/jobs/%s/log?after=%d", id, MOST / LINE * LINE), NULL);
-    assert_int_equal(answer.body.size, LINES * LINE - MOST / LINE * LINE);
-    api_answer_free(&answer);
-    free(id);
-}
-
-static void a_jobs_log_is_read_from_where_one_was(void **state)
-{
-    struct service *service = *state;
-    char *id = create(service, JOB);
-    expect_log(service, text_of("/v1/jobs/%s/log", id), "", "0");
-    mkdir(text_of("%s/jobs/%s", service->folder, id), 0700);
-    FILE *log = fopen(text_of("%s/jobs/%s/log", service->folder, id), "w");
-    assert_non_null(log);
-    fputs("attempt 1\nkilled\n", log);
-    fclose(log);
-    expect_log(service, text_of("/v1/jobs/%s/log", id), "attempt 1\nkilled\n", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=10", id), "killed\n", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=17", id), "", "17");
-    expect_log(service, text_of("/v1/jobs/%s/log?after=99", id), "", "99");
-    service_expect(service, "GET", text_of("/v1/jobs/%s/log?after=x", id), NULL, 400);
-    service_expect(service, "GET", "/v1/jobs/job_00000000000000000000/log", NULL, 404);
-    free(id);
+    (void)state;
+    const struct {
+        uint64_t attempt_step, step, steps;
+        enum job_state state;
+        double eta;
+    } cases[] = {
+        {0, 100, 300, JOB_RUNNING, 200},   {500, 600, 800, JOB_RUNNING, 200},
+        {500, 500, 800, JOB_RUNNING, NAN}, {500, 450, 800, JOB_RUNNING, NAN},
+        {0, 100, 100, JOB_RUNNING, 0},     {0, 100, 0, JOB_RUNNING, 0},
+        {500, 600, 800, JOB_PAUSED, NAN},
+    };
+    const int64_t now_ms = clock_wall_ms();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct job job = {.state = cases[i].state,
+                                .progress = {.step = cases[i].step, .steps = cases[i].steps},
+                                .started_ms = now_ms - 86400000,
+                                .attempt_ms = now_ms - 100000,
+                                .attempt_step = cases[i].attempt_step};
+        const double eta = eta_of(&job);
+        if (isnan(cases[i].eta))
+            assert_true(isnan(eta));
+        else // the clock goes on
+            assert_true(eta >= cases[i].eta && eta <= cases[i].eta * 1.1);
+    }
 }
 
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_jobs_log_is_read_from_where_one_was),
-        TEST(a_long_log_is_cut_behind_a_line),
         TEST(a_job_is_created_queued_with_its_whole_spec),
         TEST(a_spec_can_be_posted_again),
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),
+        cmocka_unit_test(what_is_left_goes_by_the_newest_attempts_pace),
         cmocka_unit_test(a_full_queue_asks_to_come_back),
         TEST(the_same_key_and_body_make_one_job),
         cmocka_unit_test(a_repeated_job_is_answered_where_a_new_one_is_refused),

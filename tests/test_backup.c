@@ -16,9 +16,11 @@
 #include "store/schema.h"
 #include "store_fixture.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 static void count_fault(void *context, const char *text)
 {
@@ -35,7 +37,7 @@ static size_t faults_of(const char *folder, bool repair)
     return faults;
 }
 
-struct writer {
+struct busy_writer {
     struct store *store;
     char id[TOKEN_ID_SIZE];
     atomic_bool is_over;
@@ -65,7 +67,7 @@ static void keep_checkpoint(struct store *store, const char *id, uint64_t step)
 
 static void *write_on(void *context)
 {
-    struct writer *writer = context;
+    struct busy_writer *writer = context;
     for (uint64_t step = 1; !atomic_load(&writer->is_over); step++) {
         append(writer->store, writer->id, step);
         keep_checkpoint(writer->store, writer->id, step);
@@ -97,7 +99,7 @@ static void add_dataset(struct store *store, const char *content)
 static void test_a_copy_is_of_one_state_and_goes_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct writer writer = {.store = fixture->store};
+    struct busy_writer writer = {.store = fixture->store};
     char copy[256], back[256], file[400];
     size_t files = 0;
     pthread_t thread;
@@ -133,6 +135,66 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     assert_fails(NABLA_IO, backup_restore(copy, back, &files, &err));
     assert_int_not_equal(access(back, F_OK), 0); // nothing is left behind
     assert_int_equal(faults_of(copy, false), 1);
+}
+
+// Deletes a job once the database has been copied: while the backup reads a data set that is a pipe.
+struct deletion {
+    struct store *store;
+    char pipe[400], id[TOKEN_ID_SIZE];
+};
+
+static void *delete_amid(void *context)
+{
+    const struct deletion *deletion = context;
+    const int fd = open(deletion->pipe, O_WRONLY); // waits for the reader
+    assert_true(fd >= 0);
+    assert_int_equal(store_job_delete(deletion->store, deletion->id, NULL), NABLA_OK);
+    assert_int_equal(write(fd, "piped", 5), 5);
+    close(fd);
+    return NULL;
+}
+
+static void finish_with_files(struct fixture *fixture, char id[TOKEN_ID_SIZE])
+{
+    char model[400];
+    const struct job_change end = {.event = JOB_EVENT_SUCCEED, .attempt = 1};
+    fixture_job(fixture->store, JOB_CLIENT, id);
+    append(fixture->store, id, 1);
+    keep_checkpoint(fixture->store, id, 1);
+    snprintf(model, sizeof model, "%s/jobs/%s/model", fixture->folder, id);
+    assert_ok(file_replace(model, "weights", 7, &err));
+    assert_ok(store_job_apply(fixture->store, id, &end, &err));
+}
+
+static void test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy(void **state)
+{
+    struct fixture *fixture = *state;
+    struct deletion deletion = {.store = fixture->store};
+    char copy[256], back[256], path[500], kept[TOKEN_ID_SIZE], sha256[TOKEN_SHA256_SIZE];
+    size_t files = 0;
+    pthread_t thread;
+    fixture_path(fixture, "copy", copy);
+    fixture_path(fixture, "back", back);
+    finish_with_files(fixture, deletion.id);
+    finish_with_files(fixture, kept);
+    add_dataset(fixture->store, "piped");
+    token_sha256(sha256, "piped", 5);
+    snprintf(deletion.pipe, sizeof deletion.pipe, "%s/datasets/%s.safetensors", fixture->folder, sha256);
+    unlink(deletion.pipe);
+    assert_int_equal(mkfifo(deletion.pipe, 0600), 0);
+    assert_int_equal(pthread_create(&thread, NULL, delete_amid, &deletion), 0);
+    assert_ok(backup_make(fixture->folder, copy, &files, &err));
+    pthread_join(thread, NULL);
+    assert_int_equal(files, 4); // the database, the data set, the kept job's model and checkpoint
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM checkpoints"), 1);
+    assert_int_equal(number_of(copy, "SELECT count(*) FROM doomed"), 1);
+    snprintf(path, sizeof path, "%s/jobs/%s", copy, deletion.id);
+    assert_int_not_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/jobs/%s/model", copy, kept);
+    assert_int_equal(access(path, F_OK), 0);
+    assert_ok(backup_restore(copy, back, &files, &err));
+    assert_int_equal(faults_of(back, false), 0);
 }
 
 static void test_an_interrupted_restore_is_begun_anew(void **state)
@@ -256,6 +318,17 @@ static void test_a_check_holds_rollups_and_files_against_rows(void **state)
     " VALUES ('job_old', '', 'running', 'none', 'client', 3, 1, 0, '', 3, 1, 3, 0, 5);"                      \
     "INSERT INTO job_specs VALUES (1, '{}');"
 
+// The last versions without runs of steps and named metrics, and without clients' checkpoints.
+enum { BEFORE_WRITES = 3, BEFORE_CHECKPOINTS = 4 };
+
+static const char since_writes[] =
+    "DROP INDEX metric_rows_by_revision;"
+    "INSERT INTO writes VALUES (1, 2, 0, 1, 2), (1, 3, 0, 3, 3), (1, 3, 1048577, 3, 3);"
+    "INSERT INTO rollups VALUES (1, 0, 1, 0, NULL), (1, 0, 2, 0, NULL), (1, 0, 3, 0, NULL), (1, 0, 4, 0, "
+    "NULL);"
+    "INSERT INTO metric_names VALUES (1, 1, 'mine');"
+    "INSERT INTO custom_rows VALUES (1, 1, 3, 3, 0.5);";
+
 static void make_old(const char *path, size_t version)
 {
     struct database *db;
@@ -263,6 +336,11 @@ static void make_old(const char *path, size_t version)
     assert_ok(database_open(path, DATABASE_WRITER, sql_texts, &db, &err));
     assert_ok(schema_migrate(db, schema_steps, version, &err));
     assert_ok(database_run(db, OLD_JOB OLD_WIDE, &err));
+    if (version > BEFORE_WRITES)
+        assert_ok(database_run(db, since_writes, &err));
+    if (version > BEFORE_CHECKPOINTS)
+        assert_ok(
+            database_run(db, "INSERT INTO checkpoints VALUES (1, 1, 3, 9, 'sha256', 'kept_old', 0)", &err));
     database_close(db);
 }
 
@@ -281,9 +359,9 @@ static enum nabla_code see(void *context, const struct history_row *row)
 
 static void test_old_files_are_copied_and_brought_up_to_date(void **state)
 {
-    enum { BEFORE_WRITES = 3 }; // versions 1 to 3 had the index by revision
     (void)state;
-    for (size_t version = 1; version <= BEFORE_WRITES; version++) {
+    for (size_t version = 1; version < schema_step_count; version++) {
+        const size_t named = version > BEFORE_WRITES;
         void *place;
         fixture_make(&place);
         struct fixture *fixture = place;
@@ -298,13 +376,19 @@ static void test_old_files_are_copied_and_brought_up_to_date(void **state)
         uint64_t revision;
         struct history_query query = {.has_after = true, .until_step = UINT64_MAX, .limit = 10};
         assert_ok(store_history_metrics(fixture->store, "job_old", &query, see, &seen, &revision, &err));
-        assert_int_equal(seen.count, 3);
+        assert_int_equal(seen.count, 3 + named);
         assert_int_equal(seen.revisions[2], 3);
         query.after = (struct history_cursor){.revision = 2, .layer = UINT32_MAX, .step = UINT64_MAX};
         seen.count = 0;
         assert_ok(store_history_metrics(fixture->store, "job_old", &query, see, &seen, &revision, &err));
-        assert_int_equal(seen.count, 1);
+        assert_int_equal(seen.count, 1 + named);
         append(fixture->store, "job_old", 4);
+        struct checkpoint_row row;
+        char *file = NULL;
+        const bool has_checkpoint =
+            store_checkpoint_get(fixture->store, "job_old", &row, &file, NULL) == NABLA_OK;
+        assert_true(has_checkpoint == (version > BEFORE_CHECKPOINTS));
+        free(file);
         assert_ok(store_check(fixture->store, &err));
         fixture_reopen(fixture);
 
@@ -326,6 +410,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_copy_is_of_one_state_and_goes_back, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_an_interrupted_restore_is_begun_anew, fixture_open,
                                         fixture_close),

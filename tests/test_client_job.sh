@@ -13,3 +13,7 @@ echo "$said"
 [[ $said == *" succeeded loss 0.3"* ]]
 steps=$(curl -sf "$url/v1/jobs/${said%% *}/gradients?column=gradient_norm&format=csv" | grep -c ',0,logistic,[0-9]')
 [[ $steps -eq 50 ]]
+
+said=$(NABLA_URL=$url /usr/bin/python3 examples/batch_tensors.py)
+echo "$said"
+[[ $said == *" revision 2 {'gradient_norm': [0.0131"* ]]

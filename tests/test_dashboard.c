@@ -25,7 +25,10 @@ static void each_file_has_its_type_and_policy(void **state)
         {"/", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html; charset=utf-8",
          "<script src=\"/dashboard.js\" type=\"module\"></script>"},
         {"/dashboard.css", "text/css,*/*;q=0.1", "text/css; charset=utf-8", "prefers-color-scheme: dark"},
-        {"/dashboard.js", "*/*", "text/javascript; charset=utf-8", "/events"},
+        {"/dashboard.js", "*/*", "text/javascript; charset=utf-8", "from \"./dashboard-server.js\""},
+        {"/dashboard-server.js", "*/*", "text/javascript; charset=utf-8", "If-None-Match"},
+        {"/dashboard-charts.js", "*/*", "text/javascript; charset=utf-8", "export function lines"},
+        {"/dashboard-compare.js", "*/*", "text/javascript; charset=utf-8", "/v1/metrics?job="},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct api_answer answer = ask(*state, files[i].target, files[i].accept, NULL);

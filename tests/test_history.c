@@ -382,6 +382,14 @@ static void expect_latest(struct store *store, const char *id, double loss, doub
     job_free(job);
 }
 
+static void expect_attempt_step(struct store *store, const char *id, uint64_t step)
+{
+    struct job *job;
+    assert_ok(store_job_get(store, id, &job, &err));
+    assert_int_equal(job->attempt_step, step);
+    job_free(job);
+}
+
 static void append_loss(struct store *store, const char *id, unsigned attempt, uint64_t step,
                         enum network_stat stat)
 {
@@ -416,8 +424,11 @@ static void test_latest_is_that_of_the_highest_step(void **state)
     fixture_apply(store, id, JOB_EVENT_REQUEUE); // the next attempt goes back to a checkpoint
     fixture_apply(store, id, JOB_EVENT_CLAIM);
     expect_latest(store, id, 21, 15);
+    expect_attempt_step(store, id, 21);
     append_loss(store, id, 2, 12, NETWORK_LOSS);
     expect_latest(store, id, 12, 15);
+    append_loss(store, id, 2, 30, NETWORK_LOSS);
+    expect_attempt_step(store, id, 12);
 }
 
 static void test_layer_names_stand_at_their_index(void **state)

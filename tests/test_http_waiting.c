@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -52,8 +54,10 @@ static void await_rung(struct bell *bell, unsigned times)
 
 static struct waiter waiter_of(const char *job, uint64_t revision, int64_t deadline_ms, struct bell *bell)
 {
-    struct waiter waiter = {
-        .wait = {.revision = revision, .deadline_ms = deadline_ms}, .resume = ring, .context = bell};
+    struct waiter waiter = {.wait = {.revision = revision, .deadline_ms = deadline_ms},
+                            .resume = ring,
+                            .context = bell,
+                            .fd = -1};
     snprintf(waiter.wait.job, sizeof waiter.wait.job, "%s", job);
     return waiter;
 }
@@ -100,6 +104,101 @@ static void a_waiter_is_resumed_at_its_deadline(void **state)
     await_rung(&soon, 2);
     assert_true(clock_monotonic_ms() >= now + 20);
     assert_int_equal(rung(&late), 0);
+    waiters_free(waiters);
+}
+
+// A waiter on one end of a pair of sockets; the other end is ret_client.
+static struct waiter waiter_on_socket(struct bell *bell, int *ret_client)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    struct waiter waiter = waiter_of("job_a", 5, INT64_MAX, bell);
+    waiter.fd = pair[0];
+    *ret_client = pair[1];
+    return waiter;
+}
+
+static void close_client(int client)
+{
+    close(client);
+}
+
+static void close_sending_side(int client)
+{
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+}
+
+static void send_and_close(int client)
+{
+    assert_int_equal(write(client, "GET", 3), 3);
+    close(client);
+}
+
+static void a_waiter_is_resumed_when_its_client_hangs_up(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *comment;
+        void (*hang_up)(int client);
+        bool is_before; // it begins to wait
+    } cases[] = {
+        {"closed", close_client, false},
+        {"closed for sending", close_sending_side, false},
+        {"closed behind another request", send_and_close, false},
+        {"closed already", close_client, true},
+    };
+    struct waiters *waiters;
+    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        print_message("%s\n", cases[i].comment);
+        struct bell bell = bell_new(), other = bell_new();
+        int client, other_client;
+        struct waiter waiter = waiter_on_socket(&bell, &client),
+                      beside = waiter_on_socket(&other, &other_client);
+        assert_true(waiters_add(waiters, &beside));
+        if (cases[i].is_before)
+            cases[i].hang_up(client);
+        assert_true(waiters_add(waiters, &waiter));
+        if (!cases[i].is_before)
+            cases[i].hang_up(client);
+        await_rung(&bell, 1);
+        assert_true(waiter.is_gone);
+        assert_int_equal(write(other_client, "GET", 3), 3); // no end
+        waiters_find_gone(waiters);
+        assert_int_equal(rung(&other), 0);
+        waiters_notify(waiters, "job_a", 6);
+        assert_int_equal(rung(&bell), 1);
+        assert_int_equal(rung(&other), 1);
+        assert_false(beside.is_gone);
+        close(waiter.fd);
+        close(beside.fd);
+        close(other_client);
+    }
+    waiters_free(waiters);
+}
+
+// Whoever was resumed is no longer watched, and can wait again.
+static void a_waiter_waits_again_on_the_same_socket(void **state)
+{
+    (void)state;
+    struct bell bell = bell_new();
+    struct waiters *waiters;
+    int client;
+    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
+    struct waiter waiter = waiter_on_socket(&bell, &client);
+    for (unsigned times = 1; times <= 3; times++) {
+        assert_true(waiters_add(waiters, &waiter));
+        waiters_notify(waiters, "job_a", 6);
+        assert_int_equal(rung(&bell), times);
+        assert_false(waiter.is_gone);
+    }
+    close(client);
+    waiters_find_gone(waiters);
+    assert_int_equal(rung(&bell), 3);
+    assert_true(waiters_add(waiters, &waiter));
+    await_rung(&bell, 4);
+    assert_true(waiter.is_gone);
+    close(waiter.fd);
     waiters_free(waiters);
 }
 
@@ -156,6 +255,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiter_is_resumed_by_a_newer_revision_of_its_job_alone),
         cmocka_unit_test(a_waiter_is_resumed_at_its_deadline),
+        cmocka_unit_test(a_waiter_is_resumed_when_its_client_hangs_up),
+        cmocka_unit_test(a_waiter_waits_again_on_the_same_socket),
         cmocka_unit_test(a_stop_resumes_all_and_takes_no_more),
         cmocka_unit_test(a_full_pool_refuses_and_finishes_what_it_took),
     };

@@ -3,6 +3,7 @@
 #include "live.h"
 #include "server/message.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -236,33 +238,76 @@ static bool hear(void *context, const char *bytes, size_t size)
     return buffer_append(&listening->text, bytes, size);
 }
 
-static void a_stream_tells_a_job_from_first_to_last(void **state)
+// Listens until the server ends the stream; each text must be told, in this order.
+static void expect_told(struct live *live, const char *path, const char *const told[])
 {
-    struct live *live = *state;
-    char id[64], path[96];
-    live_post_job(live, SHORT_JOB, id);
     struct listening listening = {buffer_new(64 << 20)};
-    snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
     const struct client_request request = {
         .method = "GET", .path = path, .receive = hear, .context = &listening};
-    struct client_answer answer = live_exchange(live, &request); // until the server ends it
+    struct client_answer answer = live_exchange(live, &request);
     assert_int_equal(answer.status, 200);
-    static const char *const told[] = {"\"event\":\"started\"", "event: progress", "\"event\":\"succeeded\""};
     const char *at = listening.text.data;
-    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+    for (size_t i = 0; told[i]; i++) {
         at = at ? strstr(at, told[i]) : NULL;
         if (!at)
             fail_msg("%s was not told: %s", told[i], listening.text.data);
     }
     buffer_free(&listening.text);
     client_answer_free(&answer);
+}
+
+static void a_stream_tells_a_job_from_first_to_last(void **state)
+{
+    struct live *live = *state;
+    char id[64], path[96];
+    live_post_job(live, SHORT_JOB, id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
+    expect_told(
+        live, path,
+        (const char *const[]){"\"event\":\"started\"", "event: progress", "\"event\":\"succeeded\"", NULL});
 
     // Who has heard all of it is told not to come back.
     static const char *const heard[] = {"Last-Event-ID: 1000000", NULL};
     const struct client_request again = {.method = "GET", .path = path, .headers = heard};
-    answer = live_exchange(live, &again);
+    struct client_answer answer = live_exchange(live, &again);
     assert_int_equal(answer.status, 204);
     client_answer_free(&answer);
+}
+
+// A worker that trains, as the kernel schedules it.
+static void a_worker_steps_back_as_configured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *priority;
+        int policy;
+        bool is_nice;
+    } cases[] = {{"normal", SCHED_OTHER, false}, {"low", SCHED_BATCH, true}, {"idle", SCHED_IDLE, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *const chosen[] = {"--worker-priority", cases[i].priority, NULL};
+        struct live live;
+        char id[64];
+        live_make_folder(&live);
+        live_start(&live, chosen);
+        live_post_job(&live, LONG_JOB("0", "5000"), id);
+        pid_t worker = await_worker(&live, id);
+        int nice = getpriority(PRIO_PROCESS, (id_t)worker), own = getpriority(PRIO_PROCESS, (id_t)live.pid);
+        assert_int_equal(sched_getscheduler(worker), cases[i].policy);
+        assert_true(cases[i].is_nice ? nice >= 10 : nice == own);
+        assert_int_equal(live_end(&live, SIGTERM), 0);
+        live_remove_folder(&live);
+    }
+}
+
+static void a_jobs_log_is_told_with_its_times(void **state)
+{
+    struct live *live = *state;
+    char id[64], path[96];
+    live_post_job(live, SHORT_JOB, id);
+    snprintf(path, sizeof path, "/v1/jobs/%s/log?format=events", id);
+    expect_told(live, path,
+                (const char *const[]){"event: log\ndata: 2", " info: attempt 1: trains, process ",
+                                      " info: attempt 1: succeeded\n", NULL});
 }
 
 static void a_stopped_server_goes_on_where_its_jobs_were(void **state)
@@ -342,6 +387,8 @@ int main(void)
         cmocka_unit_test(a_running_job_is_cancelled_by_its_worker),
         cmocka_unit_test(a_queued_job_is_cancelled_at_once),
         cmocka_unit_test(a_stream_tells_a_job_from_first_to_last),
+        cmocka_unit_test(a_jobs_log_is_told_with_its_times),
+        cmocka_unit_test(a_worker_steps_back_as_configured),
         cmocka_unit_test(a_stopped_server_goes_on_where_its_jobs_were),
         cmocka_unit_test(a_killed_server_leaves_no_job_stuck),
         cmocka_unit_test(a_client_that_trains_by_itself_uses_the_same_routes),

@@ -219,6 +219,8 @@ static void rows_that_do_not_fit_are_refused(void **state)
         {"application/json", "{}", "is missing"},
         {"application/json", "{\"features\":[[1,2,3]]}", "a row has 3 numbers; the model takes 4"},
         {"application/json", "{\"features\":[[1,2,3,1e39]]}", "/features/0/3"},
+        {"application/json", "{\"features\":[[1,2,null,4]]}", "row 0 (x2): a value is missing"},
+        {"application/json", "{\"features\":[{\"x0\":1,\"x1\":2,\"x2\":3}]}", "the column x3 is missing"},
         {"application/json", "{\"features\":[[1,2,3,4]],\"return\":[\"odds\"]}", "/return"},
         {"application/json", "{\"features\":[[1,2,3,4]],\"rows\":1}", "/rows"},
         {"text/csv", "x0,x1,x2\n1,2,3\n", "the column x3 is missing"},
@@ -241,6 +243,78 @@ static void rows_that_do_not_fit_are_refused(void **state)
     assert_int_equal(answer.status, 422);
     client_answer_free(&answer);
     buffer_free(&body);
+}
+
+// A job on a table with a text column and an empty cell.
+static void train_on_homes(struct live *live, char ret_job[64])
+{
+    static const char homes[] = "rooms,city,size,price\n1,Bern,10,2.5\n2,Rome,,3\n1,Bern,30,4\n"
+                                "3,Rome,15,5.5\n2,Oslo,22,1.5\n";
+    char dataset[64], job[256];
+    struct client_answer answer = send_as(live, "/v1/datasets?label=price&categorical=one_hot&missing=keep",
+                                          "text/csv", "application/json", homes, sizeof homes - 1);
+    live_field(&answer, "id", dataset);
+    client_answer_free(&answer);
+    snprintf(job, sizeof job,
+             "{\"dataset\":\"%s\",\"model\":{\"layers\":[{\"units\":4}]},"
+             "\"training\":{\"epochs\":2,\"missing\":\"mean\",\"validation_split\":0}}",
+             dataset);
+    live_post_job(live, job, ret_job);
+    answer = live_await(live, ret_job, "succeeded");
+    client_answer_free(&answer);
+}
+
+// One table in every way to write it: by the features' names, by texts, in order, with a value missing.
+static void texts_and_missing_values_are_predicted_as_they_were_learned(void **state)
+{
+    static const struct {
+        const char *type, *body;
+        int status;
+        const char *said; // NULL: as the first
+    } cases[] = {
+        {"application/json", "{\"features\":[[1,1,0,0,10],[2,0,0,1,null]]}", 200, NULL},
+        {"application/json", "{\"features\":[[1,1,0,0,10],[2,0,0,1,\"NaN\"]]}", 200, NULL},
+        {"application/json",
+         "{\"features\":[{\"rooms\":1,\"city\":\"Bern\",\"size\":10},"
+         "{\"size\":null,\"note\":[],\"city\":\"Rome\",\"rooms\":2}]}",
+         200, NULL},
+        {"application/json",
+         "{\"features\":[{\"rooms\":1,\"city=Oslo\":0,\"city=Bern\":1,\"city=Rome\":0,\"size\":10},"
+         "{\"size\":null,\"city\":\"Rome\",\"rooms\":2}]}",
+         200, NULL},
+        {"text/csv", "size,city,rooms\n10,Bern,1\nNA,Rome,2\n", 200, NULL},
+        {"text/csv", "size,city,rooms\n10,Bern,1\n,Rom,2\n", 422,
+         "row 2 (city): the model knows Bern, Oslo, Rome, not \\\"Rom\\\""},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":\"\",\"size\":1}]}", 422, "row 0 (city)"},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":null,\"size\":1}]}", 422,
+         "row 0 (city): a value is missing"},
+        {"application/json", "{\"features\":[{\"rooms\":\"x\",\"city\":\"Bern\",\"size\":1}]}", 422,
+         "row 0 (rooms): expected a number"},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":\"Bern\"}]}", 422,
+         "the column size is missing"},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":\"Bern\",\"city=Bern\":1,\"size\":1}]}",
+         422, "comes twice"},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":\"Bern\",\"size\":true}]}", 422,
+         "row 0 (size): must be a number, a text or null"},
+        {"application/json", "{\"features\":[{\"rooms\":1,\"city\":\"Bern\",\"size\":1},[1]]}", 422,
+         "row 1 must be an object like row 0"},
+        {"application/json", "{\"features\":[[1,\"Bern\",10]]}", 422, "/features/0/1"},
+    };
+    struct live *live = &((struct stage *)*state)->live;
+    char job[64], path[128], *first = NULL;
+    train_on_homes(live, job);
+    snprintf(path, sizeof path, "/v1/jobs/%s/predict", job);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct client_answer answer =
+            send_as(live, path, cases[i].type, "application/json", cases[i].body, strlen(cases[i].body));
+        if (!first)
+            first = strdup(answer.body.data);
+        if (answer.status != cases[i].status ||
+            !strstr(answer.body.data, cases[i].said ? cases[i].said : first))
+            fail_msg("%s: %d %s", cases[i].body, answer.status, answer.body.data);
+        client_answer_free(&answer);
+    }
+    free(first);
 }
 
 static void there_is_no_model_before_the_end(void **state)
@@ -403,6 +477,7 @@ int main(void)
         cmocka_unit_test(predictions_are_those_of_the_files_tensors),
         cmocka_unit_test(every_format_says_the_same),
         cmocka_unit_test(rows_that_do_not_fit_are_refused),
+        cmocka_unit_test(texts_and_missing_values_are_predicted_as_they_were_learned),
         cmocka_unit_test(there_is_no_model_before_the_end),
         cmocka_unit_test(a_model_is_another_jobs_beginning),
         cmocka_unit_test(posted_weights_are_a_jobs_beginning),

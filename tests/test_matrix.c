@@ -1,5 +1,4 @@
 #include "math/matrix.h"
-#include "math/product.h"
 #include "math/random.h"
 #include "math/summary.h"
 #include "math/vector_exp.h"
@@ -70,22 +69,9 @@ static void a_row_does_not_depend_on_the_others(void **state)
         for (size_t j = 0; j < N; j++)
             assert_true(fabs((double)whole[i * N + j] - (double)bias[j] -
                              product_at(a, b, i, j, (size_t[]){M, N, K}, 0)) < 1e-5);
-        if (!product_is_ours())
-            continue;
         matrix_multiply_bias(row, a + i * K, b, bias, 1, N, K);
         assert_memory_equal(row, whole + i * N, sizeof row);
     }
-}
-
-static void core_type_is_wanted_only_where_the_environment_is_silent(void **state)
-{
-    (void)state;
-    assert_non_null(matrix_core_type());
-    setenv("OPENBLAS_CORETYPE", "Haswell", 1);
-    assert_null(matrix_core_type_wanted());
-    unsetenv("OPENBLAS_CORETYPE");
-    const char *wanted = matrix_core_type_wanted();
-    assert_true(wanted == NULL || strcmp(wanted, matrix_core_type()) != 0);
 }
 
 // Units in the last place between a float and the true value.
@@ -170,17 +156,17 @@ static void assert_near(double a, double b)
         fail_msg("%.17g is not %.17g", a, b);
 }
 
-static void check_summary(const float *x, size_t count)
+static void check_summary(const struct summary_kernel *kernel, const float *x, size_t count)
 {
     const float below = -0.25F, above = 0.4F;
     struct summary wanted = summarize_naive(x, count, below, above);
     struct summary gradient = {0}, weights = {0}, change = {0}, outputs = {0};
     // In two parts, as blocks come.
-    summary_gradient(&gradient, x, count / 3);
-    summary_gradient(&gradient, x + count / 3, count - count / 3);
-    summary_weights(&weights, x, count);
-    summary_change(&change, x, count);
-    summary_outputs(&outputs, x, count, below, above);
+    kernel->gradient(&gradient, x, count / 3);
+    kernel->gradient(&gradient, x + count / 3, count - count / 3);
+    kernel->weights(&weights, x, count);
+    kernel->change(&change, x, count);
+    kernel->outputs(&outputs, x, count, below, above);
     assert_int_equal(gradient.count, count);
     assert_near(gradient.sum, wanted.sum);
     assert_near(gradient.sum_abs, wanted.sum_abs);
@@ -196,15 +182,44 @@ static void check_summary(const float *x, size_t count)
     assert_near(change.max_abs, wanted.max_abs);
     assert_near(outputs.sum, wanted.sum);
     assert_near(outputs.sum_abs, wanted.sum_abs);
+    assert_near(outputs.sum_square, wanted.sum_square);
     assert_int_equal(outputs.nonpositive, wanted.nonpositive);
     assert_int_equal(outputs.flat, wanted.flat);
     assert_int_equal(outputs.nonfinite, wanted.nonfinite);
+}
+
+// As activations are: none negative, flat where they are 0.
+static void check_positive_summary(const struct summary_kernel *kernel, float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = x[i] > 0 ? x[i] : 0;
+    const struct summary wanted = summarize_naive(x, count, 0, NAN);
+    struct summary outputs = {0};
+    kernel->outputs(&outputs, x, count, 0, NAN);
+    assert_near(outputs.sum, wanted.sum);
+    assert_near(outputs.sum_abs, wanted.sum_abs);
+    assert_near(outputs.sum_square, wanted.sum_square);
+    assert_int_equal(outputs.nonpositive, wanted.nonpositive);
+    assert_int_equal(outputs.flat, wanted.flat);
+}
+
+// Those that this processor has.
+static size_t summary_kernels(const struct summary_kernel *ret[3])
+{
+    const struct summary_kernel *const all[] = {summary_lanes(), summary_avx2(), summary_avx512()};
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            ret[count++] = all[i];
+    return count;
 }
 
 static void summaries_equal_the_naive_ones(void **state)
 {
     (void)state;
     float x[200];
+    const struct summary_kernel *kernels[3];
+    const size_t kernel_count = summary_kernels(kernels);
     for (size_t count = 1; count <= 200; count += count < 40 ? 1 : 37) {
         fill_random(x, count, count);
         if (count > 5) {
@@ -214,7 +229,10 @@ static void summaries_equal_the_naive_ones(void **state)
             x[4] = -1e-30F;
             x[5] = 1e-7F;
         }
-        check_summary(x, count);
+        for (size_t k = 0; k < kernel_count; k++)
+            check_summary(kernels[k], x, count);
+        for (size_t k = 0; k < kernel_count; k++)
+            check_positive_summary(kernels[k], x, count);
     }
 }
 
@@ -223,11 +241,14 @@ static void nothing_hides_in_a_summary(void **state)
     (void)state;
     const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, 3e38F, 1e-44F};
     float x[41];
+    const struct summary_kernel *kernels[3];
+    const size_t kernel_count = summary_kernels(kernels);
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
         for (size_t at = 0; at < 41; at += 8) {
             fill_random(x, 41, 3);
             x[at] = strange[i];
-            check_summary(x, 41);
+            for (size_t k = 0; k < kernel_count; k++)
+                check_summary(kernels[k], x, 41);
         }
 }
 
@@ -236,7 +257,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_equal_the_naive_ones),
         cmocka_unit_test(a_row_does_not_depend_on_the_others),
-        cmocka_unit_test(core_type_is_wanted_only_where_the_environment_is_silent),
         cmocka_unit_test(elementary_functions_are_within_three_ulps),
         cmocka_unit_test(summaries_equal_the_naive_ones),
         cmocka_unit_test(nothing_hides_in_a_summary),

@@ -106,6 +106,24 @@ def refusals(server):
     answer, _ = server.ask("GET", path, headers={"Prefer": "wait=50", "If-None-Match": etag})
     yield "one waiting request more", answer.status == 503 and answer.headers["Retry-After"]
 
+    # The first one's ping, or its answer, comes before the other's: it has not come, so none freed the place.
+    streams[1].close()
+    streams[1] = server.send(head("GET", f"{path}/events"))
+    yield "a stream's place is free as soon as its client has left", b" 200 " in status(streams[1])
+    yield "without a ping", is_silent(streams[0])
+    waiting[1].close()
+    answer, _ = server.ask("GET", path, headers={"Prefer": "wait=1", "If-None-Match": etag})
+    yield "so is a waiting request's", answer.status == 304
+    yield "without an answer", is_silent(waiting[0])
+    waiting[1] = server.send(head("GET", path, "Prefer: wait=50", f"If-None-Match: {etag}"))
+    server.until("nabla_http_waiting_requests", 2)
+
+    crowd = [server.send(head("GET", f"{path}/events")) for _ in range(100)]
+    answers = [status(client) for client in crowd]
+    yield "a crowd is refused", all(b" 503 " in answer and b"Retry-After" in answer for answer in answers)
+    for client in crowd:
+        client.close()
+
     with Busy(server) as busy:
         yield "a long request more, before its body", busy.until_refused()
     yield "a short one is answered", server.ask("GET", "/healthz")[0].status == 200
@@ -119,6 +137,20 @@ def refusals(server):
     yield "streams end", all(drain(stream) for stream in streams)
 
 
+def is_silent(client):
+    """Nothing came but what a stream begins with."""
+    client.setblocking(False)
+    text = b""
+    try:
+        while piece := client.recv(65536):
+            text += piece
+        return False
+    except BlockingIOError:
+        return b": ping" not in text and b"HTTP/1.1" not in text
+    finally:
+        client.settimeout(DEADLINE_S)
+
+
 def drain(client):
     while client.recv(65536):
         pass
@@ -127,7 +159,7 @@ def drain(client):
 
 def main():
     number = missed = 0
-    print("1..9")
+    print("1..14")
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
         try:

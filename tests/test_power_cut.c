@@ -1,8 +1,8 @@
 // What a power cut leaves: a child works on a store and dies with the power at a deed of its that the seed
 // picks; the disk holds any subset of what was not synced (tests/disk.h). The store must open again, be
-// whole, and have all that was acknowledged: jobs, their states, that they were deleted, checkpoints,
-// data sets with every byte. So must it after a kill, which leaves all that was written; and a
-// backup that was cut short must not pass for one. POWER_CUTS=10000
+// whole, and have all that was acknowledged: jobs, their states, their histories, that they were deleted,
+// checkpoints, data sets with every byte, whoever wrote at the same time. So must it after a kill, which
+// leaves all that was written; and a backup that was cut short must not pass for one. POWER_CUTS=10000
 // build/tests/test_power_cut runs longer.
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +24,10 @@
 #include "store/retention.h"
 #include "store/sweep.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 
-enum { CUTS = 40, TURNS = 12, ACKS_MOST = 128 };
+enum { CUTS = 40, TURNS = 12, ACKS_MOST = 128, WRITERS = 4, BATCHES_EACH = 3 };
 
 // What the child was told to be kept: an id, and of a job the state that it must have reached.
 struct ack {
@@ -36,6 +37,7 @@ struct ack {
     bool is_deleted; // this was acknowledged
     bool may_go;     // it was asked for
     bool has_checkpoint;
+    uint64_t batches; // of its history: bit i for that of steps 2 i + 1 and 2 i + 2
 };
 
 struct acks {
@@ -43,14 +45,26 @@ struct acks {
     struct ack acks[ACKS_MOST];
 };
 
-static struct acks *acks; // shared with the child
+static struct acks *acks;                                     // shared with the child
+static pthread_mutex_t acks_lock = PTHREAD_MUTEX_INITIALIZER; // of the child's threads
 
 static void acknowledge(const char *id, bool is_job, enum job_state state)
 {
+    pthread_mutex_lock(&acks_lock);
     struct ack *ack = &acks->acks[acks->count];
     *ack = (struct ack){.is_job = is_job, .state = state};
     memcpy(ack->id, id, sizeof ack->id);
     acks->count++;
+    pthread_mutex_unlock(&acks_lock);
+}
+
+static void acknowledge_batch(const char *job, uint64_t step)
+{
+    pthread_mutex_lock(&acks_lock);
+    for (size_t i = 0; i < acks->count; i++)
+        if (strcmp(acks->acks[i].id, job) == 0)
+            acks->acks[i].batches |= UINT64_C(1) << step / 2;
+    pthread_mutex_unlock(&acks_lock);
 }
 
 static bool is_finished(const char *id)
@@ -92,14 +106,76 @@ static bool make_dataset(struct store *store, uint64_t seed)
     return is_kept;
 }
 
-static bool append(struct store *store, const char *job, uint64_t step)
+static bool append_so(struct store *store, const char *job, uint64_t step, bool is_unsynced)
 {
     struct step_record records[2] = {{.step = step, .recorded = 1}, {.step = step + 1, .recorded = 1}};
     struct nabla_error err;
     struct history_ack ack;
     records[0].values[0] = records[1].values[0] = (double)step;
-    const struct history_batch batch = {.attempt = 1, .records = records, .record_count = 2};
+    const struct history_batch batch = {
+        .attempt = 1, .records = records, .record_count = 2, .is_unsynced = is_unsynced};
     return store_history_append(store, job, &batch, &ack, &err) == NABLA_OK;
+}
+
+static bool append(struct store *store, const char *job, uint64_t step)
+{
+    if (!append_so(store, job, step, false))
+        return false;
+    acknowledge_batch(job, step);
+    return true;
+}
+
+// Two that a power cut may undo, until both are synced.
+static bool append_and_sync(struct store *store, const char *job, uint64_t step)
+{
+    struct nabla_error err;
+    if (!append_so(store, job, step, true) || !append_so(store, job, step + 2, true) ||
+        store_sync(store, &err))
+        return false;
+    acknowledge_batch(job, step);
+    acknowledge_batch(job, step + 2);
+    return true;
+}
+
+// One of several that write at the same time: a history that they share, and jobs of its own.
+struct writing_thread {
+    pthread_t thread;
+    struct store *store;
+    const char *job;
+    uint64_t place;
+    bool failed;
+};
+
+static bool create_job(struct store *store, char id[TOKEN_ID_SIZE]);
+
+static void *write_beside(void *context)
+{
+    struct writing_thread *writing = context;
+    char own[TOKEN_ID_SIZE];
+    for (uint64_t i = 0; i < BATCHES_EACH && !writing->failed; i++)
+        writing->failed =
+            !append(writing->store, writing->job, 1 + 2 * (writing->place * BATCHES_EACH + i)) ||
+            (i == 1 && (!create_job(writing->store, own) || !append(writing->store, own, 1)));
+    return NULL;
+}
+
+static bool write_together(struct store *store)
+{
+    struct writing_thread threads[WRITERS];
+    char job[TOKEN_ID_SIZE];
+    if (!create_job(store, job))
+        return false;
+    bool failed = false;
+    for (unsigned i = 0; i < WRITERS; i++) {
+        threads[i] = (struct writing_thread){.store = store, .job = job, .place = i};
+        if (pthread_create(&threads[i].thread, NULL, write_beside, &threads[i]))
+            _exit(1);
+    }
+    for (unsigned i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i].thread, NULL);
+        failed |= threads[i].failed;
+    }
+    return !failed;
 }
 
 static const char checkpoint[] = "where the training stands";
@@ -136,8 +212,7 @@ static bool remove_jobs(struct store *store, const char *id)
     return store_tidy(store, &more, &err) == NABLA_OK;
 }
 
-// A job that a client trains: created, some history, the end.
-static bool make_job(struct store *store, const char *folder, uint64_t seed)
+static bool create_job(struct store *store, char id[TOKEN_ID_SIZE])
 {
     static const char token[] = "0000000000000000000000000000000000000000000000000000000000000000";
     const struct job_new new = {.name = "n",
@@ -148,16 +223,27 @@ static bool make_job(struct store *store, const char *folder, uint64_t seed)
                                 .epochs = 1,
                                 .network_stats = 1,
                                 .token_sha256 = token};
-    const struct job_change end = {.event = JOB_EVENT_SUCCEED, .attempt = 1};
     struct nabla_error err;
-    char id[TOKEN_ID_SIZE];
     bool repeated;
     if (store_job_create(store, &new, id, &repeated, &err))
         return false;
     acknowledge(id, true, JOB_RUNNING);
+    return true;
+}
+
+// A job that a client trains: created, some history, the end.
+static bool make_job(struct store *store, const char *folder, uint64_t seed)
+{
+    const struct job_change end = {.event = JOB_EVENT_SUCCEED, .attempt = 1};
+    struct nabla_error err;
+    char id[TOKEN_ID_SIZE];
+    if (!create_job(store, id))
+        return false;
     for (uint64_t step = 1; step < 2 * (seed % 5); step += 2)
         if (!append(store, id, step))
             return false;
+    if (seed % 4 == 1 && !append_and_sync(store, id, 21))
+        return false;
     if (seed % 2 == 0 && !keep_checkpoint(store, id, folder))
         return false;
     if (seed % 3 == 0)
@@ -183,6 +269,8 @@ static bool take_turn(struct store *store, const char *folder, uint64_t seed, ui
     if (turn % 6 == 5 && !remove_jobs(store, NULL))
         return false;
     if (turn == 4 && !make_backup(folder, turn))
+        return false;
+    if (turn % 6 == 3 && !write_together(store))
         return false;
     return turn % 3 == 1 ? make_dataset(store, seed * TURNS + turn) : make_job(store, folder, seed + turn);
 }
@@ -258,25 +346,34 @@ static void require_dataset(struct store *store, const struct ack *ack)
     dataset_free(dataset);
 }
 
+struct pairs {
+    uint64_t unpaired, batches;
+};
+
 static enum nabla_code count_pair(void *context, const struct history_row *row)
 {
-    unsigned *unpaired = context;
-    if ((row->step % 2 == 0) != (*unpaired == 1))
+    struct pairs *pairs = context;
+    if ((row->step % 2 == 0) != (pairs->unpaired == 1))
         return NABLA_INTERNAL;
-    *unpaired = (unsigned)(row->step % 2);
+    pairs->unpaired = row->step % 2;
+    if (!pairs->unpaired)
+        pairs->batches |= UINT64_C(1) << (row->step - 1) / 2;
     return NABLA_OK;
 }
 
-// A batch is there whole or not at all.
+// A batch is there whole or not at all, and those that were acknowledged are.
 static void require_whole_batches(struct store *store, const struct ack *ack)
 {
     const struct history_query query = {.until_step = UINT64_MAX, .limit = 1000};
     struct nabla_error err = {0};
     uint64_t revision;
-    unsigned unpaired = 0;
-    assert_int_equal(store_history_metrics(store, ack->id, &query, count_pair, &unpaired, &revision, &err),
+    struct pairs pairs = {0};
+    assert_int_equal(store_history_metrics(store, ack->id, &query, count_pair, &pairs, &revision, &err),
                      NABLA_OK);
-    assert_int_equal(unpaired, 0);
+    assert_int_equal(pairs.unpaired, 0);
+    if (ack->batches & ~pairs.batches)
+        fail_msg("job %s has lost batches: %llx of %llx are left", ack->id, (unsigned long long)pairs.batches,
+                 (unsigned long long)ack->batches);
 }
 
 // The store works on, and ends what was begun.

@@ -196,7 +196,7 @@ static const struct {
      "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"standardize\":false,\"scaling\":\"min_max\"}}",
      "\"standardize\":false,\"scaling\":\"min_max\""},
     {"telemetry, retries and executor", "{\"dataset\":\"ds_1\",\"model\":{}}",
-     "\"telemetry\":{\"every\":1},\"retries\":0,\"executor\":\"local\"}"},
+     "\"telemetry\":{\"every\":1,\"histograms_every\":1},\"retries\":0,\"executor\":\"local\"}"},
     {"version, name and data set stand first",
      "{\"retries\":2,\"model\":{},\"dataset\":\"ds_1\",\"name\":\"a \\\"b\\\"\"}",
      "{\"schema_version\":1,\"name\":\"a \\\"b\\\"\",\"dataset\":\"ds_1\",\"model\":"},

@@ -126,35 +126,54 @@ static void the_same_seed_gives_the_same_bits(void **state)
     dataset_free(data);
 }
 
-// Layers whose products and updates are worth sharing.
-static struct train_spec make_wide_spec(void)
+// Layers whose products, passes and updates are worth sharing.
+static struct train_spec make_wide_spec(enum optimizer_type optimizer, enum layer_type norm,
+                                        enum activation activation)
 {
     struct train_spec spec = make_spec();
     for (int i = 0; i < 2; i++) {
         add(&spec, LAYER_TYPE_DENSE, 301, ACTIVATION_LINEAR);
-        add(&spec, LAYER_TYPE_ACTIVATION, 0, ACTIVATION_RELU);
+        spec.layers[spec.layer_count - 1].rules[0].l2 = activation == ACTIVATION_GELU ? 0.01 : 0;
+        spec.layers[spec.layer_count - 1].rules[0].max_norm = activation == ACTIVATION_TANH ? 2 : 0;
+        add(&spec, norm, 0, ACTIVATION_LINEAR);
+        add(&spec, LAYER_TYPE_ACTIVATION, 0, activation);
     }
-    spec.epochs = 3;
-    spec.batch_size = 60;
+    spec.optimizer = optimizer_defaults(optimizer);
+    spec.optimizer.clip_norm = activation == ACTIVATION_GELU ? 0.1 : 0;
+    spec.optimizer.use_ema = activation == ACTIVATION_TANH;
+    spec.epochs = 2;
+    spec.batch_size = 120;
     return spec;
+}
+
+// With 1 to 3 threads, against the first.
+static void check_threads(const struct dataset *data, enum optimizer_type optimizer, enum layer_type norm,
+                          enum activation activation)
+{
+    struct history *histories[4] = {0};
+    struct train_result results[4];
+    for (size_t threads = 1; threads < 4; threads++) {
+        struct train_spec spec = make_wide_spec(optimizer, norm, activation);
+        spec.threads = threads;
+        histories[threads] = run(&spec, data, NULL, &results[threads], NABLA_OK);
+        spec_free(&spec);
+        if (memcmp(histories[1], histories[threads], sizeof *histories[1]) != 0)
+            fail_msg("%zu threads train otherwise than one with optimiser %d, norm %d, activation %d",
+                     threads, (int)optimizer, (int)norm, (int)activation);
+        assert_true(results[1].validation_loss == results[threads].validation_loss);
+    }
+    for (size_t threads = 1; threads < 4; threads++)
+        test_free(histories[threads]);
 }
 
 static void threads_change_no_bit(void **state)
 {
     (void)state;
+    static const enum activation activations[] = {ACTIVATION_RELU, ACTIVATION_GELU, ACTIVATION_TANH};
     struct dataset *data = make_data();
-    struct history *histories[4] = {0};
-    struct train_result results[4];
-    for (size_t threads = 1; threads < 4; threads++) {
-        struct train_spec spec = make_wide_spec();
-        spec.threads = threads;
-        histories[threads] = run(&spec, data, NULL, &results[threads], NABLA_OK);
-        spec_free(&spec);
-        assert_memory_equal(histories[1], histories[threads], sizeof *histories[1]);
-        assert_true(results[1].validation_loss == results[threads].validation_loss);
-    }
-    for (size_t threads = 1; threads < 4; threads++)
-        test_free(histories[threads]);
+    for (int i = 0; i < OPTIMIZER_COUNT; i++)
+        check_threads(data, (enum optimizer_type)i,
+                      i % 2 == 0 ? LAYER_TYPE_BATCH_NORM : LAYER_TYPE_LAYER_NORM, activations[i % 3]);
     dataset_free(data);
 }
 
@@ -186,12 +205,42 @@ static void each_step_has_its_schedules_rate(void **state)
     dataset_free(data);
 }
 
+// As they enter the network: scaled on themselves, or as they are.
+static void the_inputs_range_is_that_of_the_training_rows(void **state)
+{
+    (void)state;
+    struct nabla_error err;
+    struct dataset *data = make_data();
+    struct train_spec spec = make_spec();
+    struct trainer *trainer;
+    assert_int_equal(spec_complete(&spec, data, &err), NABLA_OK);
+    assert_int_equal(trainer_new(&spec, data, &trainer, &err), NABLA_OK);
+    const struct input_range scaled = trainer_inputs(trainer);
+    trainer_free(trainer);
+    assert_true(fabs(input_range_mean(&scaled)) < 1e-6 && fabs(input_range_std(&scaled) - 1) < 1e-6);
+    assert_true(scaled.count > 0 && scaled.count % data->columns == 0);
+    spec.scaling = SCALING_NONE;
+    spec.validation_split = 0;
+    assert_int_equal(trainer_new(&spec, data, &trainer, &err), NABLA_OK);
+    const struct input_range plain = trainer_inputs(trainer);
+    trainer_free(trainer);
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < data->rows * data->columns; i++) {
+        least = fmin(least, (double)data->features[i]);
+        most = fmax(most, (double)data->features[i]);
+    }
+    assert_true(plain.min == least && plain.max == most && plain.count == data->rows * data->columns);
+    spec_free(&spec);
+    dataset_free(data);
+}
+
 static void telemetry_changes_nothing_that_is_trained(void **state)
 {
     (void)state;
     struct dataset *data = make_data();
     struct train_spec spec = make_spec();
     struct train_result all, few, folded;
+    spec.histograms_every = 1000;
     spec.telemetry_every = 1;
     struct history *every = run(&spec, data, NULL, &all, NABLA_OK);
     spec.telemetry_every = 1000;
@@ -402,6 +451,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_bits),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(each_step_has_its_schedules_rate),
+        cmocka_unit_test(the_inputs_range_is_that_of_the_training_rows),
         cmocka_unit_test(telemetry_changes_nothing_that_is_trained),
         cmocka_unit_test(records_come_at_the_first_each_nth_and_each_epochs_last_step),
         cmocka_unit_test(without_a_validation_part_its_figures_are_nan),

@@ -178,3 +178,22 @@ void crew_share(crew_part *part, void *context, size_t count)
     take_parts(crew);
     await_helpers(crew);
 }
+
+struct ranges {
+    crew_range *range;
+    void *context;
+    size_t count, piece;
+};
+
+static void take_range(void *context, size_t i)
+{
+    const struct ranges *ranges = context;
+    const size_t first = i * ranges->piece, left = ranges->count - first;
+    ranges->range(ranges->context, first, first + (left < ranges->piece ? left : ranges->piece));
+}
+
+void crew_share_range(crew_range *range, void *context, size_t count, size_t piece)
+{
+    struct ranges ranges = {range, context, count, piece};
+    crew_share(take_range, &ranges, count / piece + (count % piece > 0));
+}

@@ -29,4 +29,9 @@ bool crew_helps(void);
 typedef void crew_part(void *context, size_t i);
 void crew_share(crew_part *part, void *context, size_t count);
 
+// Calls range(context, first, end) for ranges that together are all numbers below `count`: `piece` of them
+// each, the last one fewer, with a crew or without.
+typedef void crew_range(void *context, size_t first, size_t end);
+void crew_share_range(crew_range *range, void *context, size_t count, size_t piece);
+
 #endif

@@ -6,6 +6,7 @@
 #include "base/json_string.h"
 #include "base/number.h"
 
+#include <math.h>
 #include <string.h>
 
 enum expect {
@@ -330,7 +331,10 @@ static enum nabla_code read_no_number(struct json_reader *reader, double *ret, b
         return code;
     bool word = token == JSON_STRING &&
                 number_read_word(reader->string.data, reader->string.data + reader->string.size, ret);
-    if (!word && token != JSON_ARRAY_END)
+    const bool missing = token == JSON_NULL && reader->nulls;
+    if (missing)
+        *ret = NAN;
+    if (!word && !missing && token != JSON_ARRAY_END)
         return fail_at(reader, reader->token, NABLA_INVALID, err, "expected a number");
     *ret_end = token == JSON_ARRAY_END;
     return NABLA_OK;

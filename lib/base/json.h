@@ -36,6 +36,7 @@ struct json_reader {
     unsigned depth;
     unsigned char stack[JSON_DEPTH_MAX]; // what encloses: '{' or '['
     unsigned char expect;                // what may come next (json.c)
+    bool nulls;                          // the fast path takes null for NaN; the caller sets it
 };
 
 // Reads [text, text+size), which must outlive the reader. `string_limit` is the longest string accepted, in
@@ -52,8 +53,9 @@ enum nabla_code json_skip(struct json_reader *reader, const char **ret_begin, co
                           struct nabla_error *err);
 
 // Fast path for bulk arrays: the next element of the open array as a number, or its end. Reads numbers and
-// the strings "NaN", "Infinity", "-Infinity". *ret_end is true when the array closed instead. Anything else
-// is NABLA_INVALID ("expected a number"), a number beyond the type's range as well.
+// the strings "NaN", "Infinity", "-Infinity"; null, where `nulls` says so. *ret_end is true when the array
+// closed instead. Anything else is NABLA_INVALID ("expected a number"), a number beyond the type's range as
+// well.
 enum nabla_code json_next_double(struct json_reader *reader, double *ret, bool *ret_end,
                                  struct nabla_error *err);
 enum nabla_code json_next_float(struct json_reader *reader, float *ret, bool *ret_end,

@@ -23,6 +23,8 @@
     X(GRADIENT_NORM, gradient_norm, "", "L2 norm of the gradient of all parameters, before clipping")        \
     X(GRADIENT_RATIO_FIRST_LAST, gradient_ratio_first_last, "",                                              \
       "gradient norm of the first layer with parameters over that of the last")                              \
+    X(GRADIENT_NOISE_SCALE, gradient_noise_scale, "",                                                        \
+      "rows of a batch beyond which larger ones pay off less, where an update has several batches")          \
     X(VALIDATION_LOSS, validation_loss, "", "loss on the validation part, at the end of an epoch")           \
     X(VALIDATION_ACCURACY, validation_accuracy, "fraction", "accuracy on the validation part, likewise")     \
     X(VALIDATION_TOP_5_ACCURACY, validation_top_5_accuracy, "fraction",                                      \

@@ -163,26 +163,63 @@ INLINE void summary_pass(struct summary *summary, const real *x, size_t count, u
 
 static const struct bounds UNBOUNDED = {(real)NAN, (real)NAN};
 
-ENGINE VECTORISED void summary_gradient(struct summary *summary, const real *x, size_t count)
+static VECTORISED void gradient_lanes(struct summary *summary, const real *x, size_t count)
 {
     summary_pass(summary, x, count, WANT_SUM | WANT_ABS | WANT_SQUARE | WANT_MAX | WANT_SMALL, UNBOUNDED);
 }
 
-ENGINE VECTORISED void summary_weights(struct summary *summary, const real *x, size_t count)
+static VECTORISED void weights_lanes(struct summary *summary, const real *x, size_t count)
 {
     summary_pass(summary, x, count, WANT_SUM | WANT_SQUARE, UNBOUNDED);
 }
 
-ENGINE VECTORISED void summary_change(struct summary *summary, const real *x, size_t count)
+static VECTORISED void change_lanes(struct summary *summary, const real *x, size_t count)
 {
     summary_pass(summary, x, count, WANT_SQUARE | WANT_MAX, UNBOUNDED);
 }
 
-ENGINE VECTORISED void summary_outputs(struct summary *summary, const real *x, size_t count, real below,
-                                       real above)
+static VECTORISED void outputs_lanes(struct summary *summary, const real *x, size_t count, real below,
+                                     real above)
 {
     summary_pass(summary, x, count, WANT_SUM | WANT_ABS | WANT_SQUARE | WANT_OUTPUT,
                  (struct bounds){below, above});
+}
+
+ENGINE const struct summary_kernel *summary_lanes(void)
+{
+    static const struct summary_kernel lanes = {gradient_lanes, weights_lanes, change_lanes, outputs_lanes};
+    return &lanes;
+}
+
+static const struct summary_kernel *widest(void)
+{
+#ifdef NABLA_REAL_DOUBLE
+    return summary_lanes();
+#else
+    const struct summary_kernel *kernel = summary_avx512();
+    kernel = kernel ? kernel : summary_avx2();
+    return kernel ? kernel : summary_lanes();
+#endif
+}
+
+ENGINE void summary_gradient(struct summary *summary, const real *x, size_t count)
+{
+    widest()->gradient(summary, x, count);
+}
+
+ENGINE void summary_weights(struct summary *summary, const real *x, size_t count)
+{
+    widest()->weights(summary, x, count);
+}
+
+ENGINE void summary_change(struct summary *summary, const real *x, size_t count)
+{
+    widest()->change(summary, x, count);
+}
+
+ENGINE void summary_outputs(struct summary *summary, const real *x, size_t count, real below, real above)
+{
+    widest()->outputs(summary, x, count, below, above);
 }
 
 ENGINE void summary_add(struct summary *sum, const struct summary *part)

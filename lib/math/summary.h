@@ -1,7 +1,7 @@
 // What many numbers are like, gathered in one pass over them: the sums, extremes and counts from which
-// telemetry makes its statistics. Sums are in double, in eight lanes that are added in a fixed order: neither
-// the smallest gradient's square nor the largest's is lost, and the bits are the same on every machine.
-// Thread safety: one summary, one thread.
+// telemetry makes its statistics. Sums are in double, in lanes that are added in a fixed order: neither the
+// smallest gradient's square nor the largest's is lost, and the bits are the same on every processor of a
+// kind. Thread safety: one summary, one thread.
 #ifndef NABLA_MATH_SUMMARY_H
 #define NABLA_MATH_SUMMARY_H
 
@@ -28,6 +28,20 @@ ENGINE void summary_weights(struct summary *summary, const real *x, size_t count
 ENGINE void summary_change(struct summary *summary, const real *x, size_t count);   // sum_square, max_abs
 // sums, nonpositive, and as flat what is <= below or >= above (NaN: no such bound)
 ENGINE void summary_outputs(struct summary *summary, const real *x, size_t count, real below, real above);
+
+// The same functions as this processor may have them: by the program's own vectors, or NULL; and lane by
+// lane, for any processor, which is the others' oracle. The functions above take the widest.
+struct summary_kernel {
+    void (*gradient)(struct summary *summary, const real *x, size_t count);
+    void (*weights)(struct summary *summary, const real *x, size_t count);
+    void (*change)(struct summary *summary, const real *x, size_t count);
+    void (*outputs)(struct summary *summary, const real *x, size_t count, real below, real above);
+};
+ENGINE const struct summary_kernel *summary_lanes(void);
+#ifndef NABLA_REAL_DOUBLE
+const struct summary_kernel *summary_avx2(void);
+const struct summary_kernel *summary_avx512(void);
+#endif
 
 // Adds what another pass found of other numbers.
 ENGINE void summary_add(struct summary *sum, const struct summary *part);

@@ -28,24 +28,12 @@ void access_release(struct store *store, struct database *reader)
 enum nabla_code access_begin(struct store *store, bool durable, struct database **ret,
                              struct nabla_error *err)
 {
-    pthread_mutex_lock(&store->writer_lock);
-    enum nabla_code code = database_begin(store->writer, durable, err);
-    if (code) {
-        pthread_mutex_unlock(&store->writer_lock);
-        return code;
-    }
-    *ret = store->writer;
-    return NABLA_OK;
+    return writer_begin(&store->writer, durable, ret, err);
 }
 
 enum nabla_code access_end(struct store *store, enum nabla_code outcome, struct nabla_error *err)
 {
-    if (outcome == NABLA_OK)
-        outcome = database_commit(store->writer, err);
-    else
-        database_rollback(store->writer);
-    pthread_mutex_unlock(&store->writer_lock);
-    return outcome;
+    return writer_end(&store->writer, outcome, err);
 }
 
 void access_notify(struct store *store, const char *job_id, uint64_t revision)

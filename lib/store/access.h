@@ -1,7 +1,7 @@
 // Inside the store: the handle, and how its parts reach the database.
 //
-// One connection writes, behind a mutex: a write never meets another one. A few connections read, each lent
-// to one thread at a time; WAL keeps readers and the writer out of each other's way.
+// One connection writes (writer.h): a write never meets another one. A few connections read, each lent to one
+// thread at a time; WAL keeps readers and the writer out of each other's way.
 #ifndef NABLA_STORE_ACCESS_H
 #define NABLA_STORE_ACCESS_H
 
@@ -9,6 +9,7 @@
 #include "store/revisions.h"
 #include "store/store.h"
 #include "store/wide.h"
+#include "store/writer.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,8 +23,7 @@ struct store {
     const char *texts[SQL_COUNT];
     struct wide metrics, gradients;
 
-    pthread_mutex_t writer_lock;
-    struct database *writer;
+    struct writer writer;
 
     pthread_mutex_t reader_lock;
     pthread_cond_t reader_free;
@@ -47,8 +47,7 @@ struct store {
 struct database *access_reader(struct store *store);
 void access_release(struct store *store, struct database *reader);
 
-// Takes the writer into a transaction. After success access_end must follow: it commits if `outcome` is
-// NABLA_OK, else rolls back, and returns `outcome` or what the commit gave.
+// writer_begin and writer_end of the store's writer.
 enum nabla_code access_begin(struct store *store, bool durable, struct database **ret,
                              struct nabla_error *err);
 enum nabla_code access_end(struct store *store, enum nabla_code outcome, struct nabla_error *err);

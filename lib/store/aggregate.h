@@ -16,14 +16,14 @@ struct aggregate {
     double min, max;           // meaningless while count is 0
 };
 
-void aggregate_add(struct aggregate *aggregate, double value);
+void aggregate_add(struct aggregate *to, double value);
 
 // One value that stands for several steps: `count` finite ones with their mean and extremes.
-void aggregate_add_fold(struct aggregate *aggregate, uint64_t count, uint64_t nonfinite, double mean,
-                        double min, double max);
-void aggregate_merge(struct aggregate *aggregate, const struct aggregate *other);
+void aggregate_add_fold(struct aggregate *to, uint64_t count, uint64_t nonfinite, double mean, double min,
+                        double max);
+void aggregate_merge(struct aggregate *to, const struct aggregate *other);
 
 // NaN when there was no finite value.
-double aggregate_mean(const struct aggregate *aggregate);
+double aggregate_mean(const struct aggregate *of);
 
 #endif

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOKS_MOST = 20, MANIFEST_MAX = 1 << 28 };
+enum { MANIFEST_MAX = 1 << 28 };
 
 static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
 {
@@ -98,61 +98,6 @@ static enum nabla_code copy_dataset(struct backup *backup, struct database *copy
     if (strcmp(found, sha256) != 0)
         return nabla_fail(err, NABLA_IO, NULL, "%s/%s is damaged: its hash is %s", backup->from, name, found);
     return backup_note(backup, name, found, err);
-}
-
-// One file of a job, unless it was copied before; *ret_gone is set when it has vanished meanwhile.
-static enum nabla_code copy_job_file(struct backup *backup, const char *name, bool *ret_gone,
-                                     struct nabla_error *err)
-{
-    char to[PATH_MAX], sha256[TOKEN_SHA256_SIZE];
-    struct nabla_error why = {0};
-    if (backup_path(to, backup->to, name) && access(to, F_OK) == 0)
-        return NABLA_OK;
-    enum nabla_code code = backup_copy(backup, name, sha256, &why);
-    *ret_gone |= code == NABLA_NOT_FOUND;
-    if (code == NABLA_OK)
-        return backup_note(backup, name, sha256, err);
-    return code == NABLA_NOT_FOUND ? NABLA_OK : nabla_fail(err, code, NULL, "%s", why.text);
-}
-
-// A client's checkpoints ("kept_…") come from what is held, by their rows.
-static enum nabla_code list_job(struct backup *backup, const char *id, DIR *entries, bool *ret_gone,
-                                struct nabla_error *err)
-{
-    enum nabla_code code = NABLA_OK;
-    for (struct dirent *at; code == NABLA_OK && (at = readdir(entries));) {
-        char name[PATH_MAX];
-        if (at->d_type != DT_REG || strcmp(at->d_name, "lock") == 0 || strncmp(at->d_name, "kept_", 5) == 0)
-            continue;
-        snprintf(name, sizeof name, "jobs/%s/%s", id, at->d_name);
-        code = copy_job_file(backup, name, ret_gone, err);
-    }
-    return code;
-}
-
-// The files of a job. Where one vanishes, there is a newer one instead (our worker's checkpoints): look
-// again.
-static enum nabla_code copy_job(struct backup *backup, struct database *copy, const char *id,
-                                struct nabla_error *err)
-{
-    char name[PATH_MAX], from[PATH_MAX], to[PATH_MAX];
-    bool is_gone = true;
-    (void)copy;
-    snprintf(name, sizeof name, "jobs/%s", id);
-    if (!backup_path(from, backup->from, name) || !backup_path(to, backup->to, name))
-        return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
-    enum nabla_code code = NABLA_OK;
-    for (int looks = 0; looks < LOOKS_MOST && is_gone && code == NABLA_OK; looks++) {
-        DIR *entries = opendir(from);
-        if (!entries)
-            return NABLA_OK; // most jobs have no files
-        is_gone = false;
-        code = file_make_folder(to, err);
-        if (code == NABLA_OK)
-            code = list_job(backup, id, entries, &is_gone, err);
-        closedir(entries);
-    }
-    return code;
 }
 
 // ---- checkpoints of clients
@@ -281,20 +226,25 @@ static enum nabla_code check_sound(struct backup *backup, struct database *copy,
                : nabla_fail(err, NABLA_IO, NULL, "the database in %s is damaged: %s", backup->to, answer);
 }
 
-static enum nabla_code copy_files(struct backup *backup, const char *database, struct nabla_error *err)
+static enum nabla_code copy_files(struct backup *backup, const char *source, const char *database,
+                                  struct nabla_error *err)
 {
-    struct database *copy;
-    enum nabla_code code = database_open(database, DATABASE_PLAIN, sql_texts, &copy, err);
+    struct database *copy = NULL;
+    enum nabla_code code = database_open(source, DATABASE_PLAIN, sql_texts, &backup->source, err);
+    if (code == NABLA_OK)
+        code = database_open(database, DATABASE_PLAIN, sql_texts, &copy, err);
     if (code)
-        return code;
+        goto close;
     code = each_text(copy, "SELECT sha256 FROM datasets ORDER BY number", backup, copy_dataset, err);
     if (code == NABLA_OK)
-        code = each_text(copy, "SELECT id FROM jobs ORDER BY number", backup, copy_job, err);
+        code = each_text(copy, "SELECT id FROM jobs ORDER BY number", backup, backup_job, err);
     if (code == NABLA_OK)
         code = each_checkpoint(backup, copy, copy_checkpoint, err);
     if (code == NABLA_OK)
         code = each_text(copy, "PRAGMA integrity_check", backup, check_sound, err);
+close:
     database_close(copy);
+    database_close(backup->source);
     return code;
 }
 
@@ -306,7 +256,7 @@ static enum nabla_code make_parts(struct backup *backup, struct nabla_error *err
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
     enum nabla_code code = copy_database(backup, from, to, err);
     if (code == NABLA_OK)
-        code = copy_files(backup, to, err);
+        code = copy_files(backup, from, to, err);
     if (code == NABLA_OK)
         code = backup_hash(to, NULL, sha256, err);
     if (code == NABLA_OK)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/token.h"
+#include "store/database.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@ struct backup {
     char held[PATH_MAX]; // the folder of further links to checkpoints, below `from`; "" for none
     struct buffer manifest;
     size_t files;
+    struct database *source; // as it is now, while files are copied
 };
 
 // "FOLDER/NAME"; false when that is too long.
@@ -36,5 +38,10 @@ enum nabla_code backup_copy(const struct backup *backup, const char *name, char 
 // Adds a line to the manifest.
 enum nabla_code backup_note(struct backup *backup, const char *name, const char *sha256,
                             struct nabla_error *err);
+
+// The files of a job that `copy` has, but for checkpoints of clients; a job that is deleted meanwhile goes
+// from `copy`.
+enum nabla_code backup_job(struct backup *backup, struct database *copy, const char *id,
+                           struct nabla_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "store/database.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,12 +86,21 @@ static const char *const mode_settings[] = {
                         "PRAGMA trusted_schema = OFF;",
 };
 
+// Undoing a part of a transaction must need no temporary file: there may be no place for one. Too late where
+// the program uses SQLite already, and then without harm.
+static void keep_parts_in_memory(void)
+{
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
+}
+
 enum nabla_code database_open(const char *path, enum database_mode mode, const char *const texts[SQL_COUNT],
                               struct database **ret, struct nabla_error *err)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
     struct database *db = calloc(1, sizeof *db);
     if (!db)
         return nabla_fail_memory(err, "a database connection");
+    pthread_once(&configured, keep_parts_in_memory);
     db->texts = texts;
     enum nabla_code code;
     int status = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -101,7 +111,8 @@ enum nabla_code database_open(const char *path, enum database_mode mode, const c
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    code = database_run(db, mode_settings[mode], err);
+    status = mode == DATABASE_WRITER ? points_open(db->handle) : SQLITE_OK;
+    code = status == SQLITE_OK ? database_run(db, mode_settings[mode], err) : fail_status(db, status, err);
     if (code)
         goto close;
     *ret = db;
@@ -166,6 +177,32 @@ void database_rollback(struct database *db)
 {
     if (!sqlite3_get_autocommit(db->handle)) // some failures have rolled back already
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum nabla_code database_savepoint(struct database *db, struct nabla_error *err)
+{
+    return statement_run(database_statement(db, SQL_SAVEPOINT), err);
+}
+
+enum nabla_code database_release(struct database *db, struct nabla_error *err)
+{
+    return statement_run(database_statement(db, SQL_RELEASE), err);
+}
+
+bool database_rollback_part(struct database *db)
+{
+    return !sqlite3_get_autocommit(db->handle) &&
+           statement_run(database_statement(db, SQL_ROLLBACK_PART), NULL) == NABLA_OK &&
+           database_release(db, NULL) == NABLA_OK;
+}
+
+enum nabla_code database_sync(struct database *db, struct nabla_error *err)
+{
+    sqlite3_file *log = NULL;
+    int status = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
+    if (status == SQLITE_OK && log && log->pMethods)
+        status = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+    return status == SQLITE_OK ? NABLA_OK : fail_status(db, status, err);
 }
 
 static int prepare(struct database *db, const char *sql, unsigned flags, struct statement *statement)
@@ -272,6 +309,13 @@ void statement_bind_null(struct statement *statement)
 {
     if (statement->status == SQLITE_OK)
         keep_status(statement, sqlite3_bind_null(statement->handle, ++statement->bound));
+}
+
+void statement_bind_points(struct statement *statement, const struct points *points)
+{
+    if (statement->status == SQLITE_OK)
+        keep_status(statement, sqlite3_bind_pointer(statement->handle, ++statement->bound,
+                                                    (void *)(uintptr_t)points, points_pointer, NULL));
 }
 
 enum nabla_code statement_row(struct statement *statement, struct nabla_error *err)

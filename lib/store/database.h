@@ -1,5 +1,5 @@
-// One connection to the SQLite file, with its prepared statements. database.c is the only file that includes
-// sqlite3.h.
+// One connection to the SQLite file, with its prepared statements. database.c and points.c are the only files
+// that include sqlite3.h.
 //
 // A statement is taken by its place in the table of texts (sql.h), its parameters are bound in order, then it
 // is stepped. Failures of preparing and binding stick to the statement and come out at its next step, so that
@@ -8,6 +8,7 @@
 #define NABLA_STORE_DATABASE_H
 
 #include "base/error.h"
+#include "store/points.h"
 #include "store/sql.h"
 
 #include <stdbool.h>
@@ -36,6 +37,15 @@ enum nabla_code database_begin(struct database *db, bool durable, struct nabla_e
 enum nabla_code database_commit(struct database *db, struct nabla_error *err);
 void database_rollback(struct database *db); // fine outside of a transaction
 
+// A part of a transaction, which can be undone alone: false where it cannot, as there is no transaction any
+// more. Parts do not nest.
+enum nabla_code database_savepoint(struct database *db, struct nabla_error *err);
+enum nabla_code database_release(struct database *db, struct nabla_error *err);
+bool database_rollback_part(struct database *db);
+
+// What was committed is on the disk, durable or not.
+enum nabla_code database_sync(struct database *db, struct nabla_error *err);
+
 // The prepared statement, reset, without bindings. Never NULL.
 struct statement *database_statement(struct database *db, enum sql_id id);
 
@@ -55,6 +65,8 @@ void statement_bind_double(struct statement *statement, double value);
 void statement_bind_text(struct statement *statement, const char *text);
 void statement_bind_bytes(struct statement *statement, const void *bytes, size_t size); // borrowed as texts
 void statement_bind_null(struct statement *statement);
+void statement_bind_points(struct statement *statement,
+                           const struct points *points); // borrowed; DATABASE_WRITER
 
 // Steps to the next row: NABLA_OK with a row, NABLA_NOT_FOUND (without a text) at the end, or the failure.
 enum nabla_code statement_row(struct statement *statement, struct nabla_error *err);

@@ -208,14 +208,15 @@ static enum nabla_code write_named(struct writing *to, const struct history_name
     int64_t metric;
     enum nabla_code code = named_number(to->db, to->stand->number, named->name,
                                         names_most ? names_most : NAMES_MOST, &metric, err);
-    for (size_t i = 0; i < named->count && code == NABLA_OK; i++) {
+    if (code)
+        return code;
+    for (size_t i = 0; i < named->count; i++) {
+        if (named->steps[i] > INT64_MAX)
+            return nabla_fail(err, NABLA_INVALID, NULL, "a step is larger than 2^63 - 1");
         touch(to, SERIES_NAMED + metric, named->steps[i]);
-        code = named->steps[i] > INT64_MAX
-                   ? nabla_fail(err, NABLA_INVALID, NULL, "a step is larger than 2^63 - 1")
-                   : named_write(to->db, to->stand->number, metric, to->stand->revision + 1, named->steps[i],
-                                 named->values[i], err);
     }
-    return code;
+    const struct points points = {named->count, named->steps, named->values};
+    return named_write(to->db, to->stand->number, metric, to->stand->revision + 1, &points, err);
 }
 
 static enum nabla_code write_all_named(struct writing *to, const char *id, const struct history_batch *batch,
@@ -303,7 +304,7 @@ enum nabla_code store_history_append(struct store *store, const char *job_id,
 {
     struct job_stand stand;
     struct writing to = {.store = store, .stand = &stand};
-    enum nabla_code code = access_begin(store, false, &to.db, err);
+    enum nabla_code code = access_begin(store, !batch->is_unsynced, &to.db, err);
     if (code)
         return code;
     code = write_batch(&to, job_id, batch, err);

@@ -31,6 +31,7 @@ struct history_batch {
     const struct histogram_entry *histograms;
     size_t histogram_count;
     const struct job_progress *progress;
+    bool is_unsynced; // a power cut may undo it until store_sync, or another write that is not so
 };
 struct history_ack {
     uint64_t revision;

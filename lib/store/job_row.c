@@ -31,7 +31,9 @@ enum job_column { // in the order of JOB_COLUMNS
     COLUMN_ERROR,
     COLUMN_CREATED_MS,
     COLUMN_STARTED_MS,
-    COLUMN_FINISHED_MS
+    COLUMN_FINISHED_MS,
+    COLUMN_ATTEMPT_STEP,
+    COLUMN_ATTEMPT_MS
 };
 
 enum nabla_code job_fail_missing(const char *id, struct nabla_error *err)
@@ -94,6 +96,8 @@ static void read_numbers(const struct store *store, struct statement *row, struc
     job->created_ms = statement_int(row, COLUMN_CREATED_MS);
     job->started_ms = statement_int(row, COLUMN_STARTED_MS);
     job->finished_ms = statement_int(row, COLUMN_FINISHED_MS);
+    job->attempt_step = (uint64_t)statement_int(row, COLUMN_ATTEMPT_STEP);
+    job->attempt_ms = statement_int(row, COLUMN_ATTEMPT_MS);
 }
 
 enum nabla_code job_row_read(const struct store *store, struct statement *row, struct job **ret,

@@ -266,7 +266,7 @@ enum nabla_code store_job_note(struct store *store, const char *id, unsigned att
 {
     struct database *db;
     uint64_t revision = 0;
-    enum nabla_code code = access_begin(store, false, &db, err);
+    enum nabla_code code = access_begin(store, true, &db, err);
     if (code)
         return code;
     code = note_job(db, id, attempt, event, detail, &revision, err);

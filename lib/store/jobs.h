@@ -69,6 +69,8 @@ struct job {
     char *result;                                // JSON text, or NULL
     char *error;                                 // JSON text {"code", "detail"}, or NULL
     int64_t created_ms, started_ms, finished_ms; // wall clock; 0 for not yet
+    uint64_t attempt_step;                       // where the newest attempt began,
+    int64_t attempt_ms;                          // and when; 0 for a client's own
 };
 void job_free(struct job *job); // the texts and the struct
 

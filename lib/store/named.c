@@ -53,14 +53,13 @@ enum nabla_code named_number(struct database *db, int64_t job, const char *name,
 }
 
 enum nabla_code named_write(struct database *db, int64_t job, int64_t metric, uint64_t revision,
-                            uint64_t step, double value, struct nabla_error *err)
+                            const struct points *points, struct nabla_error *err)
 {
     struct statement *insert = database_statement(db, SQL_NAMED_UPSERT);
     statement_bind_int(insert, job);
     statement_bind_int(insert, metric);
-    statement_bind_size(insert, step);
     statement_bind_size(insert, revision);
-    statement_bind_double(insert, value);
+    statement_bind_points(insert, points);
     return statement_run(insert, err);
 }
 

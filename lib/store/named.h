@@ -12,7 +12,7 @@
 enum nabla_code named_number(struct database *db, int64_t job, const char *name, size_t most, int64_t *ret,
                              struct nabla_error *err);
 enum nabla_code named_write(struct database *db, int64_t job, int64_t metric, uint64_t revision,
-                            uint64_t step, double value, struct nabla_error *err);
+                            const struct points *points, struct nabla_error *err);
 
 // Up to the limit rows of a metric in the order of steps; `revision` 0: of any.
 struct named_range {

@@ -161,10 +161,10 @@ enum nabla_code rollup_walk(const struct store *store, struct database *db, cons
                         .db = db,
                         .range = range,
                         .wide = rows_wide(store, range->series, &texts),
-                        .columns = range->columns ? range->columns : UINT32_MAX,
                         .visit = visit,
                         .context = context,
                         .err = err};
+    walk.columns = !walk.wide ? 1 : range->columns ? range->columns : UINT32_MAX;
     uint64_t last = range->last < INT64_MAX ? range->last : INT64_MAX;
     return walk_level(&walk, highest_level(range->shift), range->first, last);
 }
@@ -244,7 +244,7 @@ static enum nabla_code build_bucket(const struct store *store, struct database *
                                        .series = bucket->series,
                                        .first = first,
                                        .last = first + (UINT64_C(1) << level_shift(bucket->level)) - 1,
-                                       .shift = level_shift(bucket->level - 1)};
+                                       .shift = level_shift(bucket->level)}; // rows come as one piece
     enum nabla_code code = rollup_walk(store, db, &range, merge_piece, &rollup, err);
     return code ? code : keep_bucket(store, db, bucket, &rollup, err);
 }

@@ -170,8 +170,14 @@ static const char version_histograms[] =
     " JOIN jobs ON jobs.number = r.job JOIN layers ON layers.job = r.job AND layers.layer = r.place / 3;\n";
 _Static_assert(HISTOGRAM_KIND_COUNT == 3, "the schema's places count three kinds");
 
+// Where and when the newest attempt began: what is left is estimated by its own pace.
+static const char version_attempts[] =
+    "ALTER TABLE jobs ADD COLUMN attempt_step INTEGER NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE jobs ADD COLUMN attempt_ms INTEGER NOT NULL DEFAULT 0;\n";
+
 const char *const schema_steps[] = {version_1,         version_2,           version_owner,
-                                    version_histories, version_checkpoints, version_histograms};
+                                    version_histories, version_checkpoints, version_histograms,
+                                    version_attempts};
 const size_t schema_step_count = sizeof schema_steps / sizeof *schema_steps;
 
 // An empty file becomes ours; any other must carry our mark.

@@ -5,7 +5,8 @@
 #define JOB_COLUMNS                                                                                          \
     "SELECT number, id, name, state, requested, executor, revision, attempt, retries, dataset, spec, step,"  \
     " steps, epoch, epochs, latest_step, loss, accuracy, validation_loss, validation_accuracy,"              \
-    " network_stats, layer_stats, result, error, created_ms, started_ms, finished_ms"                        \
+    " network_stats, layer_stats, result, error, created_ms, started_ms, finished_ms, attempt_step,"         \
+    " attempt_ms"                                                                                            \
     " FROM jobs JOIN job_specs ON job = number "
 
 #define DATASET_COLUMNS                                                                                      \
@@ -19,6 +20,9 @@
 const char *const sql_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
     [SQL_COMMIT] = "COMMIT",
+    [SQL_SAVEPOINT] = "SAVEPOINT part",
+    [SQL_RELEASE] = "RELEASE part",
+    [SQL_ROLLBACK_PART] = "ROLLBACK TO part",
     [SQL_SNAPSHOT] = "BEGIN",
     [SQL_PING] = "SELECT count(*) FROM sqlite_schema",
 
@@ -50,12 +54,15 @@ const char *const sql_texts[SQL_COUNT] = {
         " attempt = attempt + ?5,"
         " token_sha256 = iif(?5, ?6, token_sha256),"
         " started_ms = iif(?5 AND started_ms = 0, max(?7, created_ms), started_ms),"
+        " attempt_step = iif(?5, step, attempt_step), attempt_ms = iif(?5, ?7, attempt_ms),"
         " latest_step = iif(?5 AND latest_step IS NOT NULL, 0, latest_step),"
         " latest_validation_step = iif(?5, 0, latest_validation_step),"
         " finished_ms = iif(?8, max(?7, created_ms, started_ms), 0)"
         " WHERE number = ?9 AND state = ?10 AND requested = ?11 AND attempt = ?12",
 
+    // Where an attempt went back to a checkpoint, it began there.
     [SQL_JOB_ADVANCE] = "UPDATE jobs SET revision = revision + 1,"
+                        " attempt_step = iif(?1, min(attempt_step, ?2), attempt_step),"
                         " step = iif(?1, ?2, step), steps = iif(?1, ?3, steps),"
                         " epoch = iif(?1, ?4, epoch), epochs = iif(?1, ?5, epochs),"
                         " latest_step = ?6, latest_validation_step = ?7,"
@@ -145,7 +152,8 @@ const char *const sql_texts[SQL_COUNT] = {
     [SQL_NAME_INSERT] = "INSERT INTO metric_names (job, metric, name) VALUES (?, ?, ?)",
     [SQL_NAMES] = "SELECT metric, name FROM metric_names WHERE job = ? ORDER BY metric",
     [SQL_NAME_FROM] = "SELECT metric FROM metric_names WHERE job = ? AND metric >= ? ORDER BY metric LIMIT 1",
-    [SQL_NAMED_UPSERT] = "INSERT INTO custom_rows (job, metric, step, revision, value) VALUES (?, ?, ?, ?, ?)"
+    [SQL_NAMED_UPSERT] = "INSERT INTO custom_rows (job, metric, step, revision, value)"
+                         " SELECT ?1, ?2, step, ?3, value FROM points(?4) WHERE true" // else ON is of a join
                          " ON CONFLICT DO UPDATE SET revision = excluded.revision, value = excluded.value",
     [SQL_NAMED_BY_STEP] = "SELECT revision, step, value FROM custom_rows WHERE job = ?1 AND metric = ?2"
                           " AND step BETWEEN ?3 AND ?4 AND (?6 = 0 OR revision = ?6) ORDER BY step LIMIT ?5",

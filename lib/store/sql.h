@@ -18,6 +18,9 @@ enum wide_text {
 enum sql_id {
     SQL_BEGIN,
     SQL_COMMIT,
+    SQL_SAVEPOINT,
+    SQL_RELEASE,
+    SQL_ROLLBACK_PART,
     SQL_SNAPSHOT,
     SQL_PING,
 

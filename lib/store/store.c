@@ -117,7 +117,7 @@ static enum nabla_code open_databases(struct store *store, struct nabla_error *e
     if (code == NABLA_OK)
         code = keep_old(path, err);
     if (code == NABLA_OK)
-        code = database_open(path, DATABASE_WRITER, store->texts, &store->writer, err);
+        code = database_open(path, DATABASE_WRITER, store->texts, &store->writer.db, err);
     if (code == NABLA_OK)
         code = prepare_schema(store, err);
     collect_texts(store);
@@ -135,7 +135,7 @@ enum nabla_code store_open(const char *folder, struct store **ret, struct nabla_
     if (!store)
         return nabla_fail_memory(err, "a store");
     store->lock = -1;
-    pthread_mutex_init(&store->writer_lock, NULL);
+    writer_open(&store->writer);
     pthread_mutex_init(&store->reader_lock, NULL);
     pthread_cond_init(&store->reader_free, NULL);
     pthread_mutex_init(&store->dataset_lock, NULL);
@@ -162,7 +162,7 @@ void store_close(struct store *store)
         return;
     for (size_t i = 0; i < store->idle; i++)
         database_close(store->readers[i]);
-    database_close(store->writer); // last: it moves the log into the file
+    writer_close(&store->writer); // last: it moves the log into the file
     wide_free(&store->metrics);
     wide_free(&store->gradients);
     revisions_close(&store->revisions);
@@ -170,7 +170,6 @@ void store_close(struct store *store)
     pthread_mutex_destroy(&store->usage_lock);
     pthread_cond_destroy(&store->reader_free);
     pthread_mutex_destroy(&store->reader_lock);
-    pthread_mutex_destroy(&store->writer_lock);
     if (store->lock >= 0)
         close(store->lock);
     free(store->folder);
@@ -187,6 +186,16 @@ void store_on_change(struct store *store,
 {
     store->listener = listener;
     store->listener_context = context;
+}
+
+void store_on_pause(struct store *store, void (*pause)(bool begins))
+{
+    store->writer.pause = pause;
+}
+
+enum nabla_code store_sync(struct store *store, struct nabla_error *err)
+{
+    return writer_sync(&store->writer, err);
 }
 
 enum nabla_code store_ping(struct store *store, struct nabla_error *err)

@@ -37,6 +37,13 @@ const char *store_folder(const struct store *store); // borrowed, absolute
 void store_on_change(struct store *store,
                      void (*listener)(void *context, const char *job_id, uint64_t revision), void *context);
 
+// Called when a thread is about to wait for another one's write or for the disk (`begins`), and when it goes
+// on: it needs no processor meanwhile. Set it before other threads use the store.
+void store_on_pause(struct store *store, void (*pause)(bool begins));
+
+// When it returns NABLA_OK, everything written before is on the disk.
+enum nabla_code store_sync(struct store *store, struct nabla_error *err);
+
 // NABLA_OK when the database answers.
 enum nabla_code store_ping(struct store *store, struct nabla_error *err);
 

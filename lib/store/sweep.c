@@ -60,7 +60,7 @@ static enum nabla_code test_job(struct database *db, const char *name, struct na
 static enum nabla_code sweep_entry(struct store *store, const char *folder, const char *name, row_test *test,
                                    struct nabla_error *err)
 {
-    enum nabla_code code = test(store->writer, name, err);
+    enum nabla_code code = test(store->writer.db, name, err);
     if (code != NABLA_NOT_FOUND)
         return code;
     char *path = access_path(store, "%s/%s", folder, name);

@@ -1,5 +1,6 @@
 #include "train/activation.h"
 
+#include "base/crew.h"
 #include "math/vector_exp.h"
 #include "math/vectorised.h"
 
@@ -328,17 +329,45 @@ static const struct {
 };
 _Static_assert(sizeof activations / sizeof *activations == ACTIVATION_COUNT, "every activation has a row");
 
+// Fewer numbers than a piece has are not worth sharing. Pieces are whole vectors, so that a number is worked
+// on in the same way whoever takes it.
+enum { PIECE = 1 << 14 };
+
+struct pass {
+    enum activation activation;
+    real alpha;
+    real *result;
+    const real *input, *output, *output_gradient;
+};
+
+static void forward_piece(void *context, size_t first, size_t end)
+{
+    const struct pass *pass = context;
+    activations[pass->activation].forward(pass->result + first, pass->input + first, pass->alpha,
+                                          end - first);
+}
+
+static void backward_piece(void *context, size_t first, size_t end)
+{
+    const struct pass *pass = context;
+    activations[pass->activation].backward(pass->result + first, pass->output_gradient + first,
+                                           pass->input + first, pass->output + first, pass->alpha,
+                                           end - first);
+}
+
 ENGINE void activation_forward(enum activation activation, double alpha, real *output, const real *input,
                                size_t count)
 {
-    activations[activation].forward(output, input, (real)alpha, count);
+    struct pass pass = {activation, (real)alpha, output, input, NULL, NULL};
+    crew_share_range(forward_piece, &pass, count, PIECE);
 }
 
 ENGINE void activation_backward(enum activation activation, double alpha, real *input_gradient,
                                 const real *output_gradient, const real *input, const real *output,
                                 size_t count)
 {
-    activations[activation].backward(input_gradient, output_gradient, input, output, (real)alpha, count);
+    struct pass pass = {activation, (real)alpha, input_gradient, input, output, output_gradient};
+    crew_share_range(backward_piece, &pass, count, PIECE);
 }
 
 // elu's slope is y + alpha below 0 and 1 above.

@@ -7,7 +7,8 @@
 //   softplus      log(1 + exp(x))                     softsign  x / (1 + |x|)
 //   hard_sigmoid  relu6(x + 3) / 6
 // The derivative at a kink is that of its left side, 0 at both of hard_sigmoid. Infinite inputs are NaN where
-// the formula is ∞·0 or ∞/∞. Thread safety: pure functions.
+// the formula is ∞·0 or ∞/∞. Thread safety: pure functions; many numbers are shared with the calling thread's
+// crew (base/crew.h), to the same bits.
 #ifndef NABLA_TRAIN_ACTIVATION_H
 #define NABLA_TRAIN_ACTIVATION_H
 

@@ -1,6 +1,11 @@
 #include "train/batch_norm.h"
 
+#include "base/crew.h"
 #include "math/vectorised.h"
+
+#ifndef NABLA_REAL_DOUBLE
+#include "train/batch_norm_passes.h"
+#endif
 
 #include <math.h>
 #include <string.h>
@@ -69,9 +74,9 @@ static VECTORISED void take_variance(real *restrict inverse, const double *restr
         inverse[j] = (real)(1 / sqrt(sum[j] / (double)rows + epsilon));
 }
 
-ENGINE void batch_norm_forward(real *y, const real *x, const real *gamma, const real *beta,
-                               const struct batch_norm_cache *cache, const struct batch_norm_running *running,
-                               double momentum, double epsilon, size_t rows, size_t columns)
+static void forward_by_rows(real *y, const real *x, const real *gamma, const real *beta,
+                            const struct batch_norm_cache *cache, const struct batch_norm_running *running,
+                            double momentum, double epsilon, size_t rows, size_t columns)
 {
     double *sum = cache->sums, *squares = cache->sums + columns;
     sum_columns(sum, x, rows, columns);
@@ -108,8 +113,8 @@ static VECTORISED void input_gradient(real *dx, const real *dy, const real *norm
         }
 }
 
-ENGINE void batch_norm_backward(real *dx, real *dgamma, real *dbeta, const real *dy, const real *gamma,
-                                const struct batch_norm_cache *cache, size_t rows, size_t columns)
+static void backward_by_rows(real *dx, real *dgamma, real *dbeta, const real *dy, const real *gamma,
+                             const struct batch_norm_cache *cache, size_t rows, size_t columns)
 {
     double *sum_dy = cache->sums, *sum_product = cache->sums + columns;
     sum_columns(sum_dy, dy, rows, columns);
@@ -126,4 +131,61 @@ ENGINE void batch_norm_backward(real *dx, real *dgamma, real *dbeta, const real 
         scales[j] *= gamma[j];
     }
     input_gradient(dx, dy, cache->normalised, scales, mean_dy, mean_product, rows, columns);
+}
+
+#ifndef NABLA_REAL_DOUBLE
+enum {
+    SHARED_BATCH = 1 << 15, // a batch of fewer numbers is not worth sharing
+    PIECE_COLUMNS = 64      // of one that is
+};
+
+static const struct batch_norm_passes *widest(void)
+{
+    const struct batch_norm_passes *passes = batch_norm_avx512();
+    return passes ? passes : batch_norm_avx2();
+}
+
+static void forward_columns(void *context, size_t first, size_t end)
+{
+    widest()->forward(context, first, end);
+}
+
+static void backward_columns(void *context, size_t first, size_t end)
+{
+    widest()->backward(context, first, end);
+}
+
+// Of columns.
+static size_t piece_of(size_t rows, size_t columns)
+{
+    return rows * columns >= SHARED_BATCH ? PIECE_COLUMNS : columns;
+}
+#endif
+
+ENGINE void batch_norm_forward(real *y, const real *x, const real *gamma, const real *beta,
+                               const struct batch_norm_cache *cache, const struct batch_norm_running *running,
+                               double momentum, double epsilon, size_t rows, size_t columns)
+{
+#ifndef NABLA_REAL_DOUBLE
+    struct batch_norm_forward_pass pass = {y,        x,        gamma,   beta, *cache,
+                                           *running, momentum, epsilon, rows, columns};
+    if (widest()) {
+        crew_share_range(forward_columns, &pass, columns, piece_of(rows, columns));
+        return;
+    }
+#endif
+    forward_by_rows(y, x, gamma, beta, cache, running, momentum, epsilon, rows, columns);
+}
+
+ENGINE void batch_norm_backward(real *dx, real *dgamma, real *dbeta, const real *dy, const real *gamma,
+                                const struct batch_norm_cache *cache, size_t rows, size_t columns)
+{
+#ifndef NABLA_REAL_DOUBLE
+    struct batch_norm_backward_pass pass = {dx, dgamma, dbeta, dy, gamma, *cache, rows, columns};
+    if (widest()) {
+        crew_share_range(backward_columns, &pass, columns, piece_of(rows, columns));
+        return;
+    }
+#endif
+    backward_by_rows(dx, dgamma, dbeta, dy, gamma, cache, rows, columns);
 }

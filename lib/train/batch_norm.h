@@ -5,7 +5,8 @@
 // batch's where the network is only used.
 //
 // Shapes: x, y and normalised rows × columns; everything else `columns` numbers. Pure kernels over the
-// caller's memory. Thread safety: pure functions.
+// caller's memory. Thread safety: pure functions; the columns of a large batch are shared with the calling
+// thread's crew (base/crew.h).
 #ifndef NABLA_TRAIN_BATCH_NORM_H
 #define NABLA_TRAIN_BATCH_NORM_H
 

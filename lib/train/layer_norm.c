@@ -1,5 +1,6 @@
 #include "train/layer_norm.h"
 
+#include "base/crew.h"
 #include "math/vectorised.h"
 
 #include <math.h>
@@ -38,19 +39,42 @@ static VECTORISED void scale_row(real *restrict y, const real *restrict normalis
         y[j] = gamma[j] * normalised[j] + beta[j];
 }
 
+enum { SHARED_NUMBERS = 1 << 14 }; // numbers: fewer are not worth sharing
+
+static size_t piece_rows(size_t columns)
+{
+    return SHARED_NUMBERS / columns + 1;
+}
+
+struct norm_forward {
+    real *y;
+    const real *x, *gamma, *beta;
+    const struct layer_norm_cache *cache;
+    double epsilon;
+    size_t columns;
+};
+
+static void forward_rows(void *context, size_t first, size_t end)
+{
+    const struct norm_forward *forward = context;
+    const size_t columns = forward->columns;
+    for (size_t i = first; i < end; i++) {
+        const real *row = forward->x + i * columns;
+        real *normalised = forward->cache->normalised + i * columns;
+        const double mean = row_mean(row, columns);
+        const double inverse = 1 / sqrt(row_variance(row, mean, columns) + forward->epsilon);
+        forward->cache->inverse[i] = (real)inverse;
+        normalise_row(normalised, row, mean, inverse, columns);
+        scale_row(forward->y + i * columns, normalised, forward->gamma, forward->beta, columns);
+    }
+}
+
 ENGINE void layer_norm_forward(real *y, const real *x, const real *gamma, const real *beta,
                                const struct layer_norm_cache *cache, double epsilon, size_t rows,
                                size_t columns)
 {
-    for (size_t i = 0; i < rows; i++) {
-        const real *row = x + i * columns;
-        real *normalised = cache->normalised + i * columns;
-        const double mean = row_mean(row, columns);
-        const double inverse = 1 / sqrt(row_variance(row, mean, columns) + epsilon);
-        cache->inverse[i] = (real)inverse;
-        normalise_row(normalised, row, mean, inverse, columns);
-        scale_row(y + i * columns, normalised, gamma, beta, columns);
-    }
+    struct norm_forward forward = {y, x, gamma, beta, cache, epsilon, columns};
+    crew_share_range(forward_rows, &forward, rows, piece_rows(columns));
 }
 
 static VECTORISED void add_row(real *restrict dgamma, real *restrict dbeta, const real *restrict dy,
@@ -77,15 +101,30 @@ static VECTORISED void input_row(real *dx, const real *dy, const real *restrict 
         dx[j] = inverse * (dy[j] * gamma[j] - mean - normalised[j] * slope);
 }
 
+struct norm_backward {
+    real *dx;
+    const real *dy, *gamma;
+    const struct layer_norm_cache *cache;
+    size_t columns;
+};
+
+static void input_rows(void *context, size_t first, size_t end)
+{
+    const struct norm_backward *backward = context;
+    const size_t columns = backward->columns;
+    for (size_t i = first; i < end; i++)
+        input_row(backward->dx + i * columns, backward->dy + i * columns, backward->gamma,
+                  backward->cache->normalised + i * columns, backward->cache->inverse[i], columns);
+}
+
 ENGINE void layer_norm_backward(real *dx, real *dgamma, real *dbeta, const real *dy, const real *gamma,
                                 const struct layer_norm_cache *cache, size_t rows, size_t columns)
 {
+    struct norm_backward backward = {dx, dy, gamma, cache, columns};
     memset(dgamma, 0, columns * sizeof *dgamma);
     memset(dbeta, 0, columns * sizeof *dbeta);
-    for (size_t i = 0; i < rows; i++) {
-        const real *normalised = cache->normalised + i * columns;
-        add_row(dgamma, dbeta, dy + i * columns, normalised, columns);
-        if (dx)
-            input_row(dx + i * columns, dy + i * columns, gamma, normalised, cache->inverse[i], columns);
-    }
+    for (size_t i = 0; i < rows; i++)
+        add_row(dgamma, dbeta, dy + i * columns, cache->normalised + i * columns, columns);
+    if (dx)
+        crew_share_range(input_rows, &backward, rows, piece_rows(columns));
 }

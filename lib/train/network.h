@@ -22,10 +22,6 @@ enum network_mode { NETWORK_TRAIN, NETWORK_INFER };
 
 enum { LAYER_NAME_SIZE = 40 };
 
-// The parameters that one turn of an update and its summaries works through: small enough to stay in the
-// first-level cache between them.
-enum { UPDATE_BLOCK = 2048 };
-
 struct layer {
     const struct layer_spec *spec;
     struct layer_size size;
@@ -57,7 +53,6 @@ struct network {
     real *input;          // rows × inputs: the caller writes the batch here
     real *gradients[2];   // in turn: that of a layer's output and that of its input
     struct random random; // the dropout's stream
-    real change[UPDATE_BLOCK], clipped[UPDATE_BLOCK];
 };
 
 // The i-th trained layer.
@@ -93,6 +88,8 @@ ENGINE void network_backward(struct network *network, size_t rows);
 // After the backward of each of an update's batches, `index` of `count`: the last leaves the mean of their
 // gradients. Needs use of gradient_accumulation_steps.
 ENGINE void network_accumulate(struct network *network, size_t index, size_t count);
+// The squared norm of all gradients together, as they stand.
+ENGINE double network_gradient_square(const struct network *network);
 // What the layers' rules add to the loss, at the present parameters; and its gradient, added to theirs.
 ENGINE double network_penalty(const struct network *network);
 ENGINE void network_penalty_gradient(struct network *network);

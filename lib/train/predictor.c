@@ -90,7 +90,6 @@ static enum nabla_code build(struct predictor *predictor, size_t columns, const 
 enum nabla_code predictor_new(const struct train_spec *spec, enum task task, size_t columns,
                               const struct safetensors *file, struct predictor **ret, struct nabla_error *err)
 {
-    matrix_use_one_thread();
     struct predictor *predictor = calloc(1, sizeof *predictor);
     if (!predictor)
         return nabla_fail_memory(err, "a predictor");

@@ -196,8 +196,9 @@ struct train_spec {
     double time_limit;               // seconds after which no further step begins; 0: none
     double checkpoint_every_seconds; // 0: only where a run is asked to stop. No bit of a result depends on it
     size_t threads;                  // that share a step; no bit of a result depends on them either
-    bool telemetry_folds;   // steps between records are looked at too; false: nothing is known of them
-    size_t telemetry_every; // record each n-th step; 0: chosen so that at most 10,000 are kept
+    bool telemetry_folds;    // steps between records are looked at too; false: nothing is known of them
+    size_t telemetry_every;  // record each n-th step; 0: chosen so that at most 10,000 are kept
+    size_t histograms_every; // histograms of each n-th step; 0: chosen so that about 200 are kept
 };
 
 // The defaults of everything; no layers.
@@ -233,9 +234,9 @@ enum nabla_code spec_add_layer(struct train_spec *spec, const struct layer_spec 
                                struct nabla_error *err);
 
 // Fills in what the data decides: the output layer (dense with one unit a class or target, a single one for a
-// binary loss on two classes; Glorot, linear), the residuals' projections, telemetry_every, the schedule's
-// decay_steps. Then checks every value and combination; errors
-// have pointers into the job's document
+// binary loss on two classes; Glorot, linear), the residuals' projections, telemetry_every and
+// histograms_every, the schedule's decay_steps. Then checks every value and combination; errors have pointers
+// into the job's document
 // ("/model/layers/2/units", "/training/batch_size"). Layer pointers count the list as given.
 enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dataset,
                               struct nabla_error *err);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECORDS_KEPT = 10000 };
+enum { RECORDS_KEPT = 10000, HISTOGRAMS_KEPT = 200 };
 
 static bool is_fraction(double value) // in [0, 1)
 {
@@ -296,6 +296,12 @@ static size_t telemetry_every(uint64_t steps, size_t epochs)
     return (size_t)((steps + room - 1) / room);
 }
 
+// Of recorded steps, whose percentiles come from them.
+static size_t histograms_every(uint64_t steps, size_t recorded_every)
+{
+    return (size_t)(steps / HISTOGRAMS_KEPT / recorded_every + 1) * recorded_every;
+}
+
 static enum nabla_code complete_telemetry(struct train_spec *spec, const struct dataset *dataset,
                                           struct nabla_error *err)
 {
@@ -303,6 +309,8 @@ static enum nabla_code complete_telemetry(struct train_spec *spec, const struct 
     enum nabla_code code = spec_steps(spec, dataset, &steps, err);
     if (code == NABLA_OK && spec->telemetry_every == 0)
         spec->telemetry_every = telemetry_every(steps, spec->epochs);
+    if (code == NABLA_OK && spec->histograms_every == 0)
+        spec->histograms_every = histograms_every(steps, spec->telemetry_every);
     return code;
 }
 

@@ -1,7 +1,7 @@
 #include "train/telemetry.h"
 
+#include "base/crew.h"
 #include "base/size.h"
-#include "math/summary_wide.h"
 #include "train/activation.h"
 #include "train/dead_units.h"
 #include "train/stat_fold.h"
@@ -38,7 +38,7 @@ static const uint32_t percentiles = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(
 static const uint32_t layer_alone = UINT32_C(1) << LAYER_GRADIENT_P5 | UINT32_C(1) << LAYER_GRADIENT_P95 |
                                     UINT32_C(1) << LAYER_DEAD_UNIT_FRACTION;
 
-uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
+uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates, bool accumulates)
 {
     const uint32_t of_classes = BIT(ACCURACY) | BIT(VALIDATION_ACCURACY) | BIT(VALIDATION_TOP_5_ACCURACY) |
                                 BIT(VALIDATION_F1) | BIT(VALIDATION_CALIBRATION_ERROR);
@@ -47,6 +47,8 @@ uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates)
     stats &= ~(task == TASK_REGRESSION ? of_classes : of_numbers);
     if (!task_has_classes(task) || classes <= REPORT_TOP)
         stats &= ~BIT(VALIDATION_TOP_5_ACCURACY);
+    if (!accumulates)
+        stats &= ~BIT(GRADIENT_NOISE_SCALE);
     return validates ? stats : stats & ~validation_stats;
 }
 
@@ -137,31 +139,50 @@ void telemetry_state(struct telemetry *telemetry, struct train_state *state)
     train_state_add(state, "telemetry.lived", TENSOR_F32, telemetry->lived, telemetry->unit_count);
 }
 
-static void look(struct summary *summary, const float *x, size_t count, float below, float above)
-{
-    if (summary_is_wide())
-        summary_outputs_wide(summary, x, count, below, above);
-    else
-        summary_outputs(summary, x, count, below, above);
-}
-
 static struct activation_bounds flat_of(const struct layer *layer)
 {
     const bool activates = layer->spec->type == LAYER_TYPE_ACTIVATION;
     return activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
 }
 
-static struct summary summarise_outputs(const struct layer *layer, size_t count)
+enum {
+    PIECES = 64,          // of a layer's outputs, at most
+    PIECE_LEAST = 1 << 14 // numbers of one: fewer are not worth sharing
+};
+
+struct look {
+    const struct layer *layer;
+    struct activation_bounds flat;
+    size_t piece;
+    struct summary pieces[PIECES];
+};
+
+static void look_at_piece(void *context, size_t first, size_t end)
 {
-    const struct activation_bounds flat = flat_of(layer);
-    const real below = (real)flat.below, above = (real)flat.above;
+    struct look *look = context;
+    const real below = (real)look->flat.below, above = (real)look->flat.above;
     struct summary outputs = {0}, inputs = {0};
-    look(&outputs, layer->output, count, below, above);
-    if (flat.of_input) {
-        look(&inputs, layer->input, count, below, above);
+    summary_outputs(&outputs, look->layer->output + first, end - first, below, above);
+    if (look->flat.of_input) {
+        summary_outputs(&inputs, look->layer->input + first, end - first, below, above);
         outputs.flat = inputs.flat;
     }
-    return outputs;
+    look->pieces[first / look->piece] = outputs;
+}
+
+// In pieces whose size follows from the number of outputs alone: the same bits for any number of threads.
+static struct summary summarise_outputs(const struct layer *layer, size_t count)
+{
+    struct look look __attribute__((uninitialized));
+    const size_t even = (count + PIECES - 1) / PIECES;
+    struct summary sum = {0};
+    look.layer = layer;
+    look.flat = flat_of(layer);
+    look.piece = even > PIECE_LEAST ? even : PIECE_LEAST;
+    crew_share_range(look_at_piece, &look, count, look.piece);
+    for (size_t i = 0; i * look.piece < count; i++)
+        summary_add(&sum, &look.pieces[i]);
+    return sum;
 }
 
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows)
@@ -283,6 +304,7 @@ static void describe_network(struct step_record *record, const struct telemetry_
     values[NETWORK_GRADIENT_NORM] = sqrt(square_sum);
     values[NETWORK_GRADIENT_RATIO_FIRST_LAST] =
         record->layers[0].values[LAYER_GRADIENT_NORM] / last->values[LAYER_GRADIENT_NORM];
+    values[NETWORK_GRADIENT_NOISE_SCALE] = step->noise_scale;
     values[NETWORK_VALIDATION_LOSS] = step->validation_loss;
     values[NETWORK_VALIDATION_ACCURACY] = step->validation_accuracy;
     values[NETWORK_SAMPLES_PER_SECOND] = step->samples_per_second;

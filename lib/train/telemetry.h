@@ -25,7 +25,7 @@ struct telemetry;
 // What the trainer knows of a step beside the network itself. NaN for validation figures that are not due.
 struct telemetry_step {
     uint64_t step;
-    double loss, accuracy, learning_rate;
+    double loss, accuracy, learning_rate, noise_scale;
     double validation_loss, validation_accuracy;
     const struct report *validation; // NULL where it is not due
     bool histograms;                 // telemetry_histograms is called for this step before
@@ -33,8 +33,9 @@ struct telemetry_step {
 };
 
 // What there is to tell of a network: what makes no sense for the task is left out, and so are figures of
-// validation without a part for it. `classes`: of the data set.
-uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates);
+// validation without a part for it, and the noise scale of updates that have one batch each. `classes`: of
+// the data set.
+uint32_t telemetry_network_stats(enum task task, size_t classes, bool validates, bool accumulates);
 
 // `recorded`: of telemetry_network_stats.
 enum nabla_code telemetry_new(const struct network *network, uint32_t recorded, struct telemetry **ret,

@@ -1,6 +1,7 @@
 // What keeps a tensor small (struct tensor_rule): the penalties l1·Σ|w| + l2·Σw² with their gradient
 // l1·sign(w) + 2·l2·w, and max_norm, as Keras 3 has them (keras/src/regularizers/regularizers.py,
-// constraints/constraints.py: axis 0, ε 1e-7). Thread safety: pure functions.
+// constraints/constraints.py: axis 0, ε 1e-7). Thread safety: pure functions; large tensors are shared with
+// the calling thread's crew (base/crew.h), to the same bits.
 #ifndef NABLA_TRAIN_TENSOR_RULE_H
 #define NABLA_TRAIN_TENSOR_RULE_H
 

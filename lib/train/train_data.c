@@ -1,5 +1,6 @@
 #include "train/train_data.h"
 
+#include "base/crew.h"
 #include "base/size.h"
 #include "train/spec_rows.h"
 
@@ -144,19 +145,39 @@ void train_data_shuffle(struct train_data *data, struct random *random)
     random_shuffle(random, data->order, data->split.train_count);
 }
 
+enum { GATHER_PIECE = 1 << 14 }; // numbers: fewer are not worth sharing
+
+struct gathering {
+    const struct train_data *data;
+    const size_t *rows;
+    float *features;
+    const struct labels *labels;
+};
+
+static void gather_piece(void *context, size_t first, size_t end)
+{
+    const struct gathering *gathering = context;
+    const struct train_data *data = gathering->data;
+    const struct dataset *source = data->source;
+    const struct labels *labels = gathering->labels;
+    const size_t columns = source->columns, outputs = source->outputs;
+    for (size_t i = first; i < end; i++) {
+        const size_t row = gathering->rows[i];
+        memcpy(gathering->features + i * columns, data->features + row * columns,
+               columns * sizeof *data->features);
+        if (labels->ids)
+            labels->ids[i] = source->ids[row];
+        if (labels->targets)
+            memcpy(labels->targets + i * outputs, source->targets + row * outputs,
+                   outputs * sizeof *labels->targets);
+        if (labels->weights)
+            labels->weights[i] = data->row_weights[row];
+    }
+}
+
 void train_data_gather(const struct train_data *data, const size_t *rows, size_t count, float *features,
                        const struct labels *labels)
 {
-    const struct dataset *source = data->source;
-    const size_t columns = source->columns, outputs = source->outputs;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(features + i * columns, data->features + rows[i] * columns, columns * sizeof *features);
-        if (labels->ids)
-            labels->ids[i] = source->ids[rows[i]];
-        if (labels->targets)
-            memcpy(labels->targets + i * outputs, source->targets + rows[i] * outputs,
-                   outputs * sizeof *labels->targets);
-        if (labels->weights)
-            labels->weights[i] = data->row_weights[rows[i]];
-    }
+    struct gathering gathering = {data, rows, features, labels};
+    crew_share_range(gather_piece, &gathering, count, GATHER_PIECE / data->source->columns + 1);
 }

@@ -13,13 +13,13 @@
 // One random stream for each purpose: what one of them draws never moves another, and a checkpoint needs
 // nothing but their positions. Between two steps all that later steps depend on stands in trainer_state's
 // rows; the rest follows from spec and data.
-enum { HISTOGRAMS_KEPT = 200 };
 enum { STREAM_INITIALIZE = 0x7101, STREAM_SHUFFLE = 0x7102, STREAM_DROPOUT = 0x7103 };
 
 uint32_t trainer_network_stats(const struct train_spec *spec, const struct dataset *dataset)
 {
     const size_t classes = dataset->ids ? dataset->classes : dataset->outputs;
-    return telemetry_network_stats(spec_task(spec, dataset), classes, spec->validation_split > 0);
+    return telemetry_network_stats(spec_task(spec, dataset), classes, spec->validation_split > 0,
+                                   network_accumulates(spec));
 }
 
 uint32_t trainer_layer_stats(void)
@@ -72,7 +72,6 @@ static enum nabla_code trainer_build(struct trainer *trainer, const struct datas
 enum nabla_code trainer_new(const struct train_spec *spec, const struct dataset *dataset,
                             struct trainer **ret, struct nabla_error *err)
 {
-    matrix_use_one_thread();
     struct trainer *trainer = calloc(1, sizeof *trainer);
     if (!trainer)
         return nabla_fail_memory(err, "the trainer");
@@ -104,9 +103,9 @@ void trainer_free(struct trainer *trainer)
     free(trainer);
 }
 
-// Forward and backward with one batch: number `index` of the `count` that make a step.
-static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, size_t taken, size_t index,
-                                   size_t count, struct objective_value *ret, struct nabla_error *err)
+// Forward and backward with one batch.
+static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, size_t taken,
+                                   struct objective_value *ret, struct nabla_error *err)
 {
     struct network *network = trainer->network;
     train_data_gather(trainer->data, rows, taken, network->input, &trainer->objective->labels);
@@ -116,9 +115,27 @@ static enum nabla_code learn_batch(struct trainer *trainer, const size_t *rows, 
     if (code != NABLA_OK)
         return code;
     network_backward(network, taken);
-    if (network_accumulates(trainer->spec))
-        network_accumulate(network, index, count);
     return NABLA_OK;
+}
+
+// Gathers the gradient of batch number `index` of the `count` that make a step; adds its squared norm, where
+// anyone wants to know.
+static void accumulate(struct trainer *trainer, size_t index, size_t count, bool looked_at, double *squares)
+{
+    if (!network_accumulates(trainer->spec))
+        return;
+    if (looked_at)
+        *squares += network_gradient_square(trainer->network);
+    network_accumulate(trainer->network, index, count);
+}
+
+// Of batches of equal size alone.
+static void look_at_noise(struct trainer *trainer, double squares, size_t count)
+{
+    const size_t rows = trainer->spec->batch_size, batches = count / rows;
+    if (network_accumulates(trainer->spec) && count % rows == 0)
+        noise_scale_add(&trainer->training.noise, squares / (double)batches,
+                        network_gradient_square(trainer->network), rows, batches);
 }
 
 // The mean of the batches' losses, as their gradients'.
@@ -127,18 +144,22 @@ static enum nabla_code learn_batches(struct trainer *trainer, const size_t *rows
 {
     const size_t batch_size = trainer->spec->batch_size, batches = (count - 1) / batch_size + 1;
     struct objective_value sum = {0};
+    double squares = 0;
     for (size_t i = 0; i < batches; i++) {
         const size_t taken = size_smaller(batch_size, count - i * batch_size);
         struct objective_value batch;
-        enum nabla_code code = learn_batch(trainer, rows + i * batch_size, taken, i, batches, &batch, err);
+        enum nabla_code code = learn_batch(trainer, rows + i * batch_size, taken, &batch, err);
         if (code != NABLA_OK)
             return code;
+        accumulate(trainer, i, batches, looked_at, &squares);
         sum.loss += batch.loss / (double)batches;
         sum.right += batch.right;
         sum.counted += batch.counted;
         if (looked_at && i + 1 == batches)
             telemetry_outputs(trainer->telemetry, trainer->network, taken);
     }
+    if (looked_at)
+        look_at_noise(trainer, squares, count);
     *ret = sum;
     return NABLA_OK;
 }
@@ -183,6 +204,7 @@ static struct telemetry_step describe_step(const struct trainer *trainer, bool v
         .loss = progress->loss,
         .accuracy = progress->accuracy,
         .learning_rate = trainer->training.learning_rate,
+        .noise_scale = noise_scale_value(&trainer->training.noise),
         .validation_loss = validated ? progress->validation_loss : NAN,
         .validation_accuracy = validated ? progress->validation_accuracy : NAN,
         .validation = validated ? report_end(trainer->reports[1]) : NULL,
@@ -203,12 +225,9 @@ static enum nabla_code tell(struct trainer *trainer, const struct train_observer
     return observer->record(observer->context, record, &trainer->training.progress, err);
 }
 
-// At recorded steps, about HISTOGRAMS_KEPT times in a training.
 static bool takes_histograms(const struct trainer *trainer, uint64_t step)
 {
-    const size_t every = trainer->spec->telemetry_every;
-    const uint64_t apart = trainer->training.progress.steps / HISTOGRAMS_KEPT / every + 1;
-    return step == 1 || step % (apart * every) == 0;
+    return step == 1 || step % trainer->spec->histograms_every == 0;
 }
 
 static enum nabla_code tell_histograms(struct trainer *trainer, const struct train_observer *observer,
@@ -233,14 +252,10 @@ static enum nabla_code check_loss(const struct trainer *trainer, struct nabla_er
                       isnan(progress->loss) ? "NaN" : "infinite");
 }
 
-// Histograms first: validation uses the network's activations.
 static enum nabla_code end_recorded_step(struct trainer *trainer, const struct train_observer *observer,
-                                         bool last, struct nabla_error *err)
+                                         bool last, bool histograms, struct nabla_error *err)
 {
-    const bool histograms = takes_histograms(trainer, trainer->training.progress.step);
-    enum nabla_code code = histograms ? tell_histograms(trainer, observer, err) : NABLA_OK;
-    if (code == NABLA_OK && last)
-        code = trainer_end_epoch(trainer, err);
+    enum nabla_code code = last ? trainer_end_epoch(trainer, err) : NABLA_OK;
     if (code == NABLA_OK)
         code = tell(trainer, observer, last && trainer->data->split.validation_count > 0, histograms, err);
     return code;
@@ -265,15 +280,20 @@ static enum nabla_code run_step(struct trainer *trainer, const struct train_obse
     const bool last = training->batch + 1 == steps_of_epoch(trainer);
     const bool due = step == 1 || step % spec->telemetry_every == 0 || last;
     const int64_t start = clock_monotonic_ns();
-    const bool looked_at = due || spec->telemetry_folds;
+    const bool histograms = takes_histograms(trainer, step);
+    const bool looked_at = due || histograms || spec->telemetry_folds;
     enum nabla_code code = train_step(trainer, trainer->data->order + first, count, looked_at, err);
     trainer->busy_ns += clock_monotonic_ns() - start;
     trainer->busy_rows += count;
     training->batch++;
     if (code != NABLA_OK)
         return code;
+    if (histograms) // before validation, which uses the network's activations
+        code = tell_histograms(trainer, observer, err);
+    if (code != NABLA_OK)
+        return code;
     if (due || (looked_at && spec->stop_on_nan && !isfinite(training->progress.loss)))
-        code = end_recorded_step(trainer, observer, last, err);
+        code = end_recorded_step(trainer, observer, last, histograms, err);
     else if (looked_at)
         fold_step(trainer);
     return code == NABLA_OK ? check_loss(trainer, err) : code;
@@ -360,6 +380,20 @@ uint64_t trainer_step(const struct trainer *trainer)
     return trainer->training.progress.step;
 }
 
+struct input_range trainer_inputs(struct trainer *trainer)
+{
+    const struct train_data *data = trainer->data;
+    const size_t most = size_smaller(trainer->spec->batch_size, data->source->rows);
+    struct input_range range = {0};
+    for (size_t first = 0; first < data->split.train_count; first += most) {
+        const size_t taken = size_smaller(most, data->split.train_count - first);
+        train_data_gather(data, data->split.train + first, taken, trainer->network->input,
+                          &trainer->objective->labels);
+        input_range_add(&range, trainer->network->input, taken * data->source->columns);
+    }
+    return range;
+}
+
 void trainer_state(struct trainer *trainer, struct train_state *ret)
 {
     ret->count = 0;
@@ -385,7 +419,7 @@ void trainer_restart(struct trainer *trainer)
 
 void trainer_platform(char ret[TRAINER_PLATFORM_SIZE])
 {
-    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, Nabla %s", matrix_core_type(), nabla_loss_kernel_name(),
+    snprintf(ret, TRAINER_PLATFORM_SIZE, "%s, %s, Nabla %s", matrix_kernel_name(), nabla_loss_kernel_name(),
              NABLA_VERSION);
 }
 

@@ -1,8 +1,8 @@
 // Trains one network on one data set and tells of it as it goes.
 //
-// The same spec, data, seed and kernels (matrix_core_type, and the vectors of math/vectorised.h) give the
+// The same spec, data, seed and kernels (matrix_kernel_name, and the vectors of math/vectorised.h) give the
 // same bits; recording more or less changes none of them. Initial weights, shuffling and dropout draw from
-// streams of their own. BLAS is kept to one thread, for the whole process, from the first trainer on.
+// streams of their own.
 //
 // Records: every layer with parameters has one, named by type and number ("dense_1", "batch_norm_1",
 // "dense_2"), with its index in that order. A dense layer's activations are the outputs of its block: of the
@@ -20,6 +20,7 @@
 #include "base/histogram.h"
 #include "base/stats.h"
 #include "data/dataset.h"
+#include "train/input_range.h"
 #include "train/spec.h"
 
 struct trainer;
@@ -42,8 +43,8 @@ struct train_observer {
     // Validation figures stand in the record of the epoch's last step. The record is borrowed for the call.
     enum nabla_code (*record)(void *context, const struct step_record *record,
                               const struct train_progress *progress, struct nabla_error *err);
-    // Histograms of every layer at step 1 and then at about 200 of the recorded steps, at even distances;
-    // before the step's record. Borrowed for the call.
+    // Histograms of every layer at step 1 and each multiple of histograms_every, before the step's record
+    // where it has one. Borrowed for the call.
     enum nabla_code (*histograms)(void *context, const struct histogram_record *record,
                                   struct nabla_error *err);
     // Before every step: return NABLA_CANCELLED (or any other code) to stop. The trainer's state is whole
@@ -88,6 +89,9 @@ enum nabla_code trainer_run(struct trainer *trainer, const struct train_observer
                             struct train_result *ret, struct nabla_error *err);
 
 uint64_t trainer_step(const struct trainer *trainer); // updates done
+
+// Of the training rows. Not within a run: it uses the network's room for a batch.
+struct input_range trainer_inputs(struct trainer *trainer);
 
 // All that the rest of the run depends on, where it lives; valid until the trainer is freed.
 struct train_state;

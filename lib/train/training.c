@@ -26,6 +26,8 @@ const struct training_field training_fields[] = {
     NUMBER("stopping.waited", stopping.waited),
     WHOLE("stopping.best_epoch", stopping.best_epoch),
     WHOLE("stopping.is_over", stopping.is_over),
+    NUMBER("noise.trace", noise.trace),
+    NUMBER("noise.square", noise.square),
     NUMBER("epoch_loss", epoch_loss),
     NUMBER("epoch_right", epoch_right),
     NUMBER("epoch_counted", epoch_counted),

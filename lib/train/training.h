@@ -5,6 +5,7 @@
 #ifndef NABLA_TRAIN_TRAINING_H
 #define NABLA_TRAIN_TRAINING_H
 
+#include "train/noise_scale.h"
 #include "train/schedule.h"
 #include "train/stopping.h"
 #include "train/train_state.h"
@@ -14,6 +15,7 @@ struct training {
     struct train_progress progress;
     struct schedule_state schedule;
     struct stopping_state stopping;
+    struct noise_scale noise;
     double epoch_loss, epoch_right, epoch_counted, epoch_rows; // sums over this epoch's batches
     double seconds;                                            // of the runs before this one
     double learning_rate;                                      // of the newest step

@@ -8,11 +8,8 @@ import numpy as np
 ROWS, INPUTS = 28, 4
 
 
-def write_case(path, features, targets, ids, sample_weights, tensors, metadata):
-    tensors = dict(tensors, features=features.astype(np.float64))
-    tensors["labels"] = targets.astype(np.float64) if ids is None else ids.astype(np.int64)
-    if sample_weights is not None:
-        tensors["sample_weights"] = sample_weights.astype(np.float64)
+def safetensors(tensors, metadata):
+    """The bytes of a safetensors file."""
     header, offset, blobs = {"__metadata__": metadata}, 0, []
     for key, value in tensors.items():
         value = np.ascontiguousarray(value)
@@ -22,8 +19,16 @@ def write_case(path, features, targets, ids, sample_weights, tensors, metadata):
         blobs.append(value.tobytes())
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + b"".join(blobs)
+
+
+def write_case(path, features, targets, ids, sample_weights, tensors, metadata):
+    tensors = dict(tensors, features=features.astype(np.float64))
+    tensors["labels"] = targets.astype(np.float64) if ids is None else ids.astype(np.int64)
+    if sample_weights is not None:
+        tensors["sample_weights"] = sample_weights.astype(np.float64)
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+        file.write(safetensors(tensors, metadata))
 
 
 def rows_of(rng, rows, columns):

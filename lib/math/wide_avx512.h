@@ -1,0 +1,228 @@
+// Words for 16 floats at a time, and for their sums in double, with AVX-512; wide_avx2.h has the same for 8.
+// The kernels that summarise are written in them once. Include it after the pragma that sets the target.
+#ifndef NABLA_MATH_WIDE_AVX512_H
+#define NABLA_MATH_WIDE_AVX512_H
+
+#include "math/vectorised.h"
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LANES = 16,
+    SUMS_FIT = 1 // all sums of an update at once are in registers
+};
+
+typedef __m512 vec;
+typedef __m512i vec_bits;
+typedef __mmask16 vec_lanes; // those where something holds
+
+INLINE bool wide_is_supported(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt");
+}
+
+INLINE __mmask16 first_lanes(size_t count)
+{
+    return (__mmask16)((1U << count) - 1);
+}
+
+INLINE vec vec_all(float value)
+{
+    return _mm512_set1_ps(value);
+}
+
+// `count` numbers, the lanes beyond them 0.
+INLINE vec vec_load(const float *x, size_t count)
+{
+    return count == LANES ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps(first_lanes(count), x);
+}
+
+INLINE void vec_store(float *x, vec v, size_t count)
+{
+    if (count == LANES)
+        _mm512_storeu_ps(x, v);
+    else
+        _mm512_mask_storeu_ps(x, first_lanes(count), v);
+}
+
+INLINE vec vec_keep(vec v, size_t count)
+{
+    return count == LANES ? v : _mm512_maskz_mov_ps(first_lanes(count), v);
+}
+
+INLINE vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+INLINE vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+INLINE vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+INLINE vec vec_div(vec a, vec b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+INLINE vec vec_sqrt(vec a)
+{
+    return _mm512_sqrt_ps(a);
+}
+
+INLINE vec vec_fmadd(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE vec vec_fmsub(vec a, vec b, vec c)
+{
+    return _mm512_fmsub_ps(a, b, c);
+}
+
+INLINE vec_lanes vec_is_below(vec a, vec b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+
+INLINE vec_lanes vec_is_at_most(vec a, vec b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ);
+}
+
+INLINE vec_lanes vec_is_zero(vec a)
+{
+    return _mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_EQ_OQ);
+}
+
+INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
+{
+    return (vec_lanes)(a | b);
+}
+
+// Adds 1 to the counts of those lanes that are among the first `count`.
+INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+{
+    const vec_lanes kept = count == LANES ? lanes : (vec_lanes)(lanes & first_lanes(count));
+    return _mm512_mask_add_epi32(counts, kept, counts, _mm512_set1_epi32(1));
+}
+
+// Of fewer than 2^32 numbers.
+INLINE size_t lanes_total(vec_bits counts)
+{
+    return (size_t)(uint32_t)_mm512_reduce_add_epi32(counts);
+}
+
+INLINE bool vec_has_negative(vec a)
+{
+    return _mm512_movepi32_mask(_mm512_castps_si512(a)) != 0;
+}
+
+INLINE vec vec_or(vec a, vec b)
+{
+    return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+
+INLINE vec vec_abs(vec a)
+{
+    return _mm512_abs_ps(a);
+}
+
+// Of magnitudes, whose bits are ordered as they are; NaN on top.
+INLINE vec_bits vec_most(vec_bits most, vec magnitude)
+{
+    return _mm512_max_epu32(most, _mm512_castps_si512(magnitude));
+}
+
+INLINE double vec_largest(vec_bits magnitudes)
+{
+    const __m128i most = _mm_cvtsi32_si128((int)_mm512_reduce_max_epu32(magnitudes));
+    return (double)_mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+struct wide {
+    __m512d low, high;
+};
+
+INLINE struct wide wide_new(vec x)
+{
+    return (struct wide){_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
+                         _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+}
+
+INLINE void wide_add(struct wide *sum, struct wide x)
+{
+    sum->low = _mm512_add_pd(sum->low, x.low);
+    sum->high = _mm512_add_pd(sum->high, x.high);
+}
+
+INLINE void wide_add_abs(struct wide *sum, struct wide x)
+{
+    sum->low = _mm512_add_pd(sum->low, _mm512_abs_pd(x.low));
+    sum->high = _mm512_add_pd(sum->high, _mm512_abs_pd(x.high));
+}
+
+INLINE void wide_add_square(struct wide *sum, struct wide x)
+{
+    sum->low = _mm512_fmadd_pd(x.low, x.low, sum->low);
+    sum->high = _mm512_fmadd_pd(x.high, x.high, sum->high);
+}
+
+INLINE double wide_total(struct wide sum)
+{
+    return _mm512_reduce_add_pd(sum.low) + _mm512_reduce_add_pd(sum.high);
+}
+
+INLINE struct wide wide_all(double value)
+{
+    return (struct wide){_mm512_set1_pd(value), _mm512_set1_pd(value)};
+}
+
+INLINE struct wide wide_sum(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_add_pd(a.low, b.low), _mm512_add_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_difference(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_sub_pd(a.low, b.low), _mm512_sub_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_product(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_mul_pd(a.low, b.low), _mm512_mul_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_quotient(struct wide a, struct wide b)
+{
+    return (struct wide){_mm512_div_pd(a.low, b.low), _mm512_div_pd(a.high, b.high)};
+}
+
+INLINE struct wide wide_root(struct wide a)
+{
+    return (struct wide){_mm512_sqrt_pd(a.low), _mm512_sqrt_pd(a.high)};
+}
+
+// a, or 0 where it is below. NaN stays.
+INLINE struct wide wide_not_negative(struct wide a)
+{
+    const __m512d zero = _mm512_setzero_pd();
+    return (struct wide){_mm512_max_pd(zero, a.low), _mm512_max_pd(zero, a.high)};
+}
+
+INLINE vec wide_narrow(struct wide a)
+{
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(a.low)), _mm512_cvtpd_ps(a.high), 1);
+}
+
+#endif
