@@ -67,7 +67,8 @@ static void generator_decode(struct fields *fields, const struct bulk *bulks, st
     struct generator made = generator_defaults((enum generator_type)type);
     made.rows = (size_t)fields_whole(fields, "rows", made.rows, 1, WHOLE_MAX);
     made.features = feature_count(fields, &bulks[DATASET_FEATURES], made.features);
-    made.classes = (size_t)fields_whole(fields, "classes", made.classes, 1, WHOLE_MAX);
+    made.classes = (size_t)fields_whole(fields, "classes", made.classes, 0, WHOLE_MAX);
+    made.targets = (size_t)fields_whole(fields, "targets", made.targets, 0, WHOLE_MAX);
     made.noise = fields_number(fields, "noise", made.noise, 0, DBL_MAX);
     made.imbalance = fields_number(fields, "imbalance", made.imbalance, 1, DBL_MAX);
     made.seed = fields_whole(fields, "seed", made.seed, 0, WHOLE_MAX);

@@ -47,21 +47,27 @@ static void every_default_makes_a_data_set(void **state)
         struct dataset *d = make(&generator);
         size_t counts[100], sum = 0;
         assert_true(d->rows == 1000 && d->columns == generator.features && d->classes == generator.classes);
+        assert_int_equal(d->outputs, generator.targets);
+        assert_true((d->ids != NULL) == (d->classes > 0) && (d->targets != NULL) == (d->outputs > 0));
         dataset_class_counts(d, counts);
         for (size_t c = 0; c < d->classes; c++) {
             assert_true(counts[c] > 0);
             sum += counts[c];
         }
-        assert_int_equal(sum, 1000);
+        assert_int_equal(sum, d->classes > 0 ? 1000 : 0);
+        for (size_t k = 0; k < d->rows * d->outputs; k++)
+            assert_true(isfinite(d->targets[k]));
         for (size_t k = 0; k < d->rows * d->columns; k++)
             assert_true(isfinite(d->features[k]));
         assert_string_equal(d->feature_names[1], "x1");
-        assert_string_equal(d->class_names[1], "1");
+        if (d->classes > 0)
+            assert_string_equal(d->class_names[1], "1");
         dataset_free(d);
     }
 }
 
-// SHA-256 of the features of 100 rows with seed 1: fixed, for jobs stored by seed must not change.
+// SHA-256 of the features, or of targets, of 100 rows with seed 1: fixed, for jobs stored by seed must not
+// change.
 static const char *const hashes[GENERATOR_COUNT] = {
     [GENERATOR_BLOBS] = "25ca6cedef4250422f7b267f4ac8e2750c50bf72963ab59f6715b62351e99b61",
     [GENERATOR_MOONS] = "a674a7774c7a268974f633d2b22f8bc02eccaffa495ba895b47288074265f5f0",
@@ -70,6 +76,9 @@ static const char *const hashes[GENERATOR_COUNT] = {
     [GENERATOR_XOR] = "9fcda57e8b03b1f245e0626d828e73d35e0910c2caf69fa0c312292aff995e24",
     [GENERATOR_IMBALANCED] = "ddddc32947e8c84f3aaae39dd70b2ce0c27125ba93c1141ca1cb835f00593b93",
     [GENERATOR_RANDOM] = "f93bc9a9ef59ecff34eeb14b63571c5fd012f74b814e4c47918332d10f2b312f",
+    [GENERATOR_LINEAR] = "4a461e0c6e130d0badf7237ee64c1f54711151e5dfd82529741e4c561b7932a8",
+    [GENERATOR_FRIEDMAN] = "f1c5bf900db8c4e2148bf602db9df2e759c6a2074c1f3da9f42e77fb5f3a52d4",
+    [GENERATOR_LABELS] = "7e273d5d74bfd02b500f44624f06c2dcba396b4bbb0ed10884f19b07cb057db8",
 };
 
 static void the_seed_gives_the_same_bits_for_ever(void **state)
@@ -82,6 +91,8 @@ static void the_seed_gives_the_same_bits_for_ever(void **state)
         struct dataset *d = make(&generator);
         char hash[TOKEN_SHA256_SIZE];
         token_sha256(hash, d->features, d->rows * d->columns * sizeof *d->features);
+        if (d->targets)
+            token_sha256(hash, d->targets, d->rows * d->outputs * sizeof *d->targets);
         if (strcmp(hash, hashes[i]) != 0)
             fail_msg("%s: %s", generator_name(generator.type), hash);
         dataset_free(d);
@@ -97,10 +108,90 @@ static void another_seed_gives_other_features_and_labels(void **state)
         generator.seed = 1;
         struct dataset *b = make(&generator);
         assert_memory_not_equal(a->features, b->features, a->rows * a->columns * sizeof *a->features);
-        assert_memory_not_equal(a->ids, b->ids, a->rows * sizeof *a->ids);
+        if (a->ids)
+            assert_memory_not_equal(a->ids, b->ids, a->rows * sizeof *a->ids);
+        else
+            assert_memory_not_equal(a->targets, b->targets, a->rows * a->outputs * sizeof *a->targets);
         dataset_free(a);
         dataset_free(b);
     }
+}
+
+static double mean_of(const struct dataset *d, size_t target)
+{
+    double sum = 0;
+    for (size_t i = 0; i < d->rows; i++)
+        sum += (double)d->targets[i * d->outputs + target];
+    return sum / (double)d->rows;
+}
+
+// The weights that explain the targets without noise: by rows that differ in one feature there are none, so
+// by the normal equations of five features.
+static void linear_targets_are_linear(void **state)
+{
+    (void)state;
+    enum { F = 5, T = 2 };
+    struct generator generator = quiet(GENERATOR_LINEAR);
+    generator.features = F;
+    generator.targets = T;
+    struct dataset *d = make(&generator);
+    for (size_t t = 0; t < T; t++) {
+        double a[F][F + 1] = {{0}};
+        for (size_t row = 0; row < d->rows; row++)
+            for (size_t i = 0; i < F; i++)
+                for (size_t j = 0; j <= F; j++)
+                    a[i][j] += (double)d->features[row * F + i] *
+                               (double)(j < F ? d->features[row * F + j] : d->targets[row * T + t]);
+        for (size_t i = 0; i < F; i++) // Gauss and Jordan
+            for (size_t k = 0; k < F; k++)
+                for (size_t j = F + 1; k != i && j-- > i;)
+                    a[k][j] -= a[k][i] / a[i][i] * a[i][j];
+        for (size_t row = 0; row < d->rows; row++) {
+            double sum = 0;
+            for (size_t i = 0; i < F; i++)
+                sum += a[i][F] / a[i][i] * (double)d->features[row * F + i];
+            assert_true(fabs(sum - (double)d->targets[row * T + t]) < 1e-4);
+        }
+    }
+    dataset_free(d);
+}
+
+static void friedmans_problem_is_his(void **state)
+{
+    (void)state;
+    struct generator generator = quiet(GENERATOR_FRIEDMAN);
+    struct dataset *still = make(&generator);
+    for (size_t i = 0; i < still->rows; i++) {
+        const float *x = still->features + i * still->columns;
+        const double wanted = 10 * sin(M_PI * (double)x[0] * (double)x[1]) + 20 * pow((double)x[2] - 0.5, 2) +
+                              10 * (double)x[3] + 5 * (double)x[4];
+        assert_true(fabs((double)still->targets[i] - wanted) < 1e-5);
+    }
+    generator.noise = 1;
+    generator.rows = 10000;
+    struct dataset *noisy = make(&generator);
+    assert_true(fabs(mean_of(noisy, 0) - 14.41) < 0.3); // its expectation
+    dataset_free(still);
+    dataset_free(noisy);
+}
+
+// Half of the rows have each label, and two of them are not the same.
+static void labels_are_sides_of_planes(void **state)
+{
+    (void)state;
+    struct generator generator = quiet(GENERATOR_LABELS);
+    generator.rows = 4000;
+    struct dataset *d = make(&generator);
+    for (size_t t = 0; t < d->outputs; t++)
+        assert_true(fabs(mean_of(d, t) - 0.5) < 0.05);
+    size_t differ = 0;
+    for (size_t i = 0; i < d->rows; i++) {
+        for (size_t t = 0; t < d->outputs; t++)
+            assert_true(d->targets[i * d->outputs + t] == 0 || d->targets[i * d->outputs + t] == 1);
+        differ += d->targets[i * d->outputs] != d->targets[i * d->outputs + 1];
+    }
+    assert_true(differ > 0);
+    dataset_free(d);
 }
 
 static void blobs_without_noise_are_their_centres(void **state)
@@ -241,25 +332,32 @@ static const struct {
     enum nabla_code code;
     const char *pointer;
 } refused[] = {
-    {{GENERATOR_COUNT, 10, 2, 2, 0, 1, 0}, NABLA_INVALID, "/type"},
-    {{GENERATOR_BLOBS, 0, 2, 2, 0, 1, 0}, NABLA_INVALID, "/rows"},
-    {{GENERATOR_BLOBS, 2, 2, 3, 0, 1, 0}, NABLA_INVALID, "/rows"},
-    {{GENERATOR_BLOBS, 10, 0, 2, 0, 1, 0}, NABLA_INVALID, "/features"},
-    {{GENERATOR_BLOBS, 10, 2, 1, 0, 1, 0}, NABLA_INVALID, "/classes"},
-    {{GENERATOR_BLOBS, 10, 2, 2, -1, 1, 0}, NABLA_INVALID, "/noise"},
-    {{GENERATOR_BLOBS, 10, 2, 2, NAN, 1, 0}, NABLA_INVALID, "/noise"},
-    {{GENERATOR_BLOBS, 10, 2, 2, 1e300, 1, 0}, NABLA_INVALID, "/noise"},
-    {{GENERATOR_BLOBS, 10, 2, 2, 0, 5, 0}, NABLA_INVALID, "/imbalance"},
-    {{GENERATOR_IMBALANCED, 100, 2, 2, 0, 0.5, 0}, NABLA_INVALID, "/imbalance"},
-    {{GENERATOR_IMBALANCED, 100, 2, 2, 0, NAN, 0}, NABLA_INVALID, "/imbalance"},
-    {{GENERATOR_MOONS, 10, 3, 2, 0, 1, 0}, NABLA_INVALID, "/features"},
-    {{GENERATOR_MOONS, 10, 2, 3, 0, 1, 0}, NABLA_INVALID, "/classes"},
-    {{GENERATOR_XOR, 10, 2, 4, 0, 1, 0}, NABLA_INVALID, "/classes"},
-    {{GENERATOR_SPIRALS, 10, 4, 2, 0, 1, 0}, NABLA_INVALID, "/features"},
-    {{GENERATOR_BLOBS, 10001, 2, 2, 0, 1, 0}, NABLA_LIMIT, "/rows"},
-    {{GENERATOR_BLOBS, 1000, 101, 2, 0, 1, 0}, NABLA_LIMIT, "/features"},
-    {{GENERATOR_BLOBS, 1000, 2, 101, 0, 1, 0}, NABLA_LIMIT, "/classes"},
-    {{GENERATOR_BLOBS, SIZE_MAX, SIZE_MAX, 2, 0, 1, 0}, NABLA_LIMIT, "/rows"},
+    {{GENERATOR_COUNT, 10, 2, 2, 0, 0, 1, 0}, NABLA_INVALID, "/type"},
+    {{GENERATOR_BLOBS, 0, 2, 2, 0, 0, 1, 0}, NABLA_INVALID, "/rows"},
+    {{GENERATOR_BLOBS, 2, 2, 3, 0, 0, 1, 0}, NABLA_INVALID, "/rows"},
+    {{GENERATOR_BLOBS, 10, 0, 2, 0, 0, 1, 0}, NABLA_INVALID, "/features"},
+    {{GENERATOR_BLOBS, 10, 2, 1, 0, 0, 1, 0}, NABLA_INVALID, "/classes"},
+    {{GENERATOR_BLOBS, 10, 2, 2, 0, -1, 1, 0}, NABLA_INVALID, "/noise"},
+    {{GENERATOR_BLOBS, 10, 2, 2, 0, NAN, 1, 0}, NABLA_INVALID, "/noise"},
+    {{GENERATOR_BLOBS, 10, 2, 2, 0, 1e300, 1, 0}, NABLA_INVALID, "/noise"},
+    {{GENERATOR_BLOBS, 10, 2, 2, 0, 0, 5, 0}, NABLA_INVALID, "/imbalance"},
+    {{GENERATOR_IMBALANCED, 100, 2, 2, 0, 0, 0.5, 0}, NABLA_INVALID, "/imbalance"},
+    {{GENERATOR_IMBALANCED, 100, 2, 2, 0, 0, NAN, 0}, NABLA_INVALID, "/imbalance"},
+    {{GENERATOR_MOONS, 10, 3, 2, 0, 0, 1, 0}, NABLA_INVALID, "/features"},
+    {{GENERATOR_MOONS, 10, 2, 3, 0, 0, 1, 0}, NABLA_INVALID, "/classes"},
+    {{GENERATOR_XOR, 10, 2, 4, 0, 0, 1, 0}, NABLA_INVALID, "/classes"},
+    {{GENERATOR_SPIRALS, 10, 4, 2, 0, 0, 1, 0}, NABLA_INVALID, "/features"},
+    {{GENERATOR_BLOBS, 10, 2, 2, 1, 0, 1, 0}, NABLA_INVALID, "/targets"},
+    {{GENERATOR_LINEAR, 10, 2, 2, 1, 0, 1, 0}, NABLA_INVALID, "/classes"},
+    {{GENERATOR_LINEAR, 10, 2, 0, 0, 0, 1, 0}, NABLA_INVALID, "/targets"},
+    {{GENERATOR_LINEAR, 0, 2, 0, 1, 0, 1, 0}, NABLA_INVALID, "/rows"},
+    {{GENERATOR_FRIEDMAN, 10, 4, 0, 1, 0, 1, 0}, NABLA_INVALID, "/features"},
+    {{GENERATOR_FRIEDMAN, 10, 5, 0, 2, 0, 1, 0}, NABLA_INVALID, "/targets"},
+    {{GENERATOR_LABELS, 10, 2, 0, 101, 0, 1, 0}, NABLA_LIMIT, "/targets"},
+    {{GENERATOR_BLOBS, 10001, 2, 2, 0, 0, 1, 0}, NABLA_LIMIT, "/rows"},
+    {{GENERATOR_BLOBS, 1000, 101, 2, 0, 0, 1, 0}, NABLA_LIMIT, "/features"},
+    {{GENERATOR_BLOBS, 1000, 2, 101, 0, 0, 1, 0}, NABLA_LIMIT, "/classes"},
+    {{GENERATOR_BLOBS, SIZE_MAX, SIZE_MAX, 2, 0, 0, 1, 0}, NABLA_LIMIT, "/rows"},
 };
 
 static void what_cannot_be_made_is_refused_with_its_place(void **state)
@@ -273,7 +371,8 @@ static void what_cannot_be_made_is_refused_with_its_place(void **state)
         assert_null(dataset);
     }
     struct dataset *dataset;
-    assert_int_equal(generator_make(&refused[15].generator, &roomy, &dataset, NULL), NABLA_LIMIT);
+    assert_int_equal(generator_make(&refused[COUNT(refused) - 1].generator, &roomy, &dataset, NULL),
+                     NABLA_LIMIT);
 }
 
 int main(void)
@@ -283,6 +382,9 @@ int main(void)
         cmocka_unit_test(every_default_makes_a_data_set),
         cmocka_unit_test(the_seed_gives_the_same_bits_for_ever),
         cmocka_unit_test(another_seed_gives_other_features_and_labels),
+        cmocka_unit_test(linear_targets_are_linear),
+        cmocka_unit_test(friedmans_problem_is_his),
+        cmocka_unit_test(labels_are_sides_of_planes),
         cmocka_unit_test(blobs_without_noise_are_their_centres),
         cmocka_unit_test(noise_has_its_deviation),
         cmocka_unit_test(points_lie_where_their_class_puts_them),

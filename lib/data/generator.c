@@ -6,6 +6,7 @@
 #include "data/generator.h"
 
 #include "base/size.h"
+#include "data/generator_target.h"
 #include "math/elementary.h"
 #include "math/random.h"
 
@@ -78,7 +79,9 @@ static void place_random(const struct sample *sample, float *row)
 struct generator_kind {
     const char *name;
     void (*place)(const struct sample *sample, float *row);
-    size_t fixed_features, fixed_classes; // 0: free
+    generator_target *target;                            // of rows with targets, instead of `place`
+    size_t fixed_features, fixed_classes, fixed_targets; // 0: free
+    size_t least_features;
     struct generator defaults;
     bool label_is_random; // the classes are drawn, not dealt out
 };
@@ -112,6 +115,17 @@ static const struct generator_kind kinds[] = {
                           .place = place_random,
                           .defaults = {.features = 4, .classes = 10},
                           .label_is_random = true},
+    [GENERATOR_LINEAR] = {.name = "linear",
+                          .target = target_linear,
+                          .defaults = {.features = 4, .targets = 1, .noise = 0.1}},
+    [GENERATOR_FRIEDMAN] = {.name = "friedman",
+                            .target = target_friedman,
+                            .least_features = 5,
+                            .fixed_targets = 1,
+                            .defaults = {.features = 10, .targets = 1, .noise = 1}},
+    [GENERATOR_LABELS] = {.name = "labels",
+                          .target = target_labels,
+                          .defaults = {.features = 4, .targets = 3, .noise = 0.1}},
 };
 _Static_assert(sizeof kinds / sizeof *kinds == GENERATOR_COUNT, "every generator has its row");
 
@@ -151,16 +165,37 @@ static enum nabla_code check_fixed(const char *pointer, const char *kind, size_t
 static enum nabla_code check_limits(const struct generator *generator, const struct dataset_limits *limits,
                                     struct nabla_error *err)
 {
-    enum nabla_code code =
-        dataset_check_size(generator->rows, generator->features, generator->classes, limits, err);
+    const size_t columns =
+        generator->features > generator->targets ? generator->features : generator->targets;
+    enum nabla_code code = dataset_check_size(generator->rows, columns, generator->classes, limits, err);
     const char *place = "/rows";
     if (generator->rows <= limits->rows && generator->features > limits->columns)
         place = "/features";
+    else if (generator->rows <= limits->rows && generator->targets > limits->columns)
+        place = "/targets";
     else if (generator->rows <= limits->rows && generator->classes > limits->classes)
         place = "/classes";
     if (code && err)
         strcpy(err->pointer, place);
     return code;
+}
+
+// What a row is to be told by: classes or targets.
+static enum nabla_code check_labels(const struct generator *generator, const struct generator_kind *kind,
+                                    struct nabla_error *err)
+{
+    if (kind->target && generator->classes != 0)
+        return nabla_fail(err, NABLA_INVALID, "/classes", "%s has targets, not classes", kind->name);
+    if (!kind->target && generator->targets != 0)
+        return nabla_fail(err, NABLA_INVALID, "/targets", "%s has classes, not targets", kind->name);
+    if (kind->target && generator->targets < 1)
+        return nabla_fail(err, NABLA_INVALID, "/targets", "must be at least 1");
+    if (!kind->target && generator->classes < 2)
+        return nabla_fail(err, NABLA_INVALID, "/classes", "must be at least 2");
+    if (generator->rows < 1 || generator->rows < generator->classes)
+        return nabla_fail(err, NABLA_INVALID, "/rows", "must be at least the number of classes, %zu",
+                          generator->classes);
+    return NABLA_OK;
 }
 
 static enum nabla_code check(const struct generator *generator, const struct dataset_limits *limits,
@@ -173,15 +208,15 @@ static enum nabla_code check(const struct generator *generator, const struct dat
         check_fixed("/features", kind->name, generator->features, kind->fixed_features, err);
     if (!code)
         code = check_fixed("/classes", kind->name, generator->classes, kind->fixed_classes, err);
+    if (!code)
+        code = check_fixed("/targets", kind->name, generator->targets, kind->fixed_targets, err);
+    if (!code)
+        code = check_labels(generator, kind, err);
     if (code)
         return code;
-    if (generator->features < 1)
-        return nabla_fail(err, NABLA_INVALID, "/features", "must be at least 1");
-    if (generator->classes < 2)
-        return nabla_fail(err, NABLA_INVALID, "/classes", "must be at least 2");
-    if (generator->rows < generator->classes)
-        return nabla_fail(err, NABLA_INVALID, "/rows", "must be at least the number of classes, %zu",
-                          generator->classes);
+    if (generator->features < 1 || generator->features < kind->least_features)
+        return nabla_fail(err, NABLA_INVALID, "/features", "must be at least %zu",
+                          kind->least_features ? kind->least_features : 1);
     if (!(generator->noise >= 0 && generator->noise <= NOISE_MAX))
         return nabla_fail(err, NABLA_INVALID, "/noise", "must be a number from 0 to %g", NOISE_MAX);
     if (!(generator->imbalance >= 1) || !isfinite(generator->imbalance))
@@ -223,11 +258,11 @@ static void class_sizes(const struct generator *generator, size_t *ret)
         ret[class]++;
 }
 
-// Centres uniform in the box [-5, 5]: apart by a few deviations of the default noise.
+// Centres uniform in the box [-5, 5]: apart by a few deviations of the default noise. Targets' weights alike.
 static void draw_centres(const struct generator *generator, float *ret)
 {
     struct random random = random_new(generator->seed, STREAM_CENTRES);
-    for (size_t i = 0; i < generator->classes * generator->features; i++)
+    for (size_t i = 0; i < (generator->classes + generator->targets) * generator->features; i++)
         ret[i] = random_float(&random) * 10 - 5;
 }
 
@@ -264,6 +299,23 @@ static void make_rows(const struct generator *generator, const float *centres, c
         dataset->ids[places[i]] = (int32_t)i;
 }
 
+static void make_targets(const struct generator *generator, const float *weights, struct dataset *dataset)
+{
+    struct random random = random_new(generator->seed, STREAM_ROWS);
+    for (size_t i = 0; i < generator->rows; i++)
+        kinds[generator->type].target(generator, weights, &random,
+                                      dataset->features + i * generator->features,
+                                      dataset->targets + i * generator->targets);
+}
+
+static enum nabla_code make_room(const struct generator *generator, struct dataset **ret,
+                                 struct nabla_error *err)
+{
+    return generator->targets > 0
+               ? dataset_new_targets(generator->rows, generator->features, generator->targets, ret, err)
+               : dataset_new(generator->rows, generator->features, generator->classes, ret, err);
+}
+
 enum nabla_code generator_make(const struct generator *generator, const struct dataset_limits *limits,
                                struct dataset **ret, struct nabla_error *err)
 {
@@ -271,18 +323,22 @@ enum nabla_code generator_make(const struct generator *generator, const struct d
     enum nabla_code code = check(generator, limits, err);
     if (code)
         return code;
-    float *centres = size_alloc(generator->classes, generator->features, sizeof *centres);
+    float *centres =
+        size_alloc(generator->classes + generator->targets, generator->features, sizeof *centres);
     size_t *sizes = size_alloc(generator->classes, 1, sizeof *sizes);
     size_t *places = size_alloc(generator->rows, 1, sizeof *places);
-    code = centres && sizes && places
-               ? dataset_new(generator->rows, generator->features, generator->classes, &dataset, err)
-               : nabla_fail_memory(err, "a generated data set");
-    if (!code) {
+    code = centres && sizes && places ? make_room(generator, &dataset, err)
+                                      : nabla_fail_memory(err, "a generated data set");
+    if (!code)
         draw_centres(generator, centres);
+    if (!code && generator->targets > 0) {
+        make_targets(generator, centres, dataset);
+    } else if (!code) {
         class_sizes(generator, sizes);
         make_rows(generator, centres, sizes, places, dataset);
-        code = dataset_fill_names(dataset, err);
     }
+    if (!code)
+        code = dataset_fill_names(dataset, err);
     free(centres);
     free(sizes);
     free(places);

@@ -13,14 +13,19 @@ enum generator_type {
     GENERATOR_XOR,        // four quadrants (2 features, 2 classes)
     GENERATOR_IMBALANCED, // blobs whose class sizes fall geometrically, from most to fewest by `imbalance`
     GENERATOR_RANDOM,     // the article's: features uniform in [0, 1), labels independent of them
+    GENERATOR_LINEAR,     // regression: targets that are linear in normal features
+    GENERATOR_FRIEDMAN,   // regression: Friedman's first problem (5 features or more, 1 target)
+    GENERATOR_LABELS,     // several labels: each is the side of a plane that normal features lie on
     GENERATOR_COUNT
 };
 
 struct generator {
     enum generator_type type;
-    size_t rows, features, classes; // features and classes are fixed by some types (the validator says so)
-    double noise;                   // standard deviation of what is added to each feature
-    double imbalance;               // largest class over smallest, at least 1
+    size_t rows, features; // features, classes and targets are fixed by some types (the validator says so)
+    size_t classes;        // 0 where the rows have targets
+    size_t targets;        // 0 where they have classes
+    double noise;          // standard deviation of what is added to each feature; to each target or distance
+    double imbalance;      // largest class over smallest, at least 1
     uint64_t seed;
 };
 
