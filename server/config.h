@@ -7,6 +7,7 @@
 #define NABLA_SERVER_CONFIG_H
 
 #include "api/api.h"
+#include "server/http_deadlines.h"
 #include "server/launcher.h"
 #include "server/log.h"
 #include "store/retention.h"
@@ -32,6 +33,7 @@ struct config {
     unsigned client_lease; // seconds
     unsigned http_threads, compute_threads, compute_queue;
     unsigned connections, streams;
+    struct http_deadlines deadlines;
     enum log_level log_level;
     enum log_format log_format;
     struct retention retention;

@@ -15,6 +15,9 @@
 // Older protocols are refused. GnuTLS leaves out ciphers that are broken by itself.
 static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE";
 
+const struct http_deadlines http_deadlines_standard = {
+    .head = 10, .idle = 40, .body = 10, .answer = 30, .least_rate = 4000};
+
 enum {
     CONNECTION_MEMORY = 32 << 10, // of one connection: headers, and pieces of bodies; zeroed for each request
     INACTIVITY_SECONDS = 30,
@@ -50,8 +53,8 @@ static void connection_opened(struct http *http, struct MHD_Connection *connecti
     unsigned count = 0;
     if (!socket || !info)
         goto failed;
-    socket->entry =
-        socket_reaper_add(http->reaper, info->connect_fd, clock_monotonic_ms() + HEADERS_MS, &count);
+    int64_t due = clock_monotonic_ms() + 1000 * (int64_t)http->options.deadlines.head;
+    socket->entry = socket_reaper_add(http->reaper, info->connect_fd, due, &count);
     if (!socket->entry)
         goto failed;
     socket->fd = info->connect_fd;

@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "server/audit.h"
 #include "server/compute_pool.h"
+#include "server/http_deadlines.h"
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/waiters.h"
@@ -29,6 +30,7 @@ struct http_options {
     unsigned threads;           // that serve sockets
     unsigned connections;       // most open ones; above 80 % of them new ones are refused
     unsigned streams;           // most event streams, and as many waiting requests
+    struct http_deadlines deadlines;
     // A job's revision now, UINT64_MAX when there is no such job.
     uint64_t (*revision)(void *context, const char *job_id);
     void *context;

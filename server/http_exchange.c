@@ -66,6 +66,18 @@ static void set_deadline(struct exchange *exchange, int64_t deadline_ms)
         socket_entry_set(exchange->socket->entry, deadline_ms);
 }
 
+// The deadlines of the server it came in by.
+static const struct http_deadlines *deadlines_of(const struct exchange *exchange)
+{
+    return &exchange->http->options.deadlines;
+}
+
+// `seconds` from a moment on, and what `bytes` take at the least rate.
+static int64_t due_at(const struct exchange *exchange, int64_t from_ms, unsigned seconds, uint64_t bytes)
+{
+    return from_ms + 1000 * (int64_t)seconds + (int64_t)(bytes * 1000 / deadlines_of(exchange)->least_rate);
+}
+
 struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection, const char *target)
 {
     struct exchange *exchange = calloc(1, sizeof *exchange);
@@ -84,7 +96,7 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
                                   .opened_ms = now_ns / 1000000,
                                   .opened_ns = now_ns,
                                   .seen = {.route = SIZE_MAX}};
-    set_deadline(exchange, exchange->opened_ms + HEADERS_MS);
+    set_deadline(exchange, due_at(exchange, exchange->opened_ms, deadlines_of(exchange)->head, 0));
     atomic_fetch_add(&http->exchanges, 1);
     return exchange;
 }
@@ -117,7 +129,7 @@ void exchange_free(struct exchange *exchange)
     if (!exchange)
         return;
     struct http *http = exchange->http;
-    set_deadline(exchange, clock_monotonic_ms() + IDLE_MS);
+    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->idle, 0));
     leave_place(exchange);
     api_answer_free(&exchange->answer);
     api_close(exchange->call);
@@ -269,12 +281,13 @@ static bool add_headers(struct exchange *exchange, struct MHD_Response *response
     return added;
 }
 
-static int64_t answer_deadline(const struct api_answer *answer, int64_t now_ms)
+static int64_t answer_deadline(const struct exchange *exchange, int64_t now_ms)
 {
+    const struct api_answer *answer = &exchange->answer;
     uint64_t size = answer->kind == API_FILE ? answer->size : answer->body.size;
     if (answer->kind == API_STREAM)
         return INT64_MAX;
-    return now_ms + ANSWER_GRACE_MS + (int64_t)(size / BYTES_PER_MS);
+    return due_at(exchange, now_ms, deadlines_of(exchange)->answer, size);
 }
 
 // A request is worth a line when somebody looks for it, or when the operator has something to mend.
@@ -333,7 +346,7 @@ static enum MHD_Result send_answer(struct exchange *exchange)
 {
     const struct api_answer *answer = &exchange->answer;
     int64_t now_ns = clock_monotonic_ns();
-    set_deadline(exchange, answer_deadline(answer, now_ns / 1000000));
+    set_deadline(exchange, answer_deadline(exchange, now_ns / 1000000));
     note_answer(exchange, now_ns);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
@@ -501,8 +514,8 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, s
         exchange->phase = PHASE_DRAIN;
     if (exchange->drained > DRAIN_BYTES)
         return MHD_NO; // closes the connection: the library can answer only when the body is read
-    int64_t due = exchange->opened_ms + BODY_GRACE_MS + (int64_t)(exchange->received / BYTES_PER_MS);
-    set_deadline(exchange, due);
+    const unsigned grace = deadlines_of(exchange)->body;
+    set_deadline(exchange, due_at(exchange, exchange->opened_ms, grace, exchange->received));
     *size = 0;
     return MHD_YES;
 }
@@ -547,7 +560,7 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
                                         .request_id = exchange->request_id,
                                         .seen = &exchange->seen};
     const struct http_body body = http_guard_body(head);
-    set_deadline(exchange, clock_monotonic_ms() + BODY_GRACE_MS);
+    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->body, 0));
     api_open(http->options.api, &request, &exchange->call, &exchange->answer);
     bool is_long = exchange->call && (api_call_is_long(exchange->call) || body.length > LONG_BODY);
     if (is_long && compute_pool_is_full(http->options.pool)) { // before its body costs anything

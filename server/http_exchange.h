@@ -10,12 +10,7 @@
 #include <stdatomic.h>
 
 enum {
-    HEADERS_MS = 10000,      // by when a request's headers must be there
-    IDLE_MS = 40000,         // by when a connection must have brought its next request
-    BYTES_PER_MS = 4,        // slowest body and slowest reader, once the grace is over
-    BODY_GRACE_MS = 10000,   // before the rate counts
-    ANSWER_GRACE_MS = 30000, // likewise
-    DRAIN_BYTES = 16 << 20,  // of a refused body that are read, so that the client sees the refusal
+    DRAIN_BYTES = 16 << 20, // of a refused body that are read, so that the client sees the refusal
     RETRY_AFTER_SECONDS = 2,
 };
 

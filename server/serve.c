@@ -122,6 +122,7 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                          .threads = is_public ? config->http_threads : WORKER_THREADS,
                                          .connections = is_public ? config->connections : WORKER_CONNECTIONS,
                                          .streams = config->streams,
+                                         .deadlines = is_public ? config->deadlines : http_deadlines_standard,
                                          .revision = revision_now,
                                          .context = server};
     return http_start(&options, ret, err);

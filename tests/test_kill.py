@@ -23,7 +23,7 @@ NABLA = os.environ.get("NABLA", "build/nabla")
 CYCLES = int(os.environ.get("NABLA_KILL_CYCLES", 20))
 IS_LONG = "NABLA_KILL_CYCLES" in os.environ
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
-DEADLINE_S, READY_S, OPEN_JOBS, LOAD_S = 120, 2, 4, 0.5
+DEADLINE_S, READY_S, OPEN_JOBS, LOAD_S = 120, 2, 4, 0.5 if IS_LONG else 0.3
 FINAL = ("succeeded", "failed", "cancelled")
 
 

@@ -199,16 +199,6 @@ static void requests_in_a_row_are_answered_in_a_row(void **state)
     buffer_free(&answer);
 }
 
-// A client that never finishes its headers is shut out, though it sends a byte now and then.
-static void slow_headers_end_at_their_deadline(void **state)
-{
-    static const char bytes[] = "GET /healthz HTTP/1.1\r\nHost: a\r\nX-Slow: ";
-    struct buffer answer = buffer_new(1 << 20);
-    assert_true(live_raw(*state, bytes, strlen(bytes), LIVE_DEADLINE_MS, &answer));
-    assert_null(strstr(answer.data ? answer.data : "", "HTTP/1.1 200"));
-    buffer_free(&answer);
-}
-
 static void the_workers_socket_is_the_users_own(void **state)
 {
     const struct live *live = *state;
@@ -286,7 +276,6 @@ int main(void)
         cmocka_unit_test(a_bad_cell_is_named_by_row_and_column),
         cmocka_unit_test(a_body_above_the_limit_is_413),
         cmocka_unit_test(requests_in_a_row_are_answered_in_a_row),
-        cmocka_unit_test(slow_headers_end_at_their_deadline),
         cmocka_unit_test(the_workers_socket_is_the_users_own),
         cmocka_unit_test(nearly_as_many_connections_as_allowed_are_answered_503),
         cmocka_unit_test(a_stop_ends_streams_and_waiting_requests),

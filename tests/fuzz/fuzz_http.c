@@ -83,6 +83,7 @@ static void http_open(void)
                                    .threads = 1,
                                    .connections = 64,
                                    .streams = 8,
+                                   .deadlines = http_deadlines_standard,
                                    .revision = revision,
                                    .context = &server};
     snprintf(server.address.sun_path, sizeof server.address.sun_path, "%s/socket", server.service.folder);

@@ -12,6 +12,7 @@ Exit status 1 when a figure is missed. The server and what besieges it share the
 or more, each side has its own.
 """
 import argparse
+import contextlib
 import http.client
 import json
 import multiprocessing
@@ -262,29 +263,39 @@ def probe(port, ended, times):
         time.sleep(0.005)
 
 
+@contextlib.contextmanager
+def probed(port, times):
+    ended = multiprocessing.Event()
+    prober = multiprocessing.Process(target=probe, args=(port, ended, times))
+    prober.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        prober.join()
+
+
 def load(seconds):
     body = json.dumps({"logits": [[random.gauss(0, 3) for _ in range(100)] for _ in range(200)], "labels": [1] * 200})
     request = (
         f"POST /v1/losses/compare HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
-    # In turns, so that what else the machine does hits both; the best of each.
-    peak, good, rounds = 0, 0, 4
+    # In turns, so that what else the machine does hits both alike; each with the same prober beside it.
+    peaks, goods, rounds = [], [], 4
     outcomes, times, late = [], multiprocessing.Manager().list(), 0
     with Server("--compute-queue", "16") as server:
         drive(server.port, request, 1, None, 8)
         for _ in range(rounds):
-            answers, _ = drive(server.port, request, seconds / rounds, None, 8)
-            peak = max(peak, sum(status == 200 for status, _, _ in answers) / seconds * rounds)
-            ended = multiprocessing.Event()
-            prober = multiprocessing.Process(target=probe, args=(server.port, ended, times))
-            prober.start()
-            answers, missing = drive(server.port, request, seconds / rounds, 2 * peak, 200)
-            ended.set()
-            prober.join()
-            good = max(good, sum(status == 200 for status, _, _ in answers) / seconds * rounds)
+            with probed(server.port, []):
+                answers, _ = drive(server.port, request, seconds / rounds, None, 8)
+            peaks.append(sum(status == 200 for status, _, _ in answers) / seconds * rounds)
+            with probed(server.port, times):
+                answers, missing = drive(server.port, request, seconds / rounds, 2 * peaks[-1], 200)
+            goods.append(sum(status == 200 for status, _, _ in answers) / seconds * rounds)
             outcomes += answers
             late += missing
+    peak, good = sum(peaks) / rounds, sum(goods) / rounds
     times = list(times)
     refused = [(took, header) for status, took, header in outcomes if status == 503]
     other = sum(status not in (200, 503) for status, _, _ in outcomes)
@@ -296,7 +307,8 @@ def load(seconds):
         and refusal99 < 0.05 and health < 0.01
     )
     print(
-        f"twice the load: peak {peak:.0f}/s, goodput {good:.0f}/s ({100 * good / peak:.0f} %), {len(refused)} refused, "
+        f"twice the load: peak {peak:.0f}/s, goodput {good:.0f}/s ({100 * good / peak:.0f} %; by turns "
+        f"{', '.join(f'{100 * g / p:.0f}' for g, p in zip(goods, peaks))}), {len(refused)} refused, "
         f"p99 {1000 * refusal99:.1f} ms, most {1000 * refusal:.1f} ms, all with Retry-After: "
         f"{all(header for _, header in refused)}; /healthz p99 {1000 * health:.1f} ms of {len(times)}; "
         f"not sent for want of callers: {late}{'' if met else '   MISSED'}"
