@@ -3,6 +3,7 @@
 #include "api/handlers.h"
 #include "api/jobs_poll.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static uint64_t asset_hash(const struct asset *asset)
 void handle_dashboard(struct api_call *call, struct api_answer *ret)
 {
     const struct asset *asset = asset_find(call->route->pattern);
+    assert(asset); // each of the dashboard's routes has one
     char etag[ETAG_SIZE], type[64];
     snprintf(type, sizeof type, "%s; charset=utf-8", media_name(asset->media));
     etag_make(etag, asset_hash(asset), "");

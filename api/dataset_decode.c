@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ static size_t texts_unique(const char **texts, size_t count)
 static bool ids_from_texts(struct inline_rows *rows, const json_t *labels)
 {
     size_t count = json_array_size(labels);
+    assert(rows->names);
     for (size_t i = 0; i < count; i++) {
         rows->names[i] = json_string_value(json_array_get(labels, i));
         if (!rows->names[i]) {
@@ -302,7 +304,7 @@ static struct dataset *inline_build(const struct inline_rows *rows)
         to_floats(rows->weights->values, made->rows, made->weights);
     if (made->targets)
         to_floats(rows->labels->values, made->rows * made->outputs, made->targets);
-    else
+    else if (rows->ids)
         memcpy(made->ids, rows->ids, made->rows * sizeof *made->ids);
     if (!dataset_name(made, rows, features, classes)) {
         fields_no_memory(fields, "features");

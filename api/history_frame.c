@@ -123,7 +123,7 @@ static size_t end_of_place(const struct history *history, size_t from)
 static bool fill_wide(const struct history *history, size_t from, size_t to, uint32_t stated,
                       struct frame *frame)
 {
-    int stats[32];
+    int stats[32] = {0};
     size_t count = 0;
     uint32_t columns = columns_of(history, from, to, stated);
     for (size_t stat = 0; stat < history->stat_count; stat++) {

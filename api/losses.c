@@ -45,7 +45,7 @@ static void losses_answer(struct api_call *call, struct loss_request *request, b
 {
     struct nabla_error err;
     enum nabla_code code;
-    struct nabla_loss_result figures;
+    struct nabla_loss_result figures = {0};
     struct loss_record record;
     if (!loss_record_read(call, request->loss.reduction, &record, ret))
         return;

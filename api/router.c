@@ -140,7 +140,7 @@ static bool copy_target(struct api_call *call, const char *target)
 
 bool router_find(struct api_call *call, const char *method, const char *target, struct api_answer *ret)
 {
-    char *segments[SEGMENTS_MAX];
+    char *segments[SEGMENTS_MAX] = {0};
     if (strnlen(target, TARGET_MAX + 1) > TARGET_MAX) {
         answer_status(ret, call, 414, "the request's target is longer than %d bytes", TARGET_MAX);
         return false;

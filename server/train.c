@@ -199,7 +199,7 @@ static enum nabla_code train(const struct arguments *arguments, struct train_run
                              struct nabla_error *err)
 {
     struct trainer *trainer = NULL;
-    struct train_result result;
+    struct train_result result = {0};
     enum nabla_code code = trainer_new(&spec->train, dataset, &trainer, err);
     if (!code)
         code = train_run_begin(run, trainer, err);

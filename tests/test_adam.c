@@ -47,16 +47,16 @@ static void assert_close(double a, double b, double tolerance)
 }
 
 // What was found of two runs whose numbers may differ in their last bits.
-static void check_summary(const struct summary *a, const struct summary *b)
+static void check_summary(const struct summary *a, const struct summary *b, double tolerance)
 {
     assert_int_equal(a->count, b->count);
     assert_int_equal(a->zero, b->zero);
     assert_int_equal(a->tiny, b->tiny);
     assert_int_equal(a->nonfinite, b->nonfinite);
-    assert_close(a->sum, b->sum, 1e-5);
-    assert_close(a->sum_abs, b->sum_abs, 1e-6);
-    assert_close(a->sum_square, b->sum_square, 1e-5);
-    assert_close(a->max_abs, b->max_abs, 1e-5);
+    assert_close(a->sum, b->sum, tolerance);
+    assert_close(a->sum_abs, b->sum_abs, tolerance / 10);
+    assert_close(a->sum_square, b->sum_square, tolerance);
+    assert_close(a->max_abs, b->max_abs, tolerance);
 }
 
 static struct update_summary update_naive(const struct optimizer_step *step, struct state *state,
@@ -106,9 +106,11 @@ static void check_kernel(const struct kind *kind, const struct optimizer_step *s
         assert_close((double)fused.v[i], (double)naive.v[i], 1e-5);
     }
     check_weights(kind, &found.weights, fused.w, count);
-    check_summary(&found.gradient, &wanted.gradient);
-    check_summary(&found.weights, &wanted.weights);
-    check_summary(&found.change, &wanted.change);
+    check_summary(&found.gradient, &wanted.gradient, 1e-5);
+    check_summary(&found.weights, &wanted.weights, 1e-5);
+    // A change of 1e-3 beside a weight of a half: multiply-adds that are not fused round it at 1e-5 of
+    // itself.
+    check_summary(&found.change, &wanted.change, 1e-4);
 }
 
 static void check_kernels(const struct optimizer_step *step, const struct state *start, size_t count)

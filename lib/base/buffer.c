@@ -95,7 +95,7 @@ bool buffer_format(struct buffer *buffer, const char *format, ...)
         vsnprintf(end, (size_t)wanted + 1, format, again);
     if (end)
         buffer->size += (size_t)wanted;
-    else if (room)
+    else if (room && buffer->data)
         buffer->data[buffer->size] = '\0'; // as it was
     va_end(again);
     return end != NULL;

@@ -84,7 +84,7 @@ static enum nabla_code inflate_step(enum inflate_format format, z_stream *stream
 {
     const size_t room = ret->limit - ret->size;
     const size_t wanted = room < WHOLE_PIECE ? room : WHOLE_PIECE;
-    unsigned char spare; // shows whether more follows where the limit is met
+    unsigned char spare = 0; // shows whether more follows where the limit is met
     char *place = buffer_reserve(ret, wanted);
     if (!place)
         return buffer_status(ret, "the decompressed content", err);

@@ -325,7 +325,7 @@ static bool pass_number(struct json_reader *reader)
 static enum nabla_code read_no_number(struct json_reader *reader, double *ret, bool *ret_end,
                                       struct nabla_error *err)
 {
-    enum json_token token;
+    enum json_token token = JSON_END;
     enum nabla_code code = json_next(reader, &token, err);
     if (code)
         return code;

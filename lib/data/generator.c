@@ -254,7 +254,7 @@ static void class_sizes(const struct generator *generator, size_t *ret)
         ret[class] = 1 + more;
         left -= more;
     }
-    for (size_t class = 0; left > 0; class = (class + 1) % generator->classes, left--)
+    for (size_t class = 0; left > 0; class = class + 1 < generator->classes ? class + 1 : 0, left--)
         ret[class]++;
 }
 

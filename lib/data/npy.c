@@ -91,7 +91,7 @@ static int code_find(const char *code)
 
 static enum nabla_code read_descr(struct cursor *cursor, struct npy *ret)
 {
-    char text[TEXT_MAX];
+    char text[TEXT_MAX] = "";
     if (at_char(cursor, '['))
         return malformed(cursor, "a structured dtype is not taken: save one plain array of numbers");
     const char *place = cursor->at;

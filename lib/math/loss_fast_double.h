@@ -77,7 +77,7 @@ __attribute__((always_inline)) static inline void block64_exp(struct sums64 *sum
         lo[k] = parts.lo;
     }
     for (size_t k = 0; e && k < count; k++)
-        e[k] = hi[k];
+        e[k] = hi[k]; // cppcheck-suppress uninitvar // count is at most block
     if (label < block)
         hi[label] = lo[label] = 0;
     for (size_t k = count; k < block; k++)

@@ -3,6 +3,7 @@
 #include "store/named.h"
 #include "store/wide_text.h"
 
+#include <assert.h>
 #include <math.h>
 
 enum { FIRST_VALUE = 3, FIRST_FOLD = 1 }; // behind revision, step, recorded; behind steps
@@ -73,7 +74,7 @@ static enum nabla_code read_fold(struct reading *reading, struct history_row *ro
 
 static enum nabla_code visit_wide(struct reading *reading, struct statement *rows, struct nabla_error *err)
 {
-    double values[WIDE_STATS];
+    double values[WIDE_STATS] = {0};
     int64_t series = reading->range->series, recorded = statement_int(rows, 2);
     for (size_t i = 0; i < reading->wide->table->count; i++)
         values[i] =
@@ -179,6 +180,7 @@ enum nabla_code rows_write(const struct store *store, struct database *db, const
 {
     enum sql_id texts;
     const struct wide *wide = rows_wide(store, record->series, &texts);
+    assert(wide); // a metric that a client named is not written here
     int64_t folded = is_fold(record) ? INT64_C(1) << WIDE_FOLDED_BIT : 0;
     struct statement *insert = begin(db, texts, WIDE_UPSERT, record->job, record->series);
     statement_bind_size(insert, record->step);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 enum {
@@ -143,6 +144,7 @@ enum nabla_code store_job_claim(struct store *store, enum job_executor executor,
         job_free(job);
         return code;
     }
+    assert(job);
     access_notify(store, job->id, job->revision);
     *ret = job;
     return NABLA_OK;

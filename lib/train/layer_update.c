@@ -113,7 +113,7 @@ static void update_part(void *context, size_t i)
     const size_t end = part_end(work, i);
     if (summary)
         *summary = (struct update_summary){0};
-    if (work->unknown)
+    if (summary && work->unknown)
         summary->square_before = part_weights(work, i).sum_square;
     if (work->fused) {
         const struct optimizer_range range = layer_range(work->layer, i * work->part, end - i * work->part);

@@ -3,6 +3,7 @@
 #include "base/size.h"
 #include "math/loss_row.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,6 +243,7 @@ static void add_label_row(struct report_builder *builder, const float *scores, c
 static void add_number_row(struct report_builder *builder, const float *scores, const float *targets)
 {
     struct report *report = &builder->report;
+    assert(targets);
     for (size_t j = 0; j < report->count; j++) {
         struct report_output *output = &report->outputs[j];
         const double target = (double)targets[j], error = (double)scores[j] - target;

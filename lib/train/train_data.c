@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "train/spec_rows.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ static enum nabla_code copy_features(struct train_data *data, const struct train
 static void balance(struct train_data *data)
 {
     const size_t classes = data->source->classes;
+    assert(data->source->ids);
     for (size_t i = 0; i < data->split.train_count; i++)
         data->class_weights[data->source->ids[data->split.train[i]]] += 1;
     for (size_t c = 0; c < classes; c++)
