@@ -1,7 +1,5 @@
 #include "api/history_batch_tensors.h"
 
-#include "data/tensor_dtype.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,31 +27,6 @@ static void tensor_problem(struct table_reader *reader, const struct tensor *ten
     problems_add(reader->problems, pointer, "%s", text);
 }
 
-static double element(const struct tensor *tensor, size_t at)
-{
-    const char *from = (const char *)tensor->data + at * tensor_dtypes[tensor->dtype].size;
-    union {
-        double f64;
-        float f32;
-        int64_t i64;
-        int32_t i32;
-        unsigned char u8;
-    } value;
-    memcpy(&value, from, tensor_dtypes[tensor->dtype].size);
-    switch (tensor->dtype) {
-    case TENSOR_F64:
-        return value.f64;
-    case TENSOR_F32:
-        return (double)value.f32;
-    case TENSOR_I64:
-        return (double)value.i64;
-    case TENSOR_I32:
-        return value.i32;
-    default:
-        return value.u8;
-    }
-}
-
 static void take_series(struct table_reader *reader, const struct tensor *tensor, struct series *ret)
 {
     if (ret->absent.size > 0) {
@@ -67,7 +40,7 @@ static void take_series(struct table_reader *reader, const struct tensor *tensor
         return;
     }
     for (size_t i = 0; i < tensor->elements; i++)
-        values[i] = element(tensor, i);
+        values[i] = tensor_number(tensor, i);
     memset(absent, 0, tensor->elements);
     ret->values.size = tensor->elements * sizeof *values;
     ret->absent.size = tensor->elements;
@@ -166,7 +139,7 @@ static void take_mask(struct table_reader *reader, const struct piece *piece)
         return;
     }
     for (size_t i = 0; i < piece->tensor->elements; i++)
-        series->absent.data[i] = element(piece->tensor, i) == 0;
+        series->absent.data[i] = tensor_number(piece->tensor, i) == 0;
 }
 
 static void take(struct table_reader *reader, const struct piece *piece)

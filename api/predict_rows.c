@@ -182,14 +182,8 @@ static enum nabla_code read_tensor(const struct safetensors *file, const struct 
     if (tensor->shape[1] != model->columns)
         return fail_width(model, tensor->shape[1], err);
     enum nabla_code code = make_room(ret, model->columns, err);
-    for (size_t i = 0; i < tensor->elements && !code; i++) {
-        double number;
-        float single;
-        const size_t size = tensor->dtype == TENSOR_F32 ? sizeof single : sizeof number;
-        memcpy(tensor->dtype == TENSOR_F32 ? (void *)&single : (void *)&number,
-               (const char *)tensor->data + i * size, size);
-        code = take_number(ret, model, i, tensor->dtype == TENSOR_F32 ? (double)single : number, err);
-    }
+    for (size_t i = 0; i < tensor->elements && !code; i++)
+        code = take_number(ret, model, i, tensor_number(tensor, i), err);
     return code;
 }
 

@@ -390,6 +390,31 @@ void safetensors_free(struct safetensors *file)
     free(file);
 }
 
+double tensor_number(const struct tensor *tensor, size_t index)
+{
+    union {
+        double f64;
+        float f32;
+        int64_t i64;
+        int32_t i32;
+        uint8_t u8;
+    } value;
+    size_t width = tensor->bytes / tensor->elements;
+    memcpy(&value, (const char *)tensor->data + index * width, width);
+    switch (tensor->dtype) {
+    case TENSOR_F64:
+        return value.f64;
+    case TENSOR_F32:
+        return (double)value.f32;
+    case TENSOR_I64:
+        return (double)value.i64;
+    case TENSOR_I32:
+        return value.i32;
+    default:
+        return value.u8;
+    }
+}
+
 const struct tensor *safetensors_find(const struct safetensors *file, const char *name)
 {
     for (size_t i = 0; i < file->tensor_count; i++)

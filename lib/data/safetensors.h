@@ -41,6 +41,8 @@ enum nabla_code safetensors_read(const void *bytes, size_t size, struct safetens
 void safetensors_free(struct safetensors *file);
 const struct tensor *safetensors_find(const struct safetensors *file, const char *name); // NULL: no such
 const char *safetensors_metadata(const struct safetensors *file, const char *key);       // NULL: no such
+// One of the tensor's elements, whatever its dtype; its bytes need not be aligned.
+double tensor_number(const struct tensor *tensor, size_t index);
 
 // Appends a file holding the tensors (data pointers set, names set) and metadata, header padded to 8 bytes.
 enum nabla_code safetensors_write(const struct tensor *tensors, size_t tensor_count,

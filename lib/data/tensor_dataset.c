@@ -5,32 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-// One element as a double, whatever the dtype; the bytes need not be aligned.
-static double element(const struct tensor *tensor, size_t index)
-{
-    union {
-        double f64;
-        float f32;
-        int64_t i64;
-        int32_t i32;
-        uint8_t u8;
-    } value;
-    size_t width = tensor->bytes / tensor->elements;
-    memcpy(&value, (const char *)tensor->data + index * width, width);
-    switch (tensor->dtype) {
-    case TENSOR_F64:
-        return value.f64;
-    case TENSOR_F32:
-        return (double)value.f32;
-    case TENSOR_I64:
-        return (double)value.i64;
-    case TENSOR_I32:
-        return value.i32;
-    default:
-        return value.u8;
-    }
-}
-
 static bool is_integer(const struct tensor *tensor)
 {
     return tensor->dtype != TENSOR_F64 && tensor->dtype != TENSOR_F32;
@@ -40,7 +14,7 @@ static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, 
                                    struct nabla_error *err)
 {
     for (size_t i = 0; i < tensor->elements; i++) {
-        ret[i] = (float)element(tensor, i);
+        ret[i] = (float)tensor_number(tensor, i);
         if (!isfinite(ret[i]) && !(may_miss && isnan(ret[i])))
             return nabla_fail(err, NABLA_INVALID, NULL,
                               "%s: row %zu, column %zu is not a finite number of float32's range",
@@ -53,9 +27,9 @@ static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, 
 static enum nabla_code count_classes(const struct tensor *labels, size_t named, size_t *ret,
                                      struct nabla_error *err)
 {
-    double least = element(labels, 0), most = least;
+    double least = tensor_number(labels, 0), most = least;
     for (size_t i = 0; i < labels->elements; i++) {
-        double id = element(labels, i);
+        double id = tensor_number(labels, i);
         if (id < 0 || id > INT32_MAX - 1)
             return nabla_fail(err, NABLA_INVALID, NULL,
                               "%s: row %zu has the class id %.0f; ids count from 0 to %d", labels->name,
@@ -142,7 +116,7 @@ static enum nabla_code fill(const struct dataset_tensors *tensors, struct datase
     if (!code && dataset->targets)
         code = copy_finite(labels, dataset->outputs, false, dataset->targets, err);
     for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)
-        dataset->ids[i] = (int32_t)element(labels, i);
+        dataset->ids[i] = (int32_t)tensor_number(labels, i);
     return code ? code : read_weights(tensors->weights, dataset, err);
 }
 
