@@ -1,27 +1,9 @@
 // Which kernel multiplies.
 #include "math/product.h"
 
+#include "math/processor.h"
+
 #include <stdatomic.h>
-
-static bool has_avx512(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("fma");
-#else
-    return false;
-#endif
-}
-
-static bool has_avx2(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return false;
-#endif
-}
 
 static bool has_any(void)
 {
@@ -36,11 +18,11 @@ enum { PORTABLE_IS_FUSED = false };
 
 const struct product_kernel product_kernels[PRODUCT_KERNELS] = {
 #if defined(__x86_64__)
-    {"avx512", has_avx512, product_avx512, product64_avx512, true},
-    {"avx2", has_avx2, product_avx2, product64_avx2, true},
+    {"avx512", processor_has_avx512, product_avx512, product64_avx512, true},
+    {"avx2", processor_has_avx2, product_avx2, product64_avx2, true},
 #else
-    {"avx512", has_avx512, NULL, NULL, true},
-    {"avx2", has_avx2, NULL, NULL, true},
+    {"avx512", processor_has_avx512, NULL, NULL, true},
+    {"avx2", processor_has_avx2, NULL, NULL, true},
 #endif
     {"portable", has_any, product_portable, product64_portable, PORTABLE_IS_FUSED},
 };

@@ -2,6 +2,7 @@
 #ifndef NABLA_MATH_WIDE_AVX2_H
 #define NABLA_MATH_WIDE_AVX2_H
 
+#include "math/processor.h"
 #include "math/vectorised.h"
 
 #include <immintrin.h>
@@ -17,8 +18,7 @@ typedef __m256 vec_lanes;
 
 INLINE bool wide_is_supported(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("popcnt");
+    return processor_has_avx2() && __builtin_cpu_supports("popcnt");
 }
 
 // A window on ones followed by zeros.

@@ -3,6 +3,7 @@
 #ifndef NABLA_MATH_WIDE_AVX512_H
 #define NABLA_MATH_WIDE_AVX512_H
 
+#include "math/processor.h"
 #include "math/vectorised.h"
 
 #include <immintrin.h>
@@ -21,9 +22,7 @@ typedef __mmask16 vec_lanes; // those where something holds
 
 INLINE bool wide_is_supported(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt");
+    return processor_has_avx512() && __builtin_cpu_supports("popcnt");
 }
 
 INLINE __mmask16 first_lanes(size_t count)
