@@ -8,8 +8,8 @@ enum {
 };
 
 struct summing {
-    summary_pass_function *pass;
-    const real *x;
+    summary_piece_function *look;
+    const void *context;
     size_t piece;
     struct summary pieces[SUMMARY_PIECES];
 };
@@ -19,19 +19,36 @@ static void sum_piece(void *context, size_t first, size_t end)
     struct summing *summing = context;
     struct summary *piece = &summing->pieces[first / summing->piece];
     *piece = (struct summary){0};
-    summing->pass(piece, summing->x + first, end - first);
+    summing->look(summing->context, first, end, piece);
 }
 
-ENGINE struct summary summary_shared(summary_pass_function *pass, const real *x, size_t count)
+ENGINE struct summary summary_pieces(summary_piece_function *look, const void *context, size_t count)
 {
     struct summing summing __attribute__((uninitialized)); // by the build, which zeroes what is not
     const size_t even = (count + SUMMARY_PIECES - 1) / SUMMARY_PIECES;
     struct summary sum = {0};
-    summing.pass = pass;
-    summing.x = x;
+    summing.look = look;
+    summing.context = context;
     summing.piece = even > SUMMARY_LEAST ? even : SUMMARY_LEAST;
     crew_share_range(sum_piece, &summing, count, summing.piece);
     for (size_t i = 0; i * summing.piece < count; i++)
         summary_add(&sum, &summing.pieces[i]);
     return sum;
+}
+
+struct one_pass {
+    summary_pass_function *pass;
+    const real *x;
+};
+
+static void pass_piece(const void *context, size_t first, size_t end, struct summary *summary)
+{
+    const struct one_pass *one = context;
+    one->pass(summary, one->x + first, end - first);
+}
+
+ENGINE struct summary summary_shared(summary_pass_function *pass, const real *x, size_t count)
+{
+    const struct one_pass one = {pass, x};
+    return summary_pieces(pass_piece, &one, count);
 }

@@ -1,7 +1,7 @@
 #include "train/telemetry.h"
 
-#include "base/crew.h"
 #include "base/size.h"
+#include "math/summary_shared.h"
 #include "train/activation.h"
 #include "train/dead_units.h"
 #include "train/stat_fold.h"
@@ -145,44 +145,17 @@ static struct activation_bounds flat_of(const struct layer *layer)
     return activation_flat(activates ? layer->spec->activation : ACTIVATION_LINEAR, layer->spec->alpha);
 }
 
-enum {
-    PIECES = 64,          // of a layer's outputs, at most
-    PIECE_LEAST = 1 << 14 // numbers of one: fewer are not worth sharing
-};
-
-struct look {
-    const struct layer *layer;
-    struct activation_bounds flat;
-    size_t piece;
-    struct summary pieces[PIECES];
-};
-
-static void look_at_piece(void *context, size_t first, size_t end)
+static void look_at_piece(const void *context, size_t first, size_t end, struct summary *outputs)
 {
-    struct look *look = context;
-    const real below = (real)look->flat.below, above = (real)look->flat.above;
-    struct summary outputs = {0}, inputs = {0};
-    summary_outputs(&outputs, look->layer->output + first, end - first, below, above);
-    if (look->flat.of_input) {
-        summary_outputs(&inputs, look->layer->input + first, end - first, below, above);
-        outputs.flat = inputs.flat;
+    const struct layer *layer = context;
+    const struct activation_bounds flat = flat_of(layer);
+    const real below = (real)flat.below, above = (real)flat.above;
+    struct summary inputs = {0};
+    summary_outputs(outputs, layer->output + first, end - first, below, above);
+    if (flat.of_input) {
+        summary_outputs(&inputs, layer->input + first, end - first, below, above);
+        outputs->flat = inputs.flat;
     }
-    look->pieces[first / look->piece] = outputs;
-}
-
-// In pieces whose size follows from the number of outputs alone: the same bits for any number of threads.
-static struct summary summarise_outputs(const struct layer *layer, size_t count)
-{
-    struct look look __attribute__((uninitialized));
-    const size_t even = (count + PIECES - 1) / PIECES;
-    struct summary sum = {0};
-    look.layer = layer;
-    look.flat = flat_of(layer);
-    look.piece = even > PIECE_LEAST ? even : PIECE_LEAST;
-    crew_share_range(look_at_piece, &look, count, look.piece);
-    for (size_t i = 0; i * look.piece < count; i++)
-        summary_add(&sum, &look.pieces[i]);
-    return sum;
 }
 
 void telemetry_outputs(struct telemetry *telemetry, const struct network *network, size_t rows)
@@ -192,7 +165,7 @@ void telemetry_outputs(struct telemetry *telemetry, const struct network *networ
     for (size_t i = 0; i < telemetry->layer_count; i++) {
         const struct layer *layer = observed_layer(network, i);
         const struct activation_bounds flat = flat_of(layer);
-        telemetry->outputs[i] = summarise_outputs(layer, rows * layer->size.outputs);
+        telemetry->outputs[i] = summary_pieces(look_at_piece, layer, rows * layer->size.outputs);
         dead_units_look(&telemetry->dead[i], lived, flat.of_input ? layer->input : layer->output, rows,
                         layer->size.outputs, (float)flat.below, (float)flat.above);
         lived += layer->size.outputs;
