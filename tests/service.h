@@ -226,6 +226,29 @@ static inline struct client_job service_client_job(struct service *service)
     return made;
 }
 
+// A service with a client's job, for tests that want no more.
+struct client_fixture {
+    struct service *service;
+    struct client_job job;
+};
+
+static inline int client_set_up(void **state)
+{
+    struct client_fixture *fixture = calloc(1, sizeof *fixture);
+    fixture->service = service_open();
+    fixture->job = service_client_job(fixture->service);
+    *state = fixture;
+    return 0;
+}
+
+static inline int client_tear_down(void **state)
+{
+    struct client_fixture *fixture = *state;
+    service_close(fixture->service);
+    free(fixture);
+    return 0;
+}
+
 // What the job's worker posts below /v1/jobs/{id}.
 static inline struct api_answer client_post(struct service *service, const struct client_job *job,
                                             const char *below, const char *body)

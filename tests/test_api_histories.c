@@ -12,35 +12,13 @@
 
 #include <math.h>
 
-struct fixture {
-    struct service *service;
-    struct client_job job;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    fixture->service = service_open();
-    fixture->job = service_client_job(fixture->service);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    service_close(fixture->service);
-    free(fixture);
-    return 0;
-}
-
-static void post(struct fixture *fixture, const char *batch)
+static void post(struct client_fixture *fixture, const char *batch)
 {
     client_posts(fixture->service, &fixture->job, "metrics", batch, 200);
 }
 
 // The answer's text for a target below the job; the caller frees it.
-static char *get(struct fixture *fixture, const char *below, int status)
+static char *get(struct client_fixture *fixture, const char *below, int status)
 {
     struct api_answer answer =
         service_ask(fixture->service, "GET", text_of("/v1/jobs/%s/%s", fixture->job.id, below), NULL);
@@ -50,7 +28,7 @@ static char *get(struct fixture *fixture, const char *below, int status)
     return text ? text : strdup("");
 }
 
-static void expect_text(struct fixture *fixture, const char *below, const char *part)
+static void expect_text(struct client_fixture *fixture, const char *below, const char *part)
 {
     char *text = get(fixture, below, 200);
     if (!strstr(text, part))
@@ -133,7 +111,7 @@ static const struct {
 
 static void folds_and_own_metrics_come_back(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, FOLDED);
     for (size_t i = 0; i < sizeof folded / sizeof *folded; i++)
         expect_text(fixture, folded[i].below, folded[i].expected);
@@ -144,7 +122,7 @@ static void folds_and_own_metrics_come_back(void **state)
 
 static void tensors_hold_the_same(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     struct safetensors *file;
     post(fixture, BATCH);
     const struct request request = {.method = "GET",
@@ -173,7 +151,7 @@ static void tensors_hold_the_same(void **state)
 
 static void the_accept_header_chooses_csv(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, BATCH);
     const struct request request = {.method = "GET",
                                     .target = text_of("/v1/jobs/%s/metrics?column=loss", fixture->job.id),
@@ -196,7 +174,7 @@ static void a_bad_query_is_refused(void **state)
         "gradients?column=loss", "gradients?until_step=1.5"};
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
         free(get(*state, queries[i], 400));
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     service_expect(fixture->service, "GET", "/v1/jobs/job_none/metrics", NULL, 404);
     service_expect(fixture->service, "GET", "/v1/jobs/job_none/gradients", NULL, 404);
 }
@@ -270,7 +248,7 @@ static const struct {
 
 static void a_bad_batch_is_refused_whole(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
         const struct request request = {.method = "POST",
                                         .target = text_of("/v1/jobs/%s/metrics", fixture->job.id),
@@ -284,7 +262,7 @@ static void a_bad_batch_is_refused_whole(void **state)
 
 static void a_batch_moves_the_job_on(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     struct api_answer answer = client_post(
         fixture->service, &fixture->job, "metrics",
         "{\"attempt\":1,\"metrics\":{\"steps\":[5],\"columns\":{\"loss\":[0.5],\"accuracy\":[1]}},"
@@ -314,7 +292,7 @@ static void the_same_batch_counts_once(void **state)
 enum { STEPS = 40, LAYERS = 3 };
 
 // Follows `after` to the end and counts how often each (layer, step) came.
-static char *follow(struct fixture *fixture, unsigned limit, const char *after,
+static char *follow(struct client_fixture *fixture, unsigned limit, const char *after,
                     unsigned seen[LAYERS][STEPS + 1])
 {
     char *cursor = strdup(after);
@@ -343,7 +321,7 @@ static char *follow(struct fixture *fixture, unsigned limit, const char *after,
 }
 
 // Step k of every layer, in an order that is not that of the steps.
-static void post_steps(struct fixture *fixture, unsigned from, unsigned to)
+static void post_steps(struct client_fixture *fixture, unsigned from, unsigned to)
 {
     struct buffer batch = buffer_new(1 << 16);
     for (unsigned i = from; i <= to; i++) {
@@ -363,7 +341,7 @@ static void post_steps(struct fixture *fixture, unsigned from, unsigned to)
 static void whoever_follows_after_misses_no_point(void **state)
 {
     static const unsigned limits[] = {1, 2, 7, 1000};
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post_steps(fixture, 0, STEPS / 2 - 1);
     char *cursors[4];
     unsigned seen[4][LAYERS][STEPS + 1] = {0};
@@ -391,7 +369,7 @@ static void a_point_that_changes_comes_again(void **state)
 
 static void a_cut_answer_links_to_the_next(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, METRICS("{\"steps\":[1,2],\"columns\":{\"loss\":[1,2]}}"));
     struct api_answer answer =
         service_ask(fixture->service, "GET",
@@ -406,7 +384,7 @@ static void a_cut_answer_links_to_the_next(void **state)
 
 static void an_unchanged_history_is_304(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, BATCH);
     struct request request = {.method = "GET",
                               .target = text_of("/v1/jobs/%s/gradients", fixture->job.id),
@@ -422,7 +400,7 @@ static void an_unchanged_history_is_304(void **state)
 
 static void waiting_ends_with_a_new_point_only(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, BATCH);
     const struct request request = {.method = "GET",
                                     .target = text_of("/v1/jobs/%s/metrics?after=2", fixture->job.id),
@@ -448,7 +426,7 @@ static void waiting_ends_with_a_new_point_only(void **state)
 
 static void waiting_ends_with_the_job_or_the_time(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     const struct request request = {.method = "GET",
                                     .target = text_of("/v1/jobs/%s/metrics", fixture->job.id),
                                     .headers = {{"Prefer", "wait=30"}}};
@@ -469,7 +447,7 @@ static void waiting_ends_with_the_job_or_the_time(void **state)
 
 static void a_finished_job_takes_no_history(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
     client_posts(fixture->service, &fixture->job, "metrics", BATCH, 409);
 }
@@ -493,7 +471,7 @@ static void numbers_come_back_to_the_bit(void **state)
 }
 
 // A request for a loss that is to be recorded; `bearer` NULL for none.
-static struct api_answer record_loss(struct fixture *fixture, const char *query, const char *bearer,
+static struct api_answer record_loss(struct client_fixture *fixture, const char *query, const char *bearer,
                                      const char *body)
 {
     struct request request = {.method = "POST", .target = text_of("/v1/losses?%s", query), .body = body};
@@ -504,7 +482,7 @@ static struct api_answer record_loss(struct fixture *fixture, const char *query,
 
 static void a_loss_is_recorded_in_its_job(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     static const char body[] = "{\"logits\":[[0,0],[3,1]],\"labels\":[0,0]}";
     const char *query = text_of("job=%s&step=7", fixture->job.id);
     struct api_answer answer = record_loss(fixture, query, fixture->job.bearer, body);
@@ -523,7 +501,7 @@ static void a_loss_is_recorded_in_its_job(void **state)
 
 static void a_loss_that_cannot_be_recorded_is_refused(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     static const char one[] = "{\"logits\":[1,2],\"labels\":1}";
     static const char none[] = "{\"logits\":[1,2],\"labels\":1,\"reduction\":\"none\"}";
     const struct {
@@ -566,7 +544,7 @@ static char *pull_rows(struct api_answer *answer, ssize_t *ret_end)
     return taken ? taken : strdup("");
 }
 
-static struct api_answer open_stream(struct fixture *fixture, const char *history, const char *last)
+static struct api_answer open_stream(struct client_fixture *fixture, const char *history, const char *last)
 {
     struct request request = {.method = "GET",
                               .target = text_of("/v1/jobs/%s/%s", fixture->job.id, history),
@@ -579,7 +557,7 @@ static struct api_answer open_stream(struct fixture *fixture, const char *histor
 // Two listeners, who share what is told to both.
 static void rows_are_streamed_as_they_are_written(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     static const char *const histories[] = {"metrics", "gradients"};
     struct api_answer opened[4];
     ssize_t end;
@@ -613,7 +591,7 @@ static void rows_are_streamed_as_they_are_written(void **state)
 // Each event a row: the id of an event is where the next stream goes on.
 static void a_stream_goes_on_row_by_row(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     post(fixture, BATCH);
     client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
     struct api_answer answer = open_stream(fixture, "metrics?limit=1", NULL);
@@ -634,7 +612,7 @@ static void a_stream_goes_on_row_by_row(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, client_set_up, client_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(what_was_posted_comes_back),
         TEST(the_accept_header_chooses_csv),

@@ -12,30 +12,8 @@
 
 enum { LINE = 999, LINES = 1200, MOST = 1 << 20 };
 
-struct fixture {
-    struct service *service;
-    struct client_job job;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    fixture->service = service_open();
-    fixture->job = service_client_job(fixture->service);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-    service_close(fixture->service);
-    free(fixture);
-    return 0;
-}
-
 // As the job's worker does.
-static void append(struct fixture *fixture, const char *text)
+static void append(struct client_fixture *fixture, const char *text)
 {
     const char *folder = text_of("%s/jobs/%s", fixture->service->folder, fixture->job.id);
     mkdir(folder, 0700);
@@ -45,7 +23,7 @@ static void append(struct fixture *fixture, const char *text)
     fclose(log);
 }
 
-static void append_lines(struct fixture *fixture)
+static void append_lines(struct client_fixture *fixture)
 {
     char line[LINE + 1];
     for (int i = 0; i < LINES; i++) {
@@ -56,7 +34,7 @@ static void append_lines(struct fixture *fixture)
 
 // --- as text
 
-static void expect_log(struct fixture *fixture, const char *query, const char *text, const char *after)
+static void expect_log(struct client_fixture *fixture, const char *query, const char *text, const char *after)
 {
     struct api_answer answer =
         service_ask(fixture->service, "GET", text_of("/v1/jobs/%s/log%s", fixture->job.id, query), NULL);
@@ -69,7 +47,7 @@ static void expect_log(struct fixture *fixture, const char *query, const char *t
 
 static void a_log_is_read_from_where_one_was(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     expect_log(fixture, "", "", "0");
     append(fixture, "attempt 1\nkilled\n");
     expect_log(fixture, "", "attempt 1\nkilled\n", "17");
@@ -80,7 +58,7 @@ static void a_log_is_read_from_where_one_was(void **state)
 
 static void a_bad_query_is_refused(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     static const char *const queries[] = {"after=x",
                                           "after=-1",
                                           "format=csv",
@@ -98,7 +76,7 @@ static void a_bad_query_is_refused(void **state)
 
 static void a_long_log_is_cut_behind_a_line(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     append_lines(fixture);
     struct api_answer answer =
         service_ask(fixture->service, "GET", text_of("/v1/jobs/%s/log", fixture->job.id), NULL);
@@ -114,7 +92,7 @@ static void a_long_log_is_cut_behind_a_line(void **state)
 
 // --- as a stream
 
-static struct api_answer follow(struct fixture *fixture, const char *last)
+static struct api_answer follow(struct client_fixture *fixture, const char *last)
 {
     const struct request request = {
         .method = "GET",
@@ -148,20 +126,20 @@ static void expect_pull(struct api_answer *answer, ssize_t expected_end, const c
 }
 
 // Any change of the job makes a stream look before its second is over.
-static void change(struct fixture *fixture)
+static void change(struct client_fixture *fixture)
 {
     client_posts(fixture->service, &fixture->job, "metrics", "{\"attempt\":1,\"progress\":{\"step\":1}}",
                  200);
 }
 
-static void finish(struct fixture *fixture)
+static void finish(struct client_fixture *fixture)
 {
     client_posts(fixture->service, &fixture->job, "state", "{\"attempt\":1,\"state\":\"succeeded\"}", 200);
 }
 
 static void a_log_is_followed_line_by_line_to_the_end(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     struct api_answer stream = follow(fixture, NULL);
     expect_pull(&stream, API_STREAM_WAIT, "retry: 2000\n\n");
     append(fixture, "one\ntwo\nhal");
@@ -180,7 +158,7 @@ static void a_log_is_followed_line_by_line_to_the_end(void **state)
 
 static void a_follower_comes_back_to_where_it_was(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     append(fixture, "one\ntwo\n");
     struct api_answer stream = follow(fixture, "4");
     expect_pull(&stream, API_STREAM_WAIT, "retry: 2000\n\nid: 8\nevent: log\ndata: two\n\n");
@@ -205,7 +183,7 @@ static size_t count_of(const char *text, const char *part)
 static void a_long_log_comes_in_several_events(void **state)
 {
     enum { EVENT_MOST = 64 << 10, EVENT_LINES = EVENT_MOST / LINE };
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     append_lines(fixture);
     finish(fixture);
     struct api_answer stream = follow(fixture, NULL);
@@ -220,7 +198,7 @@ static void a_long_log_comes_in_several_events(void **state)
 // A line longer than an event is cut, not waited for.
 static void an_endless_line_is_told_in_pieces(void **state)
 {
-    struct fixture *fixture = *state;
+    struct client_fixture *fixture = *state;
     for (int i = 0; i < 700; i++)
         append(fixture, "................................................................................"
                         "....................");
@@ -234,7 +212,7 @@ static void an_endless_line_is_told_in_pieces(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, client_set_up, client_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_log_is_read_from_where_one_was),      TEST(a_bad_query_is_refused),
         TEST(a_long_log_is_cut_behind_a_line),       TEST(a_log_is_followed_line_by_line_to_the_end),
