@@ -46,6 +46,8 @@ TEST_SUPPORT   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(filter-out tests/test_%,$
 TESTS          := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)))
 FUZZ_TARGETS   := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_REPLAYS   := $(addprefix $(BUILD)/tests/fuzz/fuzz_,$(FUZZ_TARGETS))
+FUZZ_SUPPORT   := $(BUILD)/tests/fuzz/jansson_takes.o
+FUZZ_REPLAY    := $(BUILD)/tests/fuzz/replay.o
 TEST_SCRIPTS   := $(sort $(wildcard tests/test_*.sh tests/test_*.py))
 BENCHES        := $(patsubst bench/%.c,$(BUILD)/bench/%,$(sort $(wildcard bench/*.c)))
 PUBLIC_HEADERS := base/error.h math/loss.h math/loss_certify.h
@@ -233,7 +235,7 @@ SILENT := $(findstring s,$(firstword -$(MAKEFLAGS)))
 SAY     = $(if $(V),,@$(if $(SILENT),,printf '  %-6s %s\n' $(1) $(2);))
 
 # Objects stay, also those that only lead to a test.
-.SECONDARY: $(TESTS:=.o) $(FUZZ_REPLAYS:=.o) $(BENCHES:=.o) $(TEST_SUPPORT)
+.SECONDARY: $(TESTS:=.o) $(FUZZ_REPLAYS:=.o) $(FUZZ_SUPPORT) $(FUZZ_REPLAY) $(BENCHES:=.o) $(TEST_SUPPORT)
 
 .PHONY: packages-present
 packages-present:
@@ -273,9 +275,7 @@ $(BUILD)/nabla: $(BUILD)/server/main.o $(ALL_OBJECTS)
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(TEST_SUPPORT) $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
-FUZZ_SUPPORT := $(BUILD)/tests/fuzz/jansson_takes.o
-
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(FUZZ_SUPPORT) $(ALL_OBJECTS)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_REPLAY) $(FUZZ_SUPPORT) $(ALL_OBJECTS)
 	$(call SAY,LINK,$@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/search/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_SUPPORT) $(ALL_OBJECTS)
