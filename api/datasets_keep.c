@@ -5,12 +5,11 @@
 #include "base/size.h"
 #include "data/safetensors.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits)
 {
@@ -111,20 +110,15 @@ done:
     return code;
 }
 
-static enum nabla_code load_file(const char *path, const struct dataset_limits *limits, struct dataset **ret,
+// A file that is missing is the store's failure, and the client's nothing.
+static enum nabla_code open_kept(const char *path, const struct dataset_limits *limits, struct dataset **ret,
                                  struct nabla_error *err)
 {
-    struct mapped mapped = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return nabla_fail_errno(err, "open", path);
-    enum nabla_code code = mapped_open(fd, &mapped, err);
-    close(fd);
-    if (code)
+    enum nabla_code code = safetensors_open_dataset(path, limits, ret, err);
+    if (code != NABLA_NOT_FOUND)
         return code;
-    code = safetensors_read_dataset(mapped.bytes, mapped.size, limits, ret, err);
-    mapped_close(&mapped);
-    return code;
+    errno = ENOENT;
+    return nabla_fail_errno(err, "open", path);
 }
 
 enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,
@@ -135,7 +129,7 @@ enum nabla_code dataset_load(struct store *store, const char *id, const struct d
     if (code)
         return code;
     char *path = store_dataset_path(store, row->sha256);
-    code = path ? load_file(path, limits, ret, err) : nabla_fail_memory(err, "a path");
+    code = path ? open_kept(path, limits, ret, err) : nabla_fail_memory(err, "a path");
     free(path);
     dataset_row_free(row);
     return code;

@@ -65,5 +65,13 @@ enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct 
                                           struct nabla_error *err);
 enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
                                          struct dataset **ret, struct nabla_error *err);
+// The same of a mapped file: features that are F32 already stay in it and are read when they are needed. The
+// data set then has the file, and *mapped is {0}; else the caller closes it.
+struct mapped;
+enum nabla_code safetensors_map_dataset(struct mapped *mapped, const struct dataset_limits *limits,
+                                        struct dataset **ret, struct nabla_error *err);
+// NABLA_NOT_FOUND where there is no such file.
+enum nabla_code safetensors_open_dataset(const char *path, const struct dataset_limits *limits,
+                                         struct dataset **ret, struct nabla_error *err);
 
 #endif

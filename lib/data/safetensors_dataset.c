@@ -110,12 +110,14 @@ static enum nabla_code read_all_names(const struct safetensors *file, struct dat
     return code ? code : dataset_fill_names(dataset, err);
 }
 
-enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
-                                         struct dataset **ret, struct nabla_error *err)
+// With the file that the bytes are of, where the features may stay in it.
+static enum nabla_code read_dataset(const void *bytes, size_t size, struct mapped *mapped,
+                                    const struct dataset_limits *limits, struct dataset **ret,
+                                    struct nabla_error *err)
 {
     struct safetensors *file = NULL;
     struct dataset *dataset = NULL;
-    struct dataset_tensors tensors = {0};
+    struct dataset_tensors tensors = {.file = mapped};
     enum nabla_code code = safetensors_read(bytes, size, &file, err);
     if (code)
         return code;
@@ -132,5 +134,29 @@ enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const s
         dataset_free(dataset);
     else
         *ret = dataset;
+    return code;
+}
+
+enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
+                                         struct dataset **ret, struct nabla_error *err)
+{
+    return read_dataset(bytes, size, NULL, limits, ret, err);
+}
+
+enum nabla_code safetensors_map_dataset(struct mapped *mapped, const struct dataset_limits *limits,
+                                        struct dataset **ret, struct nabla_error *err)
+{
+    return read_dataset(mapped->bytes, mapped->size, mapped, limits, ret, err);
+}
+
+enum nabla_code safetensors_open_dataset(const char *path, const struct dataset_limits *limits,
+                                         struct dataset **ret, struct nabla_error *err)
+{
+    struct mapped mapped;
+    enum nabla_code code = mapped_open_path(path, &mapped, err);
+    if (code)
+        return code;
+    code = safetensors_map_dataset(&mapped, limits, ret, err);
+    mapped_close(&mapped); // unless the data set has it
     return code;
 }
