@@ -229,11 +229,15 @@ static void gather_piece(void *context, size_t first, size_t end)
     }
 }
 
-// Of a file that is streamed, no more stays in memory than a window.
-static void pass(struct train_data *data, size_t count)
+// Of a file that is streamed, no more stays in memory than a window of the epoch's order, or a piece of what
+// is gone through as it lies.
+static void pass(struct train_data *data, const size_t *rows, size_t count)
 {
-    data->passed += count;
-    if (!data->streams || data->passed < data->window)
+    enum { PIECE_BYTES = 4 << 20 };
+    const bool is_ordered = rows >= data->order && rows < data->order + data->split.train_count;
+    const size_t width = data->source->columns * sizeof *data->source->features;
+    data->passed += is_ordered ? count : rows[count - 1] - rows[0] + 1;
+    if (!data->streams || data->passed < (is_ordered ? data->window : PIECE_BYTES / width))
         return;
     mapped_release(&data->source->file);
     data->passed = 0;
@@ -244,5 +248,5 @@ void train_data_gather(struct train_data *data, const size_t *rows, size_t count
 {
     struct gathering gathering = {data, rows, features, labels};
     crew_share_range(gather_piece, &gathering, count, GATHER_PIECE / data->source->columns + 1);
-    pass(data, count);
+    pass(data, rows, count);
 }

@@ -29,7 +29,7 @@ struct train_data {
     size_t *order;         // the training rows of this epoch
     size_t window;         // rows that are shuffled together
     size_t block, *blocks; // rows of a block, and the blocks' order; NULL: one window is all
-    size_t passed;         // rows that were gathered since the file was let go of
+    size_t passed;         // rows since the file was let go of
     double *class_weights; // what the loss multiplies classes by, or NULL
     double *row_weights;   // all rows: what each counts in the loss, or NULL for all 1
 };
