@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,12 @@ static void hex_of(const unsigned char bytes[TOKEN_SHA256_BYTES], char ret[TOKEN
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
+static enum nabla_code fail_open(const char *path, struct nabla_error *err)
+{
+    return errno == ENOENT ? nabla_fail(err, NABLA_NOT_FOUND, NULL, "%s is missing", path)
+                           : nabla_fail_errno(err, "open", path);
+}
+
 // Reads a file to its end, into `writing` where that is not NULL, and tells its hash.
 enum nabla_code backup_hash(const char *path, struct file_writing *writing, char ret[TOKEN_SHA256_SIZE],
                             struct nabla_error *err)
@@ -30,7 +37,7 @@ enum nabla_code backup_hash(const char *path, struct file_writing *writing, char
     char *piece = malloc(PIECE);
     struct token_sha256_run *run = token_sha256_begin();
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    enum nabla_code code = fd < 0 ? nabla_fail_errno(err, "open", path) : NABLA_OK;
+    enum nabla_code code = fd < 0 ? fail_open(path, err) : NABLA_OK;
     if (code == NABLA_OK && (!piece || !run))
         code = nabla_fail_memory(err, "a copy");
     while (code == NABLA_OK) {
@@ -75,6 +82,41 @@ enum nabla_code backup_copy_from(const struct backup *backup, const char *from, 
     if (code)
         file_abandon(&writing);
     return code ? code : file_commit(&writing, err);
+}
+
+enum nabla_code backup_has(struct database *db, const char *sql, const char *text, bool *ret,
+                           struct nabla_error *err)
+{
+    struct statement *row;
+    enum nabla_code code = database_prepare(db, sql, &row, err);
+    if (code)
+        return code;
+    statement_bind_text(row, text);
+    code = statement_row(row, err);
+    *ret = code == NABLA_OK;
+    statement_free(row);
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+enum nabla_code backup_drop(struct database *copy, const struct backup_drop *drops, size_t count,
+                            const char *text, struct nabla_error *err)
+{
+    static const char tables[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?";
+    enum nabla_code code = NABLA_OK;
+    for (size_t i = 0; i < count && code == NABLA_OK; i++) {
+        struct statement *change;
+        bool is_there = false;
+        code = backup_has(copy, tables, drops[i].table, &is_there, err);
+        if (code || !is_there)
+            continue;
+        code = database_prepare(copy, drops[i].sql, &change, err);
+        if (code)
+            return code;
+        statement_bind_text(change, text);
+        code = statement_run(change, err);
+        statement_free(change);
+    }
+    return code;
 }
 
 // `name` is below both folders.
