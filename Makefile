@@ -250,7 +250,7 @@ $(BUILD)/%.o: %.c Makefile | packages-present
 
 # Where another compiler is tried, the kernels, with their vectors and 113-bit numbers, stay gcc's.
 ifdef KERNEL_CC
-KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o,$(LIB_OBJECTS))
+KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o %_avx2.o %_avx512.o,$(LIB_OBJECTS))
 $(KERNEL_OBJECTS): private override CC := $(KERNEL_CC)
 $(KERNEL_OBJECTS): private override SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
