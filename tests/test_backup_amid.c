@@ -41,7 +41,7 @@ static void add_dataset(struct scene *scene, size_t at)
     token_sha256(row.sha256, contents[at], size);
     memcpy(key.sha256, row.sha256, sizeof key.sha256);
     row.bytes = size;
-    assert_ok(store_dataset_create(scene->fixture->store, &row, contents[at], size, &key, &made, &err));
+    assert_ok(store_dataset_create(scene->fixture->store, &row, PIECE(contents[at]), &key, &made, &err));
     snprintf(scene->ids[at], TOKEN_ID_SIZE, "%s", made.id);
     snprintf(scene->files[at], sizeof scene->files[at], "%s/datasets/%s.safetensors", scene->fixture->folder,
              row.sha256);
