@@ -24,6 +24,7 @@ enum { LIST_DEFAULT = 20, LIST_MAX = 100 };
 struct upload {
     const struct api_call *call;
     struct dataset_limits limits;
+    struct mapped file; // the body, where it came as one
     const char *bytes;
     size_t size;
     char name[NAME_MAX_BYTES + 1];
@@ -84,6 +85,8 @@ static bool read_file(struct upload *upload, struct api_answer *ret)
         code = csv_read(upload->bytes, upload->size, &upload->roles, &upload->limits, &upload->dataset, &err);
     else if (upload->call->content == MEDIA_ZIP || upload->call->content == MEDIA_NPZ)
         code = dataset_from_archive(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
+    else if (upload->file.bytes)
+        code = safetensors_map_dataset(&upload->file, &upload->limits, &upload->dataset, &err);
     else
         code = safetensors_read_dataset(upload->bytes, upload->size, &upload->limits, &upload->dataset, &err);
     if (!code && !upload->roles.keep_missing)
@@ -186,19 +189,18 @@ static void upload_take(struct upload *upload, struct api_answer *ret)
 void handle_datasets_create(struct api_call *call, struct api_answer *ret)
 {
     struct upload upload = {.call = call, .limits = quota_dataset(call)};
-    struct mapped mapped = {0};
     struct nabla_error err = {0};
     if (!read_query(&upload, ret))
         return;
-    if (call->body_path && mapped_open(call->body_fd, &mapped, &err)) {
+    if (call->body_path && mapped_open(call->body_fd, &upload.file, &err)) {
         answer_error(ret, call, &err);
         return;
     }
-    upload.bytes = call->body_path ? mapped.bytes : call->body.data;
-    upload.size = call->body_path ? mapped.size : call->body.size;
+    upload.bytes = call->body_path ? upload.file.bytes : call->body.data;
+    upload.size = call->body_path ? upload.file.size : call->body.size;
     upload_take(&upload, ret);
     dataset_free(upload.dataset);
-    mapped_close(&mapped);
+    mapped_close(&upload.file); // unless the data set has it
 }
 
 void handle_datasets_list(struct api_call *call, struct api_answer *ret)

@@ -5,12 +5,11 @@
 #include "base/size.h"
 #include "data/safetensors.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits)
 {
@@ -91,40 +90,38 @@ enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset,
                              const char *owner, const struct creation_key *key, struct creation *ret,
                              struct nabla_error *err)
 {
-    struct buffer file = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
+    struct buffer header = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
+    struct iovec pieces[DATASET_PIECES];
+    size_t count;
     struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns, .owner = owner};
-    enum nabla_code code = safetensors_write_dataset(dataset, &file, err);
+    enum nabla_code code = safetensors_dataset_pieces(dataset, &header, pieces, &count, err);
     if (code)
         goto done;
     code = describe(dataset, &description, err);
     if (code)
         goto done;
-    token_sha256(row.sha256, file.data, file.size);
+    token_sha256_pieces(row.sha256, pieces, count);
     row.name = (char *)(uintptr_t)name; // only read
     row.classes = dataset->classes;
-    row.bytes = file.size;
+    for (size_t i = 0; i < count; i++)
+        row.bytes += pieces[i].iov_len;
     row.description = description.data;
-    code = store_dataset_create(store, &row, file.data, file.size, key, ret, err);
+    code = store_dataset_create(store, &row, pieces, count, key, ret, err);
 done:
     buffer_free(&description);
-    buffer_free(&file);
+    buffer_free(&header);
     return code;
 }
 
-static enum nabla_code load_file(const char *path, const struct dataset_limits *limits, struct dataset **ret,
+// A file that is missing is the store's failure, and the client's nothing.
+static enum nabla_code open_kept(const char *path, const struct dataset_limits *limits, struct dataset **ret,
                                  struct nabla_error *err)
 {
-    struct mapped mapped = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return nabla_fail_errno(err, "open", path);
-    enum nabla_code code = mapped_open(fd, &mapped, err);
-    close(fd);
-    if (code)
+    enum nabla_code code = safetensors_open_dataset(path, limits, ret, err);
+    if (code != NABLA_NOT_FOUND)
         return code;
-    code = safetensors_read_dataset(mapped.bytes, mapped.size, limits, ret, err);
-    mapped_close(&mapped);
-    return code;
+    errno = ENOENT;
+    return nabla_fail_errno(err, "open", path);
 }
 
 enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,
@@ -135,7 +132,7 @@ enum nabla_code dataset_load(struct store *store, const char *id, const struct d
     if (code)
         return code;
     char *path = store_dataset_path(store, row->sha256);
-    code = path ? load_file(path, limits, ret, err) : nabla_fail_memory(err, "a path");
+    code = path ? open_kept(path, limits, ret, err) : nabla_fail_memory(err, "a path");
     free(path);
     dataset_row_free(row);
     return code;

@@ -3,7 +3,6 @@
 #define NABLA_API_DATASETS_KEEP_H
 
 #include "api/api.h"
-#include "base/mapped.h"
 #include "data/dataset.h"
 #include "store/datasets.h"
 

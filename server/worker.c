@@ -183,17 +183,6 @@ static void watch_stop(struct watch *watch)
         close(watch->finished);
 }
 
-static enum nabla_code load_dataset(const char *path, struct dataset **ret, struct nabla_error *err)
-{
-    struct mapped mapped;
-    enum nabla_code code = mapped_open_path(path, &mapped, err);
-    if (code)
-        return code;
-    code = safetensors_read_dataset(mapped.bytes, mapped.size, &dataset_unlimited, ret, err);
-    mapped_close(&mapped);
-    return code;
-}
-
 // What an attempt works with.
 struct attempt {
     const struct orders *orders;
@@ -302,7 +291,7 @@ static enum nabla_code prepare(struct attempt *attempt, struct nabla_error *err)
         code = spec_from_json(attempt->document.data, attempt->document.size, &dataset_unlimited,
                               &attempt->spec, err);
     if (!code)
-        code = load_dataset(orders->dataset, &attempt->dataset, err);
+        code = safetensors_open_dataset(orders->dataset, &dataset_unlimited, &attempt->dataset, err);
     if (!code)
         code = spec_prepare(&attempt->spec, attempt->dataset, err);
     if (!code)

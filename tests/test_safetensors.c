@@ -1,3 +1,4 @@
+#include "base/mapped.h"
 #include "data/dataset.h"
 #include "data/safetensors.h"
 
@@ -7,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -267,13 +270,45 @@ static void a_full_buffer_is_an_error(void **state)
     }
 }
 
+static struct mapped map(const struct buffer *buffer)
+{
+    struct mapped mapped;
+    const int fd = memfd_create("a file", MFD_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, buffer->data, buffer->size) == (ssize_t)buffer->size);
+    assert_int_equal(mapped_open(fd, &mapped, NULL), NABLA_OK);
+    close(fd);
+    return mapped;
+}
+
+// From memory, and again from a mapped file: both are the same, mistakes included.
+static enum nabla_code read_dataset(const struct buffer *buffer, struct dataset **ret,
+                                    struct nabla_error *err)
+{
+    struct nabla_error mapped_err = {0};
+    struct mapped mapped = map(buffer);
+    struct dataset *of_file = NULL;
+    enum nabla_code code = safetensors_read_dataset(buffer->data, buffer->size, &roomy, ret, err);
+    assert_int_equal(safetensors_map_dataset(&mapped, &roomy, &of_file, &mapped_err), code);
+    if (code && err)
+        assert_string_equal(mapped_err.text, err->text);
+    if (!code) {
+        assert_true((mapped.bytes == NULL) == (of_file->file.bytes != NULL));
+        assert_memory_equal(of_file->features, (*ret)->features,
+                            (*ret)->rows * (*ret)->columns * sizeof *of_file->features);
+        assert_null((*ret)->file.bytes);
+    }
+    dataset_free(of_file);
+    mapped_close(&mapped);
+    return code;
+}
+
 static struct dataset *write_and_read(const struct dataset *dataset)
 {
     struct buffer buffer = buffer_new(1 << 16);
     struct nabla_error err = {0};
     struct dataset *again = NULL;
     assert_int_equal(safetensors_write_dataset(dataset, &buffer, &err), NABLA_OK);
-    if (safetensors_read_dataset(buffer.data, buffer.size, &roomy, &again, &err))
+    if (read_dataset(&buffer, &again, &err))
         fail_msg("%s", err.text);
     assert_true(again->rows == dataset->rows && again->columns == dataset->columns);
     assert_true(again->classes == dataset->classes && again->outputs == dataset->outputs);
@@ -341,7 +376,7 @@ static void what_rows_weigh_reads_back_and_is_checked(void **state)
         struct nabla_error err = {0};
         dataset->weights[1] = cases[i].weight;
         assert_int_equal(safetensors_write_dataset(dataset, &buffer, &err), NABLA_OK);
-        enum nabla_code code = safetensors_read_dataset(buffer.data, buffer.size, &roomy, &again, &err);
+        enum nabla_code code = read_dataset(&buffer, &again, &err);
         buffer_free(&buffer);
         assert_string_equal(code ? err.text : "", cases[i].error ? cases[i].error : "");
         if (code)
@@ -361,7 +396,7 @@ static enum nabla_code read_foreign(const struct tensor *features, const struct 
     struct tensor tensors[] = {*labels, *features};
     struct buffer buffer = buffer_new(1 << 16);
     assert_int_equal(safetensors_write(tensors, 2, &metadata, key != NULL, &buffer, NULL), NABLA_OK);
-    enum nabla_code code = safetensors_read_dataset(buffer.data, buffer.size, &roomy, ret, err);
+    enum nabla_code code = read_dataset(&buffer, ret, err);
     buffer_free(&buffer);
     return code;
 }
@@ -407,6 +442,41 @@ static void foreign_dtypes_are_converted_and_names_made_up(void **state)
     assert_int_equal(read_foreign(&features, &alone, NULL, NULL, &d, NULL), NABLA_OK);
     assert_true(d->outputs == 1 && d->targets[0] == 0.1f && d->targets[1] == -3 && d->classes == 0);
     dataset_free(d);
+}
+
+// Only float32 that lies on its bounds can be read where it is.
+static void features_stay_in_their_file(void **state)
+{
+    (void)state;
+    static const float f32[] = {1, NAN, 3, 4};
+    static const double f64[] = {1, NAN, 3, 4};
+    static const unsigned char ids[] = {0, 1};
+    const struct {
+        struct tensor features, labels;
+        bool stays;
+    } cases[] = {
+        {tensor_of("features", TENSOR_F32, 2, 2, f32),
+         tensor_of("labels", TENSOR_I32, 2, 0, (int32_t[]){0, 1}), true},
+        {tensor_of("features", TENSOR_F64, 2, 2, f64), tensor_of("labels", TENSOR_U8, 2, 0, ids), false},
+        {tensor_of("features", TENSOR_F32, 2, 2, f32), tensor_of("labels", TENSOR_U8, 2, 0, ids), false}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const struct tensor tensors[] = {cases[i].labels, cases[i].features};
+        struct buffer buffer = buffer_new(1 << 16);
+        struct dataset *dataset;
+        assert_int_equal(safetensors_write(tensors, 2, NULL, 0, &buffer, NULL), NABLA_OK);
+        struct mapped mapped = map(&buffer);
+        assert_int_equal(safetensors_map_dataset(&mapped, &roomy, &dataset, NULL), NABLA_OK);
+        assert_int_equal(dataset->file.bytes != NULL, cases[i].stays);
+        assert_int_equal(mapped.bytes == NULL, cases[i].stays);
+        for (size_t row = 0; row < 2; dataset_passed(dataset, ++row)) // let go of, they are read again
+            assert_true(dataset->ids[row] == (int32_t)row && dataset->features[2 * row] == f32[2 * row]);
+        assert_true(dataset->features[0] == 1 && isnan(dataset->features[1]) && dataset->features[3] == 4);
+        dataset_free(dataset);
+        mapped_close(&mapped);
+        buffer_free(&buffer);
+    }
+    struct dataset *none;
+    assert_int_equal(safetensors_open_dataset("/nonexistent", &roomy, &none, NULL), NABLA_NOT_FOUND);
 }
 
 static const float some_features[] = {1, 2, 3, 4};
@@ -514,6 +584,7 @@ int main(void)
         cmocka_unit_test(a_regression_data_set_reads_back),
         cmocka_unit_test(what_rows_weigh_reads_back_and_is_checked),
         cmocka_unit_test(foreign_dtypes_are_converted_and_names_made_up),
+        cmocka_unit_test(features_stay_in_their_file),
         cmocka_unit_test(bad_labels_and_names_are_refused),
         cmocka_unit_test(bad_features_are_refused),
     };

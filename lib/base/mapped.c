@@ -32,6 +32,12 @@ enum nabla_code mapped_open_path(const char *path, struct mapped *ret, struct na
     return code;
 }
 
+void mapped_release(const struct mapped *mapped)
+{
+    if (mapped->bytes)
+        madvise(mapped->bytes, mapped->size, MADV_DONTNEED);
+}
+
 void mapped_close(struct mapped *mapped)
 {
     if (mapped && mapped->bytes)

@@ -15,6 +15,8 @@ struct mapped {
 enum nabla_code mapped_open(int fd, struct mapped *ret, struct nabla_error *err);
 // NABLA_NOT_FOUND where there is no such file.
 enum nabla_code mapped_open_path(const char *path, struct mapped *ret, struct nabla_error *err);
+// Gives back the memory behind the bytes; they are read from the file again where they are looked at again.
+void mapped_release(const struct mapped *mapped);
 void mapped_close(struct mapped *mapped); // takes NULL and what was never opened ({0})
 
 #endif

@@ -9,11 +9,11 @@
 
 const struct dataset_limits dataset_unlimited = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX};
 
+// All but the features.
 static bool allocate_parts(struct dataset *dataset)
 {
-    dataset->features = size_alloc(dataset->rows, dataset->columns, sizeof *dataset->features);
     dataset->feature_names = size_alloc(dataset->columns, 1, sizeof *dataset->feature_names);
-    if (!dataset->features || !dataset->feature_names)
+    if (!dataset->feature_names)
         return false;
     if (dataset->outputs > 0) {
         dataset->targets = size_alloc(dataset->rows, dataset->outputs, sizeof *dataset->targets);
@@ -30,10 +30,14 @@ static bool allocate_parts(struct dataset *dataset)
 static enum nabla_code make(struct dataset sizes, struct dataset **ret, struct nabla_error *err)
 {
     struct dataset *dataset = malloc(sizeof *dataset);
-    if (!dataset)
+    if (!dataset) {
+        mapped_close(&sizes.file);
         return nabla_fail_memory(err, "a data set");
+    }
     *dataset = sizes;
-    if (!allocate_parts(dataset)) {
+    if (!dataset->features)
+        dataset->features = size_alloc(dataset->rows, dataset->columns, sizeof *dataset->features);
+    if (!dataset->features || !allocate_parts(dataset)) {
         dataset_free(dataset);
         return nabla_fail_memory(err, "a data set");
     }
@@ -53,6 +57,20 @@ enum nabla_code dataset_new_targets(size_t rows, size_t columns, size_t outputs,
     return make((struct dataset){.rows = rows, .columns = columns, .outputs = outputs}, ret, err);
 }
 
+enum nabla_code dataset_new_mapped(const struct dataset *sizes, const float *features, struct mapped *file,
+                                   struct dataset **ret, struct nabla_error *err)
+{
+    const struct dataset mapped = {.rows = sizes->rows,
+                                   .columns = sizes->columns,
+                                   .classes = sizes->classes,
+                                   .outputs = sizes->outputs,
+                                   .features = (float *)(uintptr_t)features, // only read
+                                   .file = *file};
+    enum nabla_code code = make(mapped, ret, err);
+    *file = (struct mapped){0};
+    return code;
+}
+
 static void free_names(char **names, size_t count)
 {
     for (size_t i = 0; names && i < count; i++)
@@ -64,7 +82,12 @@ void dataset_free(struct dataset *dataset)
 {
     if (!dataset)
         return;
-    free(dataset->features);
+    if (dataset->file.bytes)
+        mapped_close(&dataset->file);
+    else if (dataset->file.bytes)
+        mapped_close(&dataset->file);
+    else
+        free(dataset->features);
     free(dataset->ids);
     free(dataset->targets);
     free(dataset->weights);
@@ -127,6 +150,14 @@ enum nabla_code dataset_fill_names(struct dataset *dataset, struct nabla_error *
     return filled && dataset->label_name ? NABLA_OK : nabla_fail_memory(err, "the names of a data set");
 }
 
+void dataset_passed(const struct dataset *dataset, size_t rows)
+{
+    enum { PIECE_BYTES = 16 << 20 };
+    const size_t width = dataset->columns * sizeof *dataset->features, end = rows * width;
+    if (dataset->file.bytes && (rows == dataset->rows || end / PIECE_BYTES != (end - width) / PIECE_BYTES))
+        mapped_release(&dataset->file);
+}
+
 // fmin and fmax pass over the NaN that the extremes start from.
 static void add_to_mean(struct feature_summary *summaries, const float *row, size_t columns)
 {
@@ -158,14 +189,14 @@ void dataset_summarize(const struct dataset *dataset, struct feature_summary *su
     size_t rows = dataset->rows, columns = dataset->columns;
     for (size_t j = 0; j < columns; j++)
         summaries[j] = (struct feature_summary){.min = NAN, .max = NAN};
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; dataset_passed(dataset, ++i))
         add_to_mean(summaries, dataset->features + i * columns, columns);
     for (size_t j = 0; j < columns; j++) {
         bool constant = summaries[j].min == summaries[j].max;
         size_t present = rows - summaries[j].missing;
         summaries[j].mean = constant ? summaries[j].min : summaries[j].mean / (double)present;
     }
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; dataset_passed(dataset, ++i))
         add_to_variance(summaries, dataset->features + i * columns, columns);
     for (size_t j = 0; j < columns; j++)
         summaries[j].std = sqrt(summaries[j].std / (double)(rows - summaries[j].missing));

@@ -2,13 +2,15 @@
 //
 // Shapes: `features` is rows × columns, row-major float32. Classification: `ids` holds one class id a row, in
 // [0, classes). Regression and multi-label: `targets` is rows × outputs float32 and `classes` is 0.
-// Ownership: a data set owns everything it points to; dataset_free releases it.
-// Thread safety: read by any number of threads, changed by one.
+// Ownership: a data set owns everything it points to; dataset_free releases it. The features may lie in a
+// mapped file: read-only, and in no memory that the system could not take back. Thread safety: read by any
+// number of threads, changed by one.
 #ifndef NABLA_DATA_DATASET_H
 #define NABLA_DATA_DATASET_H
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/mapped.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +18,7 @@
 struct dataset {
     size_t rows, columns;
     float *features;      // rows × columns
+    struct mapped file;   // where the features lie, or {0}
     size_t classes;       // number of classes, 0 where the labels are targets
     int32_t *ids;         // rows, NULL where the labels are targets
     size_t outputs;       // columns of targets, 0 for classification
@@ -51,6 +54,11 @@ void dataset_free(struct dataset *dataset);
 enum nabla_code dataset_new_targets(size_t rows, size_t columns, size_t outputs, struct dataset **ret,
                                     struct nabla_error *err);
 
+// The same for features that lie in `file`, with the rows, columns, classes and outputs of `sizes`. The file
+// is taken over whatever becomes of it: *file is {0} afterwards.
+enum nabla_code dataset_new_mapped(const struct dataset *sizes, const float *features, struct mapped *file,
+                                   struct dataset **ret, struct nabla_error *err);
+
 // Gives the data set a zeroed weight for each row, if it has none yet.
 enum nabla_code dataset_add_weights(struct dataset *dataset, struct nabla_error *err);
 
@@ -60,6 +68,10 @@ enum nabla_code dataset_check_size(size_t rows, size_t columns, size_t classes,
 
 // Makes up what names are still NULL: features "x0", "x1", …, classes "0", "1", …, the label "label".
 enum nabla_code dataset_fill_names(struct dataset *dataset, struct nabla_error *err);
+
+// For loops over the rows as they lie: called with the number of rows that are done, it lets go of them now
+// and then where they come from a file, so that a pass takes no more memory than a piece of it.
+void dataset_passed(const struct dataset *dataset, size_t rows);
 
 // Fills `summaries` (columns of them).
 void dataset_summarize(const struct dataset *dataset, struct feature_summary *summaries);

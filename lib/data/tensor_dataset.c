@@ -10,16 +10,38 @@ static bool is_integer(const struct tensor *tensor)
     return tensor->dtype != TENSOR_F64 && tensor->dtype != TENSOR_F32;
 }
 
+static bool is_refused(float x, bool may_miss)
+{
+    return !isfinite(x) && !(may_miss && isnan(x));
+}
+
+static enum nabla_code refuse(const struct tensor *tensor, size_t columns, size_t i, struct nabla_error *err)
+{
+    return nabla_fail(err, NABLA_INVALID, NULL,
+                      "%s: row %zu, column %zu is not a finite number of float32's range", tensor->name,
+                      i / columns + 1, i % columns + 1);
+}
+
 static enum nabla_code copy_finite(const struct tensor *tensor, size_t columns, bool may_miss, float *ret,
                                    struct nabla_error *err)
 {
     for (size_t i = 0; i < tensor->elements; i++) {
         ret[i] = (float)tensor_number(tensor, i);
-        if (!isfinite(ret[i]) && !(may_miss && isnan(ret[i])))
-            return nabla_fail(err, NABLA_INVALID, NULL,
-                              "%s: row %zu, column %zu is not a finite number of float32's range",
-                              tensor->name, i / columns + 1, i % columns + 1);
+        if (is_refused(ret[i], may_miss))
+            return refuse(tensor, columns, i, err);
     }
+    return NABLA_OK;
+}
+
+// Features that stay where they are.
+static enum nabla_code check_features(const struct tensor *tensor, const struct dataset *dataset,
+                                      struct nabla_error *err)
+{
+    const size_t columns = dataset->columns;
+    for (size_t i = 0; i < dataset->rows; dataset_passed(dataset, ++i))
+        for (size_t j = 0; j < columns; j++)
+            if (is_refused(dataset->features[i * columns + j], true))
+                return refuse(tensor, columns, i * columns + j, err);
     return NABLA_OK;
 }
 
@@ -75,6 +97,12 @@ static enum nabla_code check_shapes(const struct dataset_tensors *tensors, struc
     return NABLA_OK;
 }
 
+static bool may_stay(const struct dataset_tensors *tensors)
+{
+    return tensors->file && tensors->features->dtype == TENSOR_F32 &&
+           (uintptr_t)tensors->features->data % sizeof(float) == 0;
+}
+
 static enum nabla_code make_empty(const struct dataset_tensors *tensors, const struct dataset_limits *limits,
                                   struct dataset **ret, struct nabla_error *err)
 {
@@ -87,8 +115,12 @@ static enum nabla_code make_empty(const struct dataset_tensors *tensors, const s
         code = dataset_check_size(rows, columns, classes, limits, err);
     if (code)
         return code;
+    const struct dataset sizes = {
+        .rows = rows, .columns = columns, .classes = classes, .outputs = classes ? 0 : width_of(labels)};
+    if (may_stay(tensors))
+        return dataset_new_mapped(&sizes, features->data, tensors->file, ret, err);
     return classes > 0 ? dataset_new(rows, columns, classes, ret, err)
-                       : dataset_new_targets(rows, columns, width_of(labels), ret, err);
+                       : dataset_new_targets(rows, columns, sizes.outputs, ret, err);
 }
 
 static enum nabla_code read_weights(const struct tensor *weights, struct dataset *dataset,
@@ -112,7 +144,9 @@ static enum nabla_code fill(const struct dataset_tensors *tensors, struct datase
                             struct nabla_error *err)
 {
     const struct tensor *labels = tensors->labels;
-    enum nabla_code code = copy_finite(tensors->features, dataset->columns, true, dataset->features, err);
+    enum nabla_code code =
+        dataset->file.bytes ? check_features(tensors->features, dataset, err)
+                            : copy_finite(tensors->features, dataset->columns, true, dataset->features, err);
     if (!code && dataset->targets)
         code = copy_finite(labels, dataset->outputs, false, dataset->targets, err);
     for (size_t i = 0; !code && dataset->ids && i < dataset->rows; i++)

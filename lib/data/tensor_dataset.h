@@ -14,6 +14,8 @@ struct dataset_tensors {
     const struct tensor *features, *labels;
     const struct tensor *weights; // of the rows, F32 or F64; NULL: all 1
     size_t classes;               // at least so many; 0: as many as the ids tell
+    struct mapped *file; // where all of them lie, or NULL: features that are float32 already and aligned stay
+                         // in it, and it belongs to the data set, *file being {0}
 };
 
 // NABLA_INVALID (names the tensor; "a data set needs …" where one is NULL), NABLA_LIMIT. No names are filled
