@@ -4,7 +4,8 @@
 //     faults_arm(FAULT_MEMORY, n);  …what is to be tried…  bool met = faults_disarm();
 //
 // met is false when fewer than n were made: then everything has been tried. Only what happens while armed is
-// counted, on every thread. A sanitizer has allocators of its own: FAULTS_POSSIBLE is false there for memory.
+// counted, on every thread. A sanitizer has allocators of its own, and so has valgrind: faults_of_memory is
+// false there.
 #ifndef NABLA_TESTS_FAULTS_H
 #define NABLA_TESTS_FAULTS_H
 
@@ -39,12 +40,6 @@ enum fault {
     FAULT_GONE = FAULT_COUNT
 };
 enum fault_place { PLACE_MEMORY, PLACE_FILE, PLACE_LOCK, PLACE_NAME };
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FAULTS_OF_MEMORY false
-#else
-#define FAULTS_OF_MEMORY true
-#endif
 
 static _Atomic int faults_armed;   // enum fault
 static _Atomic long faults_left;   // until the one that fails
@@ -165,6 +160,16 @@ static inline bool faults_look(void)
 {
     const int armed = atomic_load(&faults_armed);
     return (armed == FAULT_EIO || armed == FAULT_EIO_ONCE) && faults_io();
+}
+
+// Whether ours are the ones that are called.
+static inline bool faults_of_memory(void)
+{
+    const long before = atomic_load(&faults_blocks);
+    void *volatile block = malloc(1);
+    const bool counted = atomic_load(&faults_blocks) == before + 1;
+    free(block);
+    return counted;
 }
 
 // The function of the C library behind ours.

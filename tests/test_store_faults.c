@@ -361,7 +361,7 @@ static void try_works(enum fault fault)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    if (!FAULTS_OF_MEMORY)
+    if (!faults_of_memory())
         skip();
     try_works(FAULT_MEMORY);
 }
