@@ -6,8 +6,6 @@
 #include "store/database.h"
 #include "store/sweep.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -20,7 +18,7 @@ enum { MANIFEST_MAX = 1 << 28, LOOKS_MOST = 20 };
 
 static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
 {
-    static const char *const parts[] = {"", "datasets", "jobs"};
+    static const char *const parts[] = {"datasets", "jobs"};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == NABLA_OK; i++) {
         char path[PATH_MAX];
@@ -28,21 +26,6 @@ static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
                                                    : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
     }
     return code;
-}
-
-// A folder for a copy: new, or empty.
-static enum nabla_code claim_folder(const char *folder, struct nabla_error *err)
-{
-    DIR *entries = opendir(folder);
-    bool empty = true;
-    for (struct dirent *at; entries && (at = readdir(entries));)
-        empty &= strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0;
-    if (entries)
-        closedir(entries);
-    else if (errno != ENOENT)
-        return nabla_fail_errno(err, "read the folder", folder);
-    return empty ? make_folders(folder, err)
-                 : nabla_fail(err, NABLA_CONFLICT, NULL, "%s is not empty", folder);
 }
 
 static enum nabla_code sync_file(const char *path, struct nabla_error *err)
@@ -91,11 +74,14 @@ static enum nabla_code copy_dataset_file(const struct backup *backup, const char
 {
     bool is_there = true;
     enum nabla_code code = NABLA_NOT_FOUND;
-    for (int looks = 0; looks < LOOKS_MOST && code == NABLA_NOT_FOUND && is_there; looks++) {
+    for (int looks = 0; looks < LOOKS_MOST && is_there; looks++) {
         code = backup_copy(backup, name, ret, err);
-        if (code == NABLA_NOT_FOUND &&
-            backup_has(backup->source, "SELECT 1 FROM datasets WHERE sha256 = ?", sha256, &is_there, err))
-            return NABLA_IO;
+        if (code != NABLA_NOT_FOUND)
+            break;
+        const enum nabla_code looked =
+            backup_has(backup->source, "SELECT 1 FROM datasets WHERE sha256 = ?", sha256, &is_there, err);
+        if (looked)
+            return looked;
     }
     return code == NABLA_NOT_FOUND && is_there
                ? nabla_fail(err, NABLA_IO, NULL, "%s/%s is missing", backup->from, name)
@@ -308,6 +294,7 @@ static enum nabla_code make_hold(struct backup *backup, struct nabla_error *err)
 enum nabla_code backup_make(const char *folder, const char *to, size_t *ret_files, struct nabla_error *err)
 {
     char path[PATH_MAX], database[PATH_MAX];
+    bool is_made;
     struct backup backup = {.from = folder, .to = to, .manifest = buffer_new(MANIFEST_MAX)};
     enum nabla_code code = backup_path(path, to, "MANIFEST") && backup_path(database, folder, "nabla.db")
                                ? NABLA_OK
@@ -315,7 +302,9 @@ enum nabla_code backup_make(const char *folder, const char *to, size_t *ret_file
     if (code == NABLA_OK && access(database, R_OK) != 0)
         code = nabla_fail_errno(err, "read", database);
     if (code == NABLA_OK)
-        code = claim_folder(to, err);
+        code = backup_claim(to, &is_made, err);
+    if (code == NABLA_OK)
+        code = make_folders(to, err);
     if (code == NABLA_OK)
         code = make_hold(&backup, err);
     if (code == NABLA_OK)

@@ -1,9 +1,10 @@
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/mapped.h"
 #include "base/token.h"
 #include "store/check_parts.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -47,8 +48,10 @@ static enum nabla_code find_hash(struct check *check, const char *sql, const cha
         return code;
     statement_bind_text(row, name);
     code = statement_row(row, err);
-    if (code == NABLA_OK)
-        snprintf(ret, TOKEN_SHA256_SIZE, "%s", statement_text(row, 0) ? statement_text(row, 0) : "");
+    const char *sha256 = code == NABLA_OK ? statement_text(row, 0) : "";
+    snprintf(ret, TOKEN_SHA256_SIZE, "%s", sha256 ? sha256 : "");
+    if (!sha256)
+        code = nabla_fail_memory(err, "a hash");
     statement_free(row);
     return code;
 }
@@ -125,15 +128,16 @@ static enum nabla_code check_entries(struct check *check, const char *name, cons
                                      const char *sql, struct nabla_error *err)
 {
     char folder[PATH_MAX], path[PATH_MAX];
-    struct statement *row;
+    struct statement *row = NULL;
     const bool at_work = !check->repair && is_at_work(check); // else nobody else is there
     if (snprintf(folder, sizeof folder, "%s/%s", check->folder, name) >= PATH_MAX)
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long: %s", name);
     DIR *entries = opendir(folder);
     if (!entries)
-        return NABLA_OK;
+        return errno == ENOENT ? NABLA_OK : nabla_fail_errno(err, "read the folder", folder);
+    struct dirent *at;
     enum nabla_code code = database_prepare(check->db, sql, &row, err);
-    for (struct dirent *at; code == NABLA_OK && (at = readdir(entries));) {
+    while (code == NABLA_OK && (code = file_next(entries, folder, &at, err)) == NABLA_OK && at) {
         if (at->d_name[0] == '.' || strncmp(at->d_name, prefix, strlen(prefix)) != 0 ||
             snprintf(path, sizeof path, "%s/%s", folder, at->d_name) >= PATH_MAX)
             continue;
@@ -149,8 +153,7 @@ static enum nabla_code check_entries(struct check *check, const char *name, cons
         if (check->repair)
             unlink(path);
     }
-    if (code == NABLA_OK)
-        statement_free(row);
+    statement_free(row);
     closedir(entries);
     return code;
 }
