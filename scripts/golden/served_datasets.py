@@ -33,7 +33,7 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def network(*parts):
-    """"relu 64", "batch_norm 64 relu", "0.2" (dropout) as a list of layers."""
+    """The layers of words: units, an activation, a normalisation, a rate of dropout."""
     layers = []
     for words in map(str.split, parts):
         for word in words:
