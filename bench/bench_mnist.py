@@ -155,6 +155,7 @@ def train_peer(name, seed, threads):
         told, failed = done.stdout, done.returncode and (done.stderr.strip().splitlines() or ["?"])[-1]
     except subprocess.TimeoutExpired as late:
         told, failed = (late.stdout or b"").decode(), 0
+        print(f"  {name}, seed {seed}: stopped after {LIMIT:.0f} s", file=sys.stderr, flush=True)
     epochs = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     if epochs and "missing" in epochs[0]:
         raise Failed(f"skipped: {' and '.join(epochs[0]['missing'])} not installed")
