@@ -42,14 +42,6 @@ struct MHD_Daemon *MHD_start_daemon(unsigned flags, uint16_t port, MHD_AcceptPol
     return http_daemon;
 }
 
-// A connection takes 32 KiB, which would come from fresh pages each time while the sanitizer holds the freed
-// ones back: a third of a run. It holds the last 128 of them back still.
-__attribute__((visibility("default"))) const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "quarantine_size_mb=4";
-}
-
 // ---- the server ----
 
 static uint64_t revision(void *context, const char *job)
