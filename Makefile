@@ -110,6 +110,10 @@ fuzz: ## let libFuzzer search: make fuzz [FUZZ=csv] [RUNS=100000]; goes on where
 	    SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-coverage=trace-cmp -fno-sanitize-recover=all'
 	@scripts/fuzz.sh '$(RUNS)' $(or $(FUZZ),$(FUZZ_TARGETS))
 
+.PHONY: fuzz-keep
+fuzz-keep: ## after `make fuzz`: bring the least of what it found into tests/fuzz/corpus: make fuzz-keep [FUZZ=csv]
+	@scripts/fuzz.sh keep $(or $(FUZZ),$(FUZZ_TARGETS))
+
 .PHONY: fuzz-programs
 fuzz-programs: $(addprefix $(BUILD)/search/fuzz_,$(FUZZ_TARGETS))
 
