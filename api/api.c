@@ -153,6 +153,7 @@ void api_close(struct api_call *call)
         return;
     body_close(call);
     identity_leave(call);
+    free(call->watches);
     free(call->headers);
     free(call->target);
     free(call->path);

@@ -87,13 +87,22 @@ enum api_answer_kind {
     API_COMPLETE, // body is the whole answer
     API_FILE,     // fd's content, size bytes
     API_STREAM,   // call pull until it ends
-    API_WAIT // call api_handle again when the job's revision is above `revision` or the deadline has come
+    API_WAIT // call api_handle again when a job's revision is above the one seen or the deadline has come
 };
+
+struct api_watch {
+    char job[TOKEN_ID_SIZE];
+    uint64_t revision;
+};
+
+enum { API_WATCHES_MAX = 50 };
 
 struct api_wait {
     char job[TOKEN_ID_SIZE];
     uint64_t revision;
-    int64_t deadline_ms; // clock_monotonic_ms
+    int64_t deadline_ms;            // clock_monotonic_ms
+    const struct api_watch *others; // further jobs, whose changes end it too; the call's, not the answer's
+    size_t other_count;             // at most API_WATCHES_MAX
 };
 
 enum { API_STREAM_END = -1, API_STREAM_WAIT = -2 };

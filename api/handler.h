@@ -90,6 +90,7 @@ struct api_call {
     size_t body_limit;         // and how many may come
     struct inflater *inflater; // Content-Encoding: gzip
     int64_t wait_deadline_ms;  // set by the first API_WAIT of a call, so that it is not prolonged
+    struct api_watch *watches; // what an API_WAIT of several jobs waits for
 };
 
 // The value of a header (name compared without case), or NULL.

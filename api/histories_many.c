@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JOBS_MOST = 50, JOB_ID_SIZE = TOKEN_ID_SIZE, TAG_SIZE = JOBS_MOST * 21 + ETAG_SIZE };
+enum { JOBS_MOST = API_WATCHES_MAX, JOB_ID_SIZE = TOKEN_ID_SIZE, TAG_SIZE = JOBS_MOST * 21 + ETAG_SIZE };
 
 struct many {
     char ids[JOBS_MOST][JOB_ID_SIZE];
@@ -85,14 +85,44 @@ static void tag_make(const struct many *many, const char *variant, char ret[TAG_
     snprintf(ret + used, TAG_SIZE - used, "%s%s\"", *variant ? "-" : "", variant);
 }
 
-static void tag_headers(const char *tag, struct api_answer *ret)
+static void tag_headers(const struct api_call *call, const char *tag, struct api_answer *ret)
 {
-    answer_header(ret, "ETag", "%s", tag);
-    answer_header(ret, "Cache-Control", "no-cache");
+    poll_headers(call, tag, ret);
     answer_header(ret, "Vary", "Accept");
 }
 
-static bool answer_if_known(const struct api_call *call, struct many *many, const char *variant,
+static bool are_over(const struct api_call *call, const struct many *many)
+{
+    bool over = true;
+    for (size_t i = 0; i < many->count && over; i++) {
+        struct job *job;
+        if (store_job_get(call->api->options.store, many->ids[i], &job, NULL))
+            continue; // deleted since
+        over = job_state_is_final(job->state);
+        job_free(job);
+    }
+    return over;
+}
+
+// *ret becomes "wait for a change of any of them" when the client asked to wait and there is one to come.
+static bool wait_for_any(struct api_call *call, const struct many *many, struct api_answer *ret)
+{
+    if (prefer_wait(call) == 0 || are_over(call, many))
+        return false;
+    if (!call->watches)
+        call->watches = calloc(API_WATCHES_MAX, sizeof *call->watches);
+    if (!call->watches || !poll_wait(call, many->ids[0], many->revisions[0], ret))
+        return false;
+    for (size_t i = 1; i < many->count; i++) {
+        memcpy(call->watches[i - 1].job, many->ids[i], sizeof many->ids[i]);
+        call->watches[i - 1].revision = many->revisions[i];
+    }
+    ret->wait.others = call->watches;
+    ret->wait.other_count = many->count - 1;
+    return true;
+}
+
+static bool answer_if_known(struct api_call *call, struct many *many, const char *variant,
                             struct api_answer *ret)
 {
     char tag[TAG_SIZE];
@@ -102,12 +132,14 @@ static bool answer_if_known(const struct api_call *call, struct many *many, cons
     tag_make(many, variant, tag);
     if (!etag_is_known(call, tag))
         return false;
+    if (wait_for_any(call, many, ret))
+        return true;
     answer_begin(ret, 304, NULL);
-    tag_headers(tag, ret);
+    tag_headers(call, tag, ret);
     return true;
 }
 
-bool peek_many(struct api_call *call, struct api_answer *ret)
+static bool answer_without_reading(struct api_call *call, struct api_answer *ret)
 {
     struct reading reading = {.call = call};
     struct many *many = NULL;
@@ -118,6 +150,11 @@ bool peek_many(struct api_call *call, struct api_answer *ret)
         api_answer_free(ret); // the full read tells why
     free(many);
     return is_known;
+}
+
+bool peek_many(struct api_call *call, struct api_answer *ret)
+{
+    return prefer_wait(call) == 0 && answer_without_reading(call, ret); // waiting takes more of a look
 }
 
 // --- what it is told
@@ -224,7 +261,7 @@ static void answer_jobs(const struct api_call *call, const struct many *many, st
     enum nabla_code code = NABLA_OK;
     tag_make(many, reading_variant(first), tag);
     answer_begin(ret, 200, media_name(reading_media(first)));
-    tag_headers(tag, ret);
+    tag_headers(call, tag, ret);
     more_header(many, ret);
     if (first->format == FORMAT_JSON)
         encode_jobs(many, true, &ret->body);
@@ -238,7 +275,7 @@ static void answer_jobs(const struct api_call *call, const struct many *many, st
 
 static void answer_many(struct api_call *call, bool layers, struct api_answer *ret)
 {
-    struct many *many = peek_many(call, ret) ? NULL : many_new(call, ret);
+    struct many *many = answer_without_reading(call, ret) ? NULL : many_new(call, ret);
     if (!many)
         return;
     bool is_read = true;

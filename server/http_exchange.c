@@ -182,14 +182,41 @@ static void resume(void *context)
     MHD_resume_connection(exchange->connection);
 }
 
-// Suspends the connection until the job's revision is above the one seen, the deadline has come, or the
-// client has hung up. False: the server is stopping, and nothing was suspended.
+// Jobs and the revisions that were seen of them, apart from whoever waits for them.
+struct watched {
+    struct api_watch jobs[API_WATCHES_MAX + 1];
+    size_t count;
+};
+
+static void watched_copy(const struct api_wait *wait, struct watched *ret)
+{
+    ret->jobs[0].revision = wait->revision;
+    memcpy(ret->jobs[0].job, wait->job, sizeof wait->job);
+    ret->count = 1;
+    for (size_t i = 0; i < wait->other_count && ret->count <= API_WATCHES_MAX; i++)
+        ret->jobs[ret->count++] = wait->others[i];
+}
+
+// What changed between the handler's look and ours would never be told.
+static void tell_changes(const struct http *http, const struct watched *watched)
+{
+    for (size_t i = 0; i < watched->count; i++) {
+        const struct api_watch *seen = &watched->jobs[i];
+        uint64_t revision = http->options.revision(http->options.context, seen->job);
+        if (revision > seen->revision)
+            waiters_notify(http->options.waiters, seen->job, revision);
+    }
+}
+
+// Suspends the connection until a job's revision is above the one seen, the deadline has come, or the client
+// has hung up. False: the server is stopping, and nothing was suspended.
 static bool suspend_until(struct exchange *exchange, const struct api_wait *wait)
 {
     struct http *http = exchange->http;
-    const struct api_wait until = *wait; // the exchange may be gone as soon as it waits
+    struct watched watched; // the exchange may be gone as soon as it waits
     int fd = exchange->socket ? exchange->socket->fd : -1;
-    exchange->waiter = (struct waiter){.wait = until, .resume = resume, .context = exchange, .fd = fd};
+    watched_copy(wait, &watched);
+    exchange->waiter = (struct waiter){.wait = *wait, .resume = resume, .context = exchange, .fd = fd};
     if (atomic_load(&http->stopping))
         return false;
     set_deadline(exchange, INT64_MAX);
@@ -199,10 +226,7 @@ static bool suspend_until(struct exchange *exchange, const struct api_wait *wait
         MHD_resume_connection(exchange->connection);
         return true; // comes back at once, to be ended
     }
-    // What changed between the handler's look and ours would never be told.
-    uint64_t revision = http->options.revision(http->options.context, until.job);
-    if (revision > until.revision)
-        waiters_notify(http->options.waiters, until.job, revision);
+    tell_changes(http, &watched);
     return true;
 }
 
@@ -211,7 +235,7 @@ static ssize_t stream_read(void *context, uint64_t position, char *bytes, size_t
     (void)position;
     struct exchange *exchange = context;
     struct api_stream *stream = &exchange->answer.stream;
-    struct api_wait wait;
+    struct api_wait wait = {.other_count = 0};
     if (exchange->waiter.is_gone)
         return MHD_CONTENT_READER_END_WITH_ERROR; // closes the connection
     if (is_over(exchange))

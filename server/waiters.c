@@ -80,8 +80,14 @@ static bool is_any(const struct waiter *waiter, const void *nothing)
 
 static bool is_changed(const struct waiter *waiter, const void *detail)
 {
-    const struct api_wait *change = detail;
-    return waiter->wait.revision < change->revision && strcmp(waiter->wait.job, change->job) == 0;
+    const struct api_watch *change = detail;
+    const struct api_wait *wait = &waiter->wait;
+    if (wait->revision < change->revision && strcmp(wait->job, change->job) == 0)
+        return true;
+    for (size_t i = 0; i < wait->other_count; i++)
+        if (wait->others[i].revision < change->revision && strcmp(wait->others[i].job, change->job) == 0)
+            return true;
+    return false;
 }
 
 static int64_t earliest_deadline(const struct waiters *waiters)
@@ -211,7 +217,7 @@ bool waiters_add(struct waiters *waiters, struct waiter *waiter)
 
 void waiters_notify(struct waiters *waiters, const char *job_id, uint64_t revision)
 {
-    struct api_wait change = {.revision = revision};
+    struct api_watch change = {.revision = revision};
     size_t length = strnlen(job_id, sizeof change.job - 1);
     memcpy(change.job, job_id, length);
     pthread_mutex_lock(&waiters->lock);

@@ -1,7 +1,7 @@
-// Who waits for a job to change: a waiter is resumed once, when the job's revision passes the one it has
-// seen, when its deadline has come, or when its client has hung up, whichever is first. Thread safety: any
-// thread. `resume` is called with an internal lock held: it must be quick and must not call back into this
-// module.
+// Who waits for a job, or one of several, to change: a waiter is resumed once, when a revision passes the one
+// it has seen, when its deadline has come, or when its client has hung up, whichever is first. Thread safety:
+// any thread. `resume` is called with an internal lock held: it must be quick and must not call back into
+// this module.
 #ifndef NABLA_SERVER_WAITERS_H
 #define NABLA_SERVER_WAITERS_H
 

@@ -194,6 +194,55 @@ static void what_is_known_already_is_304(void **state)
     api_answer_free(&answer);
 }
 
+static struct api_call *wait_for(struct fixture *fixture, const char *known, struct api_answer *ret)
+{
+    const struct request request = {
+        .method = "GET",
+        .target = text_of("/v1/metrics?job=%s,%s", fixture->jobs[0].id, fixture->jobs[1].id),
+        .headers = {{"If-None-Match", known}, {"Prefer", "wait=30"}}};
+    struct api_call *call = service_begin(fixture->service, &request, ret);
+    assert_non_null(call);
+    assert_false(api_peek(call, ret));
+    api_handle(call, ret);
+    return call;
+}
+
+static void waiting_ends_with_a_change_of_any_job(void **state)
+{
+    struct fixture *fixture = *state;
+    struct api_answer answer;
+    struct api_call *call = wait_for(fixture, "\"2.2\"", &answer);
+    assert_int_equal(answer.kind, API_WAIT);
+    assert_string_equal(answer.wait.job, fixture->jobs[0].id);
+    assert_int_equal(answer.wait.other_count, 1);
+    assert_string_equal(answer.wait.others[0].job, fixture->jobs[1].id);
+    assert_int_equal(answer.wait.others[0].revision, 2);
+    client_posts(fixture->service, &fixture->jobs[1], "metrics", OTHER, 200);
+    api_handle(call, &answer);
+    answer_expect(&answer, 200, "changed");
+    assert_string_equal(answer_value(&answer, "ETag"), "\"2.3\"");
+    assert_string_equal(answer_value(&answer, "Preference-Applied"), "wait=30");
+    api_answer_free(&answer);
+    api_close(call);
+}
+
+static void what_is_new_or_over_is_not_waited_for(void **state)
+{
+    struct fixture *fixture = *state;
+    struct api_answer answer;
+    struct api_call *call = wait_for(fixture, "\"1.2\"", &answer);
+    answer_expect(&answer, 200, "new already");
+    api_answer_free(&answer);
+    api_close(call);
+    for (size_t i = 0; i < 2; i++)
+        client_posts(fixture->service, &fixture->jobs[i], "state", "{\"attempt\":1,\"state\":\"succeeded\"}",
+                     200);
+    call = wait_for(fixture, "\"3.3\"", &answer);
+    answer_expect(&answer, 304, "both are over");
+    api_answer_free(&answer);
+    api_close(call);
+}
+
 // The rows of one answer are bounded whatever the number of jobs; who was cut is told.
 static void jobs_share_the_limit(void **state)
 {
@@ -237,9 +286,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(each_job_is_told_as_by_itself),    TEST(folds_of_one_job_stand_beside_rows_of_another),
-        TEST(tensors_are_named_by_their_job),   TEST(what_is_known_already_is_304),
-        cmocka_unit_test(jobs_share_the_limit), TEST(a_list_of_jobs_is_checked),
+        TEST(each_job_is_told_as_by_itself),         TEST(folds_of_one_job_stand_beside_rows_of_another),
+        TEST(tensors_are_named_by_their_job),        TEST(what_is_known_already_is_304),
+        cmocka_unit_test(jobs_share_the_limit),      TEST(a_list_of_jobs_is_checked),
+        TEST(waiting_ends_with_a_change_of_any_job), TEST(what_is_new_or_over_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

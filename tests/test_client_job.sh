@@ -17,3 +17,9 @@ steps=$(curl -sf "$url/v1/jobs/${said%% *}/gradients?column=gradient_norm&format
 said=$(NABLA_URL=$url /usr/bin/python3 examples/batch_tensors.py)
 echo "$said"
 [[ $said == *" revision 2 {'gradient_norm': [0.0131"* ]]
+
+# Who waits for a job in a script is told of its end, and that there is none of this name.
+finished=$(NABLA_URL=$url timeout 60 examples/07-wait-for-a-job.sh "${said%% *}")
+[[ $(tr -d ' \n' <<<"$finished") == *'"state":"succeeded"'* ]]
+if missing=$(NABLA_URL=$url timeout 60 examples/07-wait-for-a-job.sh job_none 2>&1); then exit 1; fi
+[[ $missing == *"there is no job job_none"* ]]

@@ -89,6 +89,34 @@ static void a_waiter_is_resumed_by_a_newer_revision_of_its_job_alone(void **stat
     waiters_free(waiters);
 }
 
+static void a_waiter_of_several_jobs_is_resumed_by_any_of_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *comment, *job;
+        uint64_t revision;
+        unsigned rung;
+    } cases[] = {
+        {"another job", "job_d", 99, 0},      {"the first, seen", "job_a", 5, 0},
+        {"the second, seen", "job_b", 7, 0},  {"the third, where the second would be new", "job_c", 8, 0},
+        {"the third, newer", "job_c", 10, 1}, {"once only", "job_a", 6, 1},
+    };
+    static const struct api_watch others[] = {{"job_b", 7}, {"job_c", 9}};
+    struct bell bell = bell_new();
+    struct waiters *waiters;
+    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
+    struct waiter waiter = waiter_of("job_a", 5, INT64_MAX, &bell);
+    waiter.wait.others = others;
+    waiter.wait.other_count = 2;
+    assert_true(waiters_add(waiters, &waiter));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        waiters_notify(waiters, cases[i].job, cases[i].revision);
+        if (rung(&bell) != cases[i].rung)
+            fail_msg("%s: resumed %u times", cases[i].comment, rung(&bell));
+    }
+    waiters_free(waiters);
+}
+
 static void a_waiter_is_resumed_at_its_deadline(void **state)
 {
     (void)state;
@@ -254,6 +282,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_waiter_is_resumed_by_a_newer_revision_of_its_job_alone),
+        cmocka_unit_test(a_waiter_of_several_jobs_is_resumed_by_any_of_them),
         cmocka_unit_test(a_waiter_is_resumed_at_its_deadline),
         cmocka_unit_test(a_waiter_is_resumed_when_its_client_hangs_up),
         cmocka_unit_test(a_waiter_waits_again_on_the_same_socket),

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX = 1 << 28 };
+enum { MANIFEST_MAX = 1 << 28, LOOKS_MOST = 20 };
 
 static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
 {
@@ -58,6 +58,36 @@ enum nabla_code backup_database(const char *from, const char *path, struct nabla
     return code ? code : sync_file(path, err);
 }
 
+static enum nabla_code drop_dataset(struct database *copy, const char *sha256, struct nabla_error *err)
+{
+    static const struct backup_drop drops[] = {
+        {"idempotency_keys", "DELETE FROM idempotency_keys"
+                             " WHERE resource IN (SELECT id FROM datasets WHERE sha256 = ?)"},
+        {"datasets", "DELETE FROM datasets WHERE sha256 = ?"},
+    };
+    return backup_drop(copy, drops, sizeof drops / sizeof *drops, sha256, err);
+}
+
+// One that is deleted loses its row first, then its file, and may come back meanwhile.
+static enum nabla_code copy_dataset_file(const struct backup *backup, const char *sha256, const char *name,
+                                         char ret[TOKEN_SHA256_SIZE], struct nabla_error *err)
+{
+    bool is_there = true;
+    enum nabla_code code = NABLA_NOT_FOUND;
+    for (int looks = 0; looks < LOOKS_MOST && is_there; looks++) {
+        code = backup_copy(backup, name, ret, err);
+        if (code != NABLA_NOT_FOUND)
+            break;
+        const enum nabla_code looked =
+            backup_has(backup->source, "SELECT 1 FROM datasets WHERE sha256 = ?", sha256, &is_there, err);
+        if (looked)
+            return looked;
+    }
+    return code == NABLA_NOT_FOUND && is_there
+               ? nabla_fail(err, NABLA_IO, NULL, "%s/%s is missing", backup->from, name)
+               : code;
+}
+
 // A data set that was deleted after the database was copied goes from the copy too.
 static enum nabla_code copy_dataset(struct backup *backup, struct database *copy, const char *sha256,
                                     struct nabla_error *err)
@@ -65,17 +95,9 @@ static enum nabla_code copy_dataset(struct backup *backup, struct database *copy
     char name[128], found[TOKEN_SHA256_SIZE];
     struct nabla_error why = {0};
     snprintf(name, sizeof name, "datasets/%s.safetensors", sha256);
-    enum nabla_code code = backup_copy(backup, name, found, &why);
-    if (code == NABLA_NOT_FOUND) {
-        struct statement *deletion;
-        code = database_prepare(copy, "DELETE FROM datasets WHERE sha256 = ?", &deletion, err);
-        if (code)
-            return code;
-        statement_bind_text(deletion, sha256);
-        code = statement_run(deletion, err);
-        statement_free(deletion);
-        return code;
-    }
+    enum nabla_code code = copy_dataset_file(backup, sha256, name, found, &why);
+    if (code == NABLA_NOT_FOUND)
+        return drop_dataset(copy, sha256, err);
     if (code)
         return nabla_fail(err, code, NULL, "%s", why.text);
     if (strcmp(found, sha256) != 0)

@@ -94,6 +94,41 @@ enum nabla_code backup_copy_from(const struct backup *backup, const char *from, 
     return code ? code : file_commit(&writing, err);
 }
 
+enum nabla_code backup_has(struct database *db, const char *sql, const char *text, bool *ret,
+                           struct nabla_error *err)
+{
+    struct statement *row;
+    enum nabla_code code = database_prepare(db, sql, &row, err);
+    if (code)
+        return code;
+    statement_bind_text(row, text);
+    code = statement_row(row, err);
+    *ret = code == NABLA_OK;
+    statement_free(row);
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+enum nabla_code backup_drop(struct database *copy, const struct backup_drop *drops, size_t count,
+                            const char *text, struct nabla_error *err)
+{
+    static const char tables[] = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?";
+    enum nabla_code code = NABLA_OK;
+    for (size_t i = 0; i < count && code == NABLA_OK; i++) {
+        struct statement *change;
+        bool is_there = false;
+        code = backup_has(copy, tables, drops[i].table, &is_there, err);
+        if (code || !is_there)
+            continue;
+        code = database_prepare(copy, drops[i].sql, &change, err);
+        if (code)
+            return code;
+        statement_bind_text(change, text);
+        code = statement_run(change, err);
+        statement_free(change);
+    }
+    return code;
+}
+
 // `name` is below both folders.
 enum nabla_code backup_copy(const struct backup *backup, const char *name, char ret[TOKEN_SHA256_SIZE],
                             struct nabla_error *err)

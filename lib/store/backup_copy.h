@@ -39,6 +39,18 @@ enum nabla_code backup_copy_from(const struct backup *backup, const char *from, 
 enum nabla_code backup_copy(const struct backup *backup, const char *name, char ret[TOKEN_SHA256_SIZE],
                             struct nabla_error *err);
 
+// Whether the query, with `text` as its parameter, has a row.
+enum nabla_code backup_has(struct database *db, const char *sql, const char *text, bool *ret,
+                           struct nabla_error *err);
+
+// Statements with `text` as their parameter, each where its table is there: a copy is of the version of the
+// folder, which may be an older one.
+struct backup_drop {
+    const char *table, *sql;
+};
+enum nabla_code backup_drop(struct database *copy, const struct backup_drop *drops, size_t count,
+                            const char *text, struct nabla_error *err);
+
 // Adds a line to the manifest.
 enum nabla_code backup_note(struct backup *backup, const char *name, const char *sha256,
                             struct nabla_error *err);

@@ -63,41 +63,17 @@ static enum nabla_code copy_job_files(struct backup *backup, const char *id, con
     return code;
 }
 
-// Whether the job is there now, not only in the copy.
-static enum nabla_code find_job(struct database *source, const char *id, bool *ret, struct nabla_error *err)
-{
-    struct statement *row;
-    enum nabla_code code = database_prepare(source, "SELECT 1 FROM jobs WHERE id = ?", &row, err);
-    if (code)
-        return code;
-    statement_bind_text(row, id);
-    code = statement_row(row, err);
-    *ret = code == NABLA_OK;
-    statement_free(row);
-    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
-}
-
 // As a deletion does (jobs.c): what is left of its history is doomed.
 static enum nabla_code drop_job(struct database *copy, const char *id, struct nabla_error *err)
 {
-    static const char *const changes[] = {
-        "INSERT OR IGNORE INTO doomed SELECT number FROM jobs WHERE id = ?",
-        "DELETE FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE id = ?)",
-        "DELETE FROM job_specs WHERE job = (SELECT number FROM jobs WHERE id = ?)",
-        "DELETE FROM idempotency_keys WHERE resource = ?",
-        "DELETE FROM jobs WHERE id = ?",
+    static const struct backup_drop drops[] = {
+        {"doomed", "INSERT OR IGNORE INTO doomed SELECT number FROM jobs WHERE id = ?"},
+        {"checkpoints", "DELETE FROM checkpoints WHERE job = (SELECT number FROM jobs WHERE id = ?)"},
+        {"job_specs", "DELETE FROM job_specs WHERE job = (SELECT number FROM jobs WHERE id = ?)"},
+        {"idempotency_keys", "DELETE FROM idempotency_keys WHERE resource = ?"},
+        {"jobs", "DELETE FROM jobs WHERE id = ?"},
     };
-    enum nabla_code code = NABLA_OK;
-    for (size_t i = 0; i < sizeof changes / sizeof *changes && code == NABLA_OK; i++) {
-        struct statement *change;
-        code = database_prepare(copy, changes[i], &change, err);
-        if (code)
-            return code;
-        statement_bind_text(change, id);
-        code = statement_run(change, err);
-        statement_free(change);
-    }
-    return code;
+    return backup_drop(copy, drops, sizeof drops / sizeof *drops, id, err);
 }
 
 // The files of a job. One that is deleted loses its row first, then its files: if the row is there
@@ -113,7 +89,7 @@ enum nabla_code backup_job(struct backup *backup, struct database *copy, const c
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
     enum nabla_code code = copy_job_files(backup, id, from, to, err);
     if (code == NABLA_OK)
-        code = find_job(backup->source, id, &is_there, err);
+        code = backup_has(backup->source, "SELECT 1 FROM jobs WHERE id = ?", id, &is_there, err);
     if (code || is_there)
         return code;
     backup->files = files;

@@ -1,3 +1,4 @@
+#include "base/buffer.h"
 #include "base/file.h"
 #include "base/mapped.h"
 #include "base/token.h"
@@ -14,40 +15,95 @@
 #include <unistd.h>
 
 enum { GRACE_SECONDS = 60 }; // a server at work writes a file before its row
+enum { QUERY_MAX = 300, FAULTY_BYTES_MAX = 1 << 28 };
 
-static void check_file(struct check *check, const char *path, const char *sha256)
+// What is wrong with a file whose hash is known; false: nothing.
+static bool is_faulty(const char *path, const char *sha256, char ret_found[TOKEN_SHA256_SIZE])
 {
-    char found[TOKEN_SHA256_SIZE];
     struct mapped file;
-    if (access(path, R_OK) != 0 || mapped_open_path(path, &file, NULL)) {
-        check_fault(check, "%s: cannot be read, and has no other copy", path);
-        return;
-    }
-    token_sha256(found, file.bytes, file.size);
+    ret_found[0] = '\0'; // cannot be read
+    if (access(path, R_OK) != 0 || mapped_open_path(path, &file, NULL))
+        return true;
+    token_sha256(ret_found, file.bytes, file.size);
     mapped_close(&file);
-    if (strcmp(found, sha256) != 0)
-        check_fault(check, "%s: is damaged, its hash is %s", path, found);
+    return strcmp(ret_found, sha256) != 0;
 }
 
-// Rows give a file's name below the folder, and its hash.
-static enum nabla_code check_described(struct check *check, const char *sql, struct nabla_error *err)
+static void tell_faulty(struct check *check, const char *path, const char *found)
+{
+    if (found[0])
+        check_fault(check, "%s: is damaged, its hash is %s", path, found);
+    else
+        check_fault(check, "%s: cannot be read, and has no other copy", path);
+}
+
+static enum nabla_code find_hash(struct check *check, const char *sql, const char *name,
+                                 char ret[TOKEN_SHA256_SIZE], struct nabla_error *err)
+{
+    char text[QUERY_MAX];
+    struct statement *row;
+    snprintf(text, sizeof text, "SELECT sha256 FROM (%s) WHERE name = ?", sql);
+    enum nabla_code code = database_prepare(check->db, text, &row, err);
+    if (code)
+        return code;
+    statement_bind_text(row, name);
+    code = statement_row(row, err);
+    const char *sha256 = code == NABLA_OK ? statement_text(row, 0) : "";
+    snprintf(ret, TOKEN_SHA256_SIZE, "%s", sha256 ? sha256 : "");
+    if (!sha256)
+        code = nabla_fail_memory(err, "a hash");
+    statement_free(row);
+    return code;
+}
+
+// A server at work deletes a row, then its file: what was wrong counts if it still is, and the row is there
+// afterwards.
+static enum nabla_code check_again(struct check *check, const char *sql, const char *name,
+                                   struct nabla_error *err)
+{
+    char path[PATH_MAX], sha256[TOKEN_SHA256_SIZE], found[TOKEN_SHA256_SIZE];
+    enum nabla_code code = find_hash(check, sql, name, sha256, err);
+    snprintf(path, sizeof path, "%s/%s", check->folder, name);
+    const bool faulty = code == NABLA_OK && is_faulty(path, sha256, found);
+    if (faulty)
+        code = find_hash(check, sql, name, sha256, err);
+    if (faulty && code == NABLA_OK)
+        tell_faulty(check, path, found);
+    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+}
+
+// Names of files, each with its NUL, that were not what the rows of one moment say.
+static enum nabla_code find_faulty(struct check *check, const char *sql, struct buffer *ret,
+                                   struct nabla_error *err)
 {
     struct statement *rows;
     enum nabla_code code = database_prepare(check->db, sql, &rows, err);
     if (code)
         return code;
     while ((code = statement_row(rows, err)) == NABLA_OK) {
-        char path[PATH_MAX];
+        char path[PATH_MAX], found[TOKEN_SHA256_SIZE];
         const char *name = statement_text(rows, 0), *sha256 = statement_text(rows, 1);
         if (!name || !sha256) {
             code = nabla_fail_memory(err, "a name");
             break;
         }
         snprintf(path, sizeof path, "%s/%s", check->folder, name);
-        check_file(check, path, sha256);
+        if (is_faulty(path, sha256, found))
+            buffer_append(ret, name, strlen(name) + 1);
     }
     statement_free(rows);
-    return code == NABLA_NOT_FOUND ? NABLA_OK : code;
+    return code == NABLA_NOT_FOUND ? buffer_status(ret, "a list of files", err) : code;
+}
+
+// Rows give a file's `name` below the folder, and its `sha256`.
+static enum nabla_code check_described(struct check *check, const char *sql, struct nabla_error *err)
+{
+    struct buffer faulty = buffer_new(FAULTY_BYTES_MAX);
+    enum nabla_code code = find_faulty(check, sql, &faulty, err);
+    for (size_t at = 0; code == NABLA_OK && at < faulty.size; at += strlen(faulty.data + at) + 1)
+        code = check_again(check, sql, faulty.data + at, err);
+    buffer_free(&faulty);
+    return code;
 }
 
 static bool is_at_work(const struct check *check)
@@ -122,10 +178,11 @@ static enum nabla_code check_checkpoints(struct check *check, struct nabla_error
 enum nabla_code check_files(struct check *check, struct nabla_error *err)
 {
     enum nabla_code code = check_described(
-        check, "SELECT 'datasets/' || sha256 || '.safetensors', sha256 FROM datasets ORDER BY number", err);
+        check, "SELECT 'datasets/' || sha256 || '.safetensors' AS name, sha256 FROM datasets ORDER BY number",
+        err);
     if (code == NABLA_OK)
         code = check_described(check,
-                               "SELECT 'jobs/' || id || '/' || file, sha256 FROM checkpoints"
+                               "SELECT 'jobs/' || id || '/' || file AS name, sha256 FROM checkpoints"
                                " JOIN jobs ON jobs.number = job",
                                err);
     if (code == NABLA_OK)
