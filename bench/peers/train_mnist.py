@@ -21,8 +21,8 @@ NEEDED = {"torch": ["torch"], "torch_compile": ["torch"], "jax": ["jax", "optax"
 
 
 def limit_threads(threads):
-    """Before any library is loaded: they read it then. XLA's own pool (NPROC) is left alone: with one thread JAX got stuck."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    """Before any library is loaded: they read it then."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC", "PJRT_NPROC"):
         os.environ[name] = str(threads)
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={str(threads > 1).lower()} intra_op_parallelism_threads={threads}"
