@@ -17,6 +17,7 @@
 #include "store/retention.h"
 #include "store/schema.h"
 #include "store/usage.h"
+#include "tests/short.h"
 #include "tests/store_place.h"
 
 // Each of the first DENSE places is tried, and then ever fewer of the thousands that SQLite has.
@@ -317,9 +318,9 @@ static void require_no_leak(struct place *place, const struct work *work)
 // Returns how often the work failed.
 static long try_all(struct place *place, const struct work *work)
 {
-    long failures = 0;
+    long failures = 0, dense = (long)short_of(DENSE, 3);
     bool met = true;
-    for (now.nth = 1; met && now.nth < TRIES_MOST; now.nth += 1 + now.nth / DENSE) {
+    for (now.nth = 1; met && now.nth < TRIES_MOST; now.nth += 1 + now.nth / dense) {
         const long before = atomic_load(&faults_blocks);
         failures += try_once(place, work, &met) != NABLA_OK;
         if (atomic_load(&faults_blocks) > before)

@@ -18,6 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 // Of targets that mutate by structure: replaces the input by another one of at most `most` bytes; returns its
 // size.
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t most, unsigned seed);
+// Replaces it by something made of two; 0 where that is not to be had.
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *one, size_t one_size, const uint8_t *other, size_t other_size,
+                                 uint8_t *ret, size_t most, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t size, size_t most); // libFuzzer's own
 
 #define fuzz_require(property)                                                                               \
