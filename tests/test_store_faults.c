@@ -21,7 +21,7 @@
 #include "tests/store_place.h"
 
 // Each of the first DENSE places is tried, and then ever fewer of the thousands that SQLite has.
-enum { TRIES_MOST = 100000, DENSE = 20, LEAK_TRIES = 4, DAY_MS = 86400000 };
+enum { TRIES_MOST = 100000, DENSE = 8, LEAK_TRIES = 4, DAY_MS = 86400000 };
 
 // What is tried, and what fails.
 static struct {
