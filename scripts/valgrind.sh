@@ -8,7 +8,8 @@
 set -u
 NARROW="test_backup test_loss_certify test_loss_golden"
 MEMCHECK=(valgrind --quiet --trace-children=yes --fair-sched=yes --leak-check=full --show-leak-kinds=definite
-    --errors-for-leak-kinds=definite --error-exitcode=99 --num-callers=30)
+    --errors-for-leak-kinds=definite --error-exitcode=99 --num-callers=30
+    --max-stackframe=8000000) # a test's history of 2.4 MB lies on its stack, and is no other stack
 export NABLA_TESTS_SHORT=1
 seconds_per_program=${TEST_TIMEOUT:-1200}
 
