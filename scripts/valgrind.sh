@@ -11,7 +11,7 @@ MEMCHECK=(valgrind --quiet --trace-children=yes --fair-sched=yes --leak-check=fu
     --errors-for-leak-kinds=definite --error-exitcode=99 --num-callers=30
     --max-stackframe=8000000) # a test's history of 2.4 MB lies on its stack, and is no other stack
 export NABLA_TESTS_SHORT=1
-seconds_per_program=${TEST_TIMEOUT:-1200}
+seconds_per_program=${TEST_TIMEOUT:-3600}
 
 # Leaves $reports/NAME.failed where something is wrong.
 run_program() {
