@@ -281,8 +281,8 @@ static void name_read(struct table_reader *reader, struct table *table)
         return;
     if (token != JSON_STRING || table->name || reader->json.string.size > 200)
         table_problem(reader, table, "/name", "must be a text of up to 200 bytes");
-    else
-        table->name = strdup(reader_text(reader));
+    else if (!(table->name = strdup(reader_text(reader))) && !reader->code)
+        reader->code = nabla_fail_memory(reader->err, "a batch");
     reader_skip_rest(reader, token);
 }
 
