@@ -13,12 +13,14 @@ _Static_assert((int)NETWORK_STAT_COUNT <= (int)TABLE_COLUMNS_MAX &&
                    (int)LAYER_STAT_COUNT <= (int)TABLE_COLUMNS_MAX,
                "a table has room for every statistic");
 
-static const double STEP_MAX = 9007199254740991; // 2^53 − 1
-
+// A text with a NUL inside would be cut where C reads it: "loss\0…" is not "loss".
 bool reader_next(struct table_reader *reader, enum json_token *ret)
 {
     if (!reader->code)
         reader->code = json_next(&reader->json, ret, reader->err);
+    if (!reader->code && (*ret == JSON_KEY || *ret == JSON_STRING) &&
+        strlen(reader_text(reader)) != reader->json.string.size)
+        reader->code = nabla_fail(reader->err, NABLA_INVALID, NULL, "a name or text has a NUL inside");
     return !reader->code;
 }
 
@@ -84,8 +86,8 @@ void table_free(struct table *table)
     table->named_count = 0;
 }
 
-static void table_problem(struct table_reader *reader, const struct table *table, const char *place,
-                          const char *text)
+void table_problem(struct table_reader *reader, const struct table *table, const char *place,
+                   const char *text)
 {
     char pointer[160];
     snprintf(pointer, sizeof pointer, "%s%.90s", table->pointer, place);
@@ -139,19 +141,6 @@ static void series_read(struct table_reader *reader, const struct table *table, 
         series_read_from(reader, token, table, place, series);
 }
 
-static void steps_check(struct table_reader *reader, const struct table *table)
-{
-    const double *steps = (const double *)(const void *)table->steps.values.data;
-    char place[40];
-    for (size_t i = 0; i < table_rows(table); i++) {
-        if (steps[i] >= 0 && steps[i] <= STEP_MAX && steps[i] == floor(steps[i]))
-            continue;
-        snprintf(place, sizeof place, "/steps/%zu", i);
-        table_problem(reader, table, place, "must be a whole number from 0 to 2^53 - 1");
-        return;
-    }
-}
-
 // The parts of a folded column, by their names.
 static struct series *part_find(struct table *table, int stat, const char *name)
 {
@@ -199,6 +188,13 @@ bool table_has_named(const struct table *table, const char *name)
         if (strcmp(table->named[i].name, name) == 0)
             return true;
     return false;
+}
+
+const char *table_refusal(const struct table *table)
+{
+    return table->named_count == TABLE_NAMED_MAX
+               ? "is one too many: a batch has at most 1000 metrics of its own"
+               : "there is no such statistic";
 }
 
 bool table_may_name(const struct table *table, const char *name)
@@ -252,8 +248,7 @@ static void columns_read(struct table_reader *reader, struct table *table)
         } else if (is_named && !table_has_named(table, name)) {
             named_read(reader, table, place);
         } else {
-            table_problem(reader, table, place,
-                          stat < 0 && !is_named ? "there is no such statistic" : "comes twice");
+            table_problem(reader, table, place, stat < 0 && !is_named ? table_refusal(table) : "comes twice");
             if (reader_next(reader, &token))
                 reader_skip_rest(reader, token);
         }
@@ -297,7 +292,8 @@ static void member_read(struct table_reader *reader, struct table *table)
     } else if (strcmp(name, "counts") == 0 && !table->has_counts) {
         table->has_counts = true;
         series_read(reader, table, "/counts", &table->counts);
-    } else if (strcmp(name, "columns") == 0) {
+    } else if (strcmp(name, "columns") == 0 && !table->has_columns) {
+        table->has_columns = true;
         columns_read(reader, table);
     } else if (table->is_layer && strcmp(name, "index") == 0 && !table->has_index) {
         index_read(reader, table);
@@ -311,76 +307,9 @@ static void member_read(struct table_reader *reader, struct table *table)
     }
 }
 
-static double series_value(const struct series *series, size_t row)
-{
-    return ((const double *)(const void *)series->values.data)[row];
-}
-
-static void counts_check(struct table_reader *reader, const struct table *table)
-{
-    char place[40];
-    for (size_t i = 0; i < table_rows(table) && table->counts.absent.size == table_rows(table); i++) {
-        double count = series_value(&table->counts, i);
-        if (count >= 1 && count <= UINT32_MAX && count == floor(count))
-            continue;
-        snprintf(place, sizeof place, "/counts/%zu", i);
-        table_problem(reader, table, place, "must be a whole number from 1 to 2^32 - 1");
-        return;
-    }
-}
-
-static void length_check(struct table_reader *reader, const struct table *table, const struct series *series,
-                         const char *column, const char *part)
-{
-    char place[160];
-    if (series->absent.size == table_rows(table))
-        return;
-    snprintf(place, sizeof place, "/%.110s%s", column, part);
-    table_problem(reader, table, place, "must be as long as steps");
-}
-
-static void column_check(struct table_reader *reader, const struct table *table, size_t stat)
-{
-    char column[80];
-    snprintf(column, sizeof column, "columns/%s", table->stats[stat].name);
-    length_check(reader, table, &table->columns[stat], column, "");
-    if (!table->has_counts) {
-        if (table->folded & (1U << stat))
-            table_problem(reader, table, "/counts", "is missing: how many steps each mean is of");
-        return;
-    }
-    if (!(table->folded & (1U << stat)))
-        return; // one value each, of the last of the steps
-    length_check(reader, table, &table->minima[stat], column, "/min");
-    length_check(reader, table, &table->maxima[stat], column, "/max");
-    length_check(reader, table, &table->nonfinite[stat], column, "/nonfinite");
-}
-
-void table_check(struct table_reader *reader, const struct table *table)
-{
-    char column[HISTORY_NAME_MAX + 20];
-    if (!table->has_steps)
-        table_problem(reader, table, "/steps", "is missing");
-    if (table->is_layer && !table->has_index)
-        table_problem(reader, table, "/index", "is missing");
-    if (table->is_layer && !table->name)
-        table_problem(reader, table, "/name", "is missing");
-    steps_check(reader, table);
-    if (table->has_counts) {
-        length_check(reader, table, &table->counts, "counts", "");
-        counts_check(reader, table);
-    }
-    for (size_t i = 0; i < table->stat_count; i++)
-        if (table->given & (1U << i))
-            column_check(reader, table, i);
-    for (size_t i = 0; i < table->named_count; i++) {
-        snprintf(column, sizeof column, "columns/%s", table->named[i].name);
-        length_check(reader, table, &table->named[i].values, column, "");
-    }
-}
-
 void table_read(struct table_reader *reader, enum json_token token, struct table *table)
 {
+    table->has_come = true;
     if (token != JSON_OBJECT_BEGIN) {
         table_problem(reader, table, "", "must be an object with steps and columns");
         reader_skip_rest(reader, token);
@@ -390,6 +319,11 @@ void table_read(struct table_reader *reader, enum json_token token, struct table
         member_read(reader, table);
     if (!reader->code && !reader->has_tensors)
         table_check(reader, table);
+}
+
+double series_value(const struct series *series, size_t row)
+{
+    return ((const double *)(const void *)series->values.data)[row];
 }
 
 size_t table_rows(const struct table *table)

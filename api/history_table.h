@@ -36,7 +36,7 @@ struct table {
     char pointer[64];
     const struct stat_info *stats;
     size_t stat_count;
-    bool is_layer, has_index, has_steps;
+    bool is_layer, has_come, has_index, has_steps, has_columns;
     unsigned index;
     char *name;
     uint32_t given;  // columns that came
@@ -64,12 +64,19 @@ void table_read(struct table_reader *reader, enum json_token token, struct table
 
 void table_check(struct table_reader *reader, const struct table *table);
 
+// Tells that something at `place` of the table, behind its pointer, is wrong.
+void table_problem(struct table_reader *reader, const struct table *table, const char *place,
+                   const char *text);
+
 // A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
 // store knows. table_add_named is NULL when there is no memory, which ends the reading.
 bool table_may_name(const struct table *table, const char *name);
+// What is wrong with a column that is no statistic and that may not be named.
+const char *table_refusal(const struct table *table);
 bool table_has_named(const struct table *table, const char *name);
 struct series *table_add_named(struct table_reader *reader, struct table *table, const char *name);
 
+double series_value(const struct series *series, size_t row);
 size_t table_rows(const struct table *table);
 uint64_t table_step(const struct table *table, size_t row);
 // How many steps a row stands for; and what is behind the means of its columns.

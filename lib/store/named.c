@@ -2,13 +2,17 @@
 
 #include <string.h>
 
-// What a column of CSV, a tensor and a shell's argument can all be called.
+// What a column of CSV, a tensor and a shell's argument can all be called, and what none of them is called
+// yet.
 static bool is_name(const char *name)
 {
+    static const char *const taken[] = {"job", "step", "steps", "counts", "__metadata__"};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (strcmp(name, taken[i]) == 0)
+            return false;
     static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:@";
     size_t length = strlen(name);
-    return length > 0 && length <= HISTORY_NAME_MAX && strspn(name, known) == length &&
-           strcmp(name, "step") != 0;
+    return length > 0 && length <= HISTORY_NAME_MAX && strspn(name, known) == length;
 }
 
 static enum nabla_code insert_name(struct database *db, int64_t job, const char *name, size_t most,
@@ -46,9 +50,11 @@ enum nabla_code named_number(struct database *db, int64_t job, const char *name,
     if (code != NABLA_NOT_FOUND)
         return code;
     if (!is_name(name))
-        return nabla_fail(err, NABLA_INVALID, NULL,
-                          "\"%.40s\" cannot name a metric: letters, digits and _ . - / : @, up to %d of them",
-                          name, HISTORY_NAME_MAX);
+        return nabla_fail(
+            err, NABLA_INVALID, NULL,
+            "\"%.40s\" cannot name a metric: letters, digits and _ . - / : @, up to %d of them, but not "
+            "job, step, steps, counts",
+            name, HISTORY_NAME_MAX);
     return insert_name(db, job, name, most, ret, err);
 }
 
