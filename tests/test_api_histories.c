@@ -120,6 +120,46 @@ static void folds_and_own_metrics_come_back(void **state)
     free(get(fixture, "metrics?newest=9&after=2", 400));
 }
 
+// As many steps in each of two series as in one table of them: more rows than were asked for are buckets.
+static void own_metrics_at_other_steps_are_rows_too(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture,
+         "{\"attempt\":1,\"metrics\":{\"steps\":[0,1,2,3],\"columns\":{\"loss\":[1,null,3,null],\"f1\":["
+         "null,5,7,9]}}}");
+    expect_text(fixture, "metrics?max_points=4", "\"steps\":[0,1,2,3],\"columns\"");
+    expect_text(fixture, "metrics?max_points=3&column=f1", "\"steps\":[1,2,3],\"columns\"");
+    expect_text(fixture, "metrics?max_points=3", "\"steps\":[0,2],\"width\":2");
+    const char *own = "{\"attempt\":1,\"metrics\":{\"steps\":[10,12],\"columns\":{\"own\":[1,2]}}}";
+    post(fixture, own);
+    expect_text(fixture, "metrics?max_points=5&column=f1,own", "\"steps\":[1,2,3,10,12],\"columns\"");
+    expect_text(fixture, "metrics?max_points=4&column=f1,own", "\"steps\":[0,8,12],\"width\":4");
+}
+
+static const struct {
+    const char *below;
+    int status;
+} confusable[] = {
+    {"metrics", 200},
+    {"metrics?format=rows", 422},
+    {"metrics?format=csv", 422},
+    {"metrics?format=safetensors", 422},
+    {"metrics?format=rows&column=loss,loss.max", 200},
+    {"metrics?format=csv&column=loss_min", 200},
+    {"metrics?format=safetensors&column=loss,loss_min", 200},
+    {"metrics?format=safetensors&column=loss,loss.max", 422},
+};
+
+static void names_that_a_format_cannot_tell_apart_are_refused(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture,
+         "{\"attempt\":1,\"metrics\":{\"steps\":[3],\"counts\":[2],\"columns\":{\"loss\":{\"mean\":[1],"
+         "\"min\":[1],\"max\":[1],\"nonfinite\":[0]},\"loss_min\":[7],\"loss.max\":[8]}}}");
+    for (size_t i = 0; i < sizeof confusable / sizeof *confusable; i++)
+        free(get(fixture, confusable[i].below, confusable[i].status));
+}
+
 static void tensors_hold_the_same(void **state)
 {
     struct client_fixture *fixture = *state;
@@ -644,6 +684,8 @@ int main(void)
         TEST(a_point_that_changes_comes_again),
         TEST(a_cut_answer_links_to_the_next),
         TEST(folds_and_own_metrics_come_back),
+        TEST(own_metrics_at_other_steps_are_rows_too),
+        TEST(names_that_a_format_cannot_tell_apart_are_refused),
         TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),
