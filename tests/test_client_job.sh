@@ -17,3 +17,9 @@ steps=$(curl -sf "$url/v1/jobs/${said%% *}/gradients?column=gradient_norm&format
 said=$(NABLA_URL=$url /usr/bin/python3 examples/batch_tensors.py)
 echo "$said"
 [[ $said == *" revision 2 {'gradient_norm': [0.0131"* ]]
+
+# Waiting for a job that there is, and for one that there is not.
+said=$(NABLA_URL=$url examples/07-wait-for-a-job.sh "${said%% *}")
+[[ $said == *'"state": "succeeded"'* ]]
+if said=$(NABLA_URL=$url timeout 20 examples/07-wait-for-a-job.sh job_none 2>&1); then exit 1; fi
+[[ $said == *"there is no job job_none"* ]]
