@@ -160,6 +160,37 @@ static void names_that_a_format_cannot_tell_apart_are_refused(void **state)
         free(get(fixture, confusable[i].below, confusable[i].status));
 }
 
+#define ROW_3(counts, columns)                                                                               \
+    "{\"attempt\":1,\"metrics\":{\"steps\":[3]," counts "\"columns\":{" columns "}}}"
+#define FOLD_OF(name, mean, nonfinite)                                                                       \
+    "\"" name "\":{\"mean\":[" mean "],\"min\":[" mean "],\"max\":[" mean "],\"nonfinite\":[" nonfinite "]}"
+
+static const struct {
+    const char *comment, *batch, *expected;
+} rewritten[] = {
+    {"a fold", ROW_3("\"counts\":[9],", FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "1", "0")),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "1", "0") "}"},
+    {"a fold of fewer steps in one of its columns", ROW_3("\"counts\":[3],", FOLD_OF("accuracy", "0.5", "1")),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "0.5", "1") "}"},
+    {"a single step in that column", ROW_3("", "\"accuracy\":[0.25]"),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+    {"a fold of fewer steps in the other", ROW_3("\"counts\":[3],", FOLD_OF("loss", "7", "2")),
+     "\"counts\":[3],\"columns\":{" FOLD_OF("loss", "7", "2") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+    {"a single step in the other as well", ROW_3("", "\"loss\":[8]"),
+     "\"steps\":[3],\"columns\":{\"loss\":[8],\"accuracy\":[0.25]}"},
+    {"a fold again", ROW_3("\"counts\":[2],", FOLD_OF("loss", "1", "0")),
+     "\"counts\":[2],\"columns\":{" FOLD_OF("loss", "1", "0") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+};
+
+static void a_fold_ends_with_the_last_of_its_columns(void **state)
+{
+    struct client_fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof rewritten / sizeof *rewritten; i++) {
+        post(fixture, rewritten[i].batch);
+        expect_text(fixture, "metrics", rewritten[i].expected);
+    }
+}
+
 static void tensors_hold_the_same(void **state)
 {
     struct client_fixture *fixture = *state;
@@ -686,6 +717,7 @@ int main(void)
         TEST(folds_and_own_metrics_come_back),
         TEST(own_metrics_at_other_steps_are_rows_too),
         TEST(names_that_a_format_cannot_tell_apart_are_refused),
+        TEST(a_fold_ends_with_the_last_of_its_columns),
         TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),

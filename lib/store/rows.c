@@ -172,6 +172,11 @@ static enum nabla_code write_fold(struct database *db, const struct wide *wide, 
         for (size_t i = 0; i < wide->table->count; i++)
             bind_fold(statement, record, i);
     }
+    enum nabla_code code = statement_run(statement, err);
+    if (code || is_fold(record))
+        return code;
+    statement = begin(db, texts, WIDE_FOLD_DROP, record->job, record->series);
+    statement_bind_size(statement, record->step);
     return statement_run(statement, err);
 }
 
