@@ -59,12 +59,14 @@ static void folds_check(struct table_reader *reader, const struct table *table, 
         if (table->columns[stat].absent.data[i])
             continue;
         const bool counted = count >= 0 && count <= series_value(&table->counts, i) && count == floor(count);
-        if (counted && !(series_value(min, i) > series_value(max, i)))
+        if (counted && (series_value(min, i) <= series_value(max, i) ||
+                        !isfinite(series_value(&table->columns[stat], i))))
             continue;
         snprintf(place, sizeof place, "/columns/%s/%s/%zu", table->stats[stat].name,
                  counted ? "min" : "nonfinite", i);
         table_problem(reader, table, place,
-                      counted ? "is above max" : "must be a whole number from 0 to the row's count");
+                      counted ? "must be a number up to max"
+                              : "must be a whole number from 0 to the row's count");
         return;
     }
 }

@@ -182,6 +182,16 @@ static const struct {
      "\"counts\":[2],\"columns\":{" FOLD_OF("loss", "1", "0") "," FOLD_OF("accuracy", "0.25", "0") "}"},
 };
 
+// Two steps without a finite value in one column, then five of the other: the row stands for five.
+static void a_column_without_finite_values_weighs_nothing(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture, ROW_3("\"counts\":[2],", FOLD_OF("loss", "\"NaN\"", "2")));
+    post(fixture, ROW_3("\"counts\":[5],", FOLD_OF("accuracy", "1", "0")));
+    post(fixture, "{\"attempt\":1,\"metrics\":{\"steps\":[2],\"columns\":{\"loss\":[4]}}}");
+    expect_text(fixture, "metrics?max_points=1&column=loss", FOLD_OF("loss", "4", "2"));
+}
+
 static void a_fold_ends_with_the_last_of_its_columns(void **state)
 {
     struct client_fixture *fixture = *state;
@@ -305,6 +315,7 @@ static const struct {
     {"nobody knows how many non-finite values", FOLD("1", "1", "1", "null"), 422,
      "/metrics/columns/loss/nonfinite/0"},
     {"a minimum above the maximum", FOLD("1", "2", "1", "0"), 422, "/metrics/columns/loss/min/0"},
+    {"a mean without a minimum", FOLD("1", "null", "1", "0"), 422, "/metrics/columns/loss/min/0"},
     {"a count that is none", METRICS("{\"steps\":[1],\"counts\":[0],\"columns\":{\"loss\":[1]}}"), 422,
      "/metrics/counts/0"},
     {"a statistic of layers", METRICS("{\"steps\":[1],\"columns\":{\"weight_norm\":[1]}}"), 422,
@@ -718,6 +729,7 @@ int main(void)
         TEST(own_metrics_at_other_steps_are_rows_too),
         TEST(names_that_a_format_cannot_tell_apart_are_refused),
         TEST(a_fold_ends_with_the_last_of_its_columns),
+        TEST(a_column_without_finite_values_weighs_nothing),
         TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),
