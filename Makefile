@@ -154,6 +154,10 @@ bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and read
 bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_train.py
 
+.PHONY: bench-mnist
+bench-mnist: $(BUILD)/nabla ## the time to 98.3 % on MNIST beside other libraries (MNIST=folder of its files, PEER=their python)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_mnist.py
+
 .PHONY: bench-poll
 bench-poll: $(BUILD)/nabla $(BUILD)/bench/bench_hello $(BUILD)/bench/bench_poll ## what pollers and listeners of histories cost (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_poll.py
@@ -250,7 +254,7 @@ $(BUILD)/%.o: %.c Makefile | packages-present
 
 # Where another compiler is tried, the kernels, with their vectors and 113-bit numbers, stay gcc's.
 ifdef KERNEL_CC
-KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o,$(LIB_OBJECTS))
+KERNEL_OBJECTS := $(filter $(BUILD)/lib/math/% $(BUILD)/lib/train/adam.o %_avx2.o %_avx512.o,$(LIB_OBJECTS))
 $(KERNEL_OBJECTS): private override CC := $(KERNEL_CC)
 $(KERNEL_OBJECTS): private override SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 endif

@@ -90,23 +90,26 @@ enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset,
                              const char *owner, const struct creation_key *key, struct creation *ret,
                              struct nabla_error *err)
 {
-    struct buffer file = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
+    struct buffer header = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
+    struct iovec pieces[DATASET_PIECES];
+    size_t count;
     struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns, .owner = owner};
-    enum nabla_code code = safetensors_write_dataset(dataset, &file, err);
+    enum nabla_code code = safetensors_dataset_pieces(dataset, &header, pieces, &count, err);
     if (code)
         goto done;
     code = describe(dataset, &description, err);
     if (code)
         goto done;
-    token_sha256(row.sha256, file.data, file.size);
+    token_sha256_pieces(row.sha256, pieces, count);
     row.name = (char *)(uintptr_t)name; // only read
     row.classes = dataset->classes;
-    row.bytes = file.size;
+    for (size_t i = 0; i < count; i++)
+        row.bytes += pieces[i].iov_len;
     row.description = description.data;
-    code = store_dataset_create(store, &row, file.data, file.size, key, ret, err);
+    code = store_dataset_create(store, &row, pieces, count, key, ret, err);
 done:
     buffer_free(&description);
-    buffer_free(&file);
+    buffer_free(&header);
     return code;
 }
 

@@ -193,7 +193,7 @@ static enum nabla_code encode_together(const struct many *many, struct buffer *r
     for (size_t i = 0; i < many->count; i++)
         for (size_t f = 0; f < many->frames[i].count; f++)
             all.frames[all.count++] = many->frames[i].frames[f];
-    enum nabla_code code = frames_check_names(&all, first->format == FORMAT_TENSORS ? '.' : '_', err);
+    enum nabla_code code = first->format == FORMAT_TENSORS ? NABLA_OK : frames_check_names(&all, err);
     if (code == NABLA_OK && first->format == FORMAT_ROWS)
         frames_encode_rows(&all, first->history.nonfinite_as_null, ret);
     else if (code == NABLA_OK && first->format == FORMAT_CSV)

@@ -86,8 +86,8 @@ static void read_progress_member(struct table_reader *reader, struct job_progres
 
 static void read_progress(struct batch_reading *reading)
 {
-    unsigned seen = 0;
     enum json_token token;
+    unsigned seen = 0;
     struct table_reader *reader = &reading->reader;
     if (!reader_next(reader, &token) || token == JSON_NULL)
         return;

@@ -77,9 +77,9 @@ enum nabla_code frames_build(const struct history *history, bool layers, uint32_
                              struct nabla_error *err);
 void frames_free(struct frames *frames);
 
-// NABLA_INVALID where a metric's name is also that of a part of another ("loss_min", "loss.min"), which the
-// formats without nesting cannot tell apart; `separator` is theirs.
-enum nabla_code frames_check_names(const struct frames *frames, char separator, struct nabla_error *err);
+// NABLA_INVALID where a metric's name is also that of a part of another ("loss_min"), which rows and CSV
+// cannot tell apart.
+enum nabla_code frames_check_names(const struct frames *frames, struct nabla_error *err);
 
 // ,"steps":[…],"columns":{…} or ,"layers":[{"index":…,"name":…,"steps":[…],"columns":{…}},…]
 void frames_encode(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret);

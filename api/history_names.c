@@ -1,5 +1,5 @@
-// JSON columns nest; rows, CSV and safetensors put what is behind a mean beside it, as loss_min or loss.min.
-// A client may have named a metric just so.
+// JSON columns nest; rows and CSV put what is behind a mean beside it, as loss_min. A client may have named a
+// metric just so.
 #include "api/history_encode.h"
 
 #include <string.h>
@@ -12,40 +12,37 @@ static const struct frame_column *column_find(const struct frame *frame, const c
     return NULL;
 }
 
-// The column beside which the frame puts something by this name.
-static const struct frame_column *owner_find(const struct frame *frame, const char *name, char separator)
+// The column beside which a frame with folds puts something by this name.
+static const struct frame_column *owner_find(const struct frame *frame, const char *name)
 {
-    static const char *const parts[] = {"min", "max", "nonfinite", "recorded"};
-    const char *part = strrchr(name, separator);
+    static const char *const parts[] = {"min", "max", "nonfinite"};
+    const char *part = strrchr(name, '_');
     for (size_t i = 0; part && i < sizeof parts / sizeof *parts; i++)
-        if (strcmp(part + 1, parts[i]) == 0 && (i == 3 ? separator == '.' : frame->is_folded))
+        if (strcmp(part + 1, parts[i]) == 0)
             return column_find(frame, name, (size_t)(part - name));
     return NULL;
 }
 
-static bool is_taken(const struct frame *frame, const char *name, char separator)
+static enum nabla_code check_frame(const struct frame *frame, struct nabla_error *err)
 {
-    return strcmp(name, separator == '.' ? "steps" : "step") == 0 || strcmp(name, "job") == 0 ||
-           (frame->is_folded && strcmp(name, separator == '.' ? "counts" : "count") == 0);
+    for (size_t i = 0; i < frame->column_count; i++) {
+        const char *name = frame->columns[i].name;
+        const struct frame_column *owner = owner_find(frame, name);
+        if (owner)
+            return nabla_fail(
+                err, NABLA_INVALID, NULL,
+                "the metrics \"%s\" and \"%s\" cannot be told apart in this format: ask for one of "
+                "them with column, or for JSON",
+                owner->name, name);
+    }
+    return NABLA_OK;
 }
 
-enum nabla_code frames_check_names(const struct frames *frames, char separator, struct nabla_error *err)
+enum nabla_code frames_check_names(const struct frames *frames, struct nabla_error *err)
 {
-    for (size_t f = 0; f < frames->count && !frames->layers; f++)
-        for (size_t i = 0; i < frames->frames[f].column_count; i++) {
-            const struct frame *frame = &frames->frames[f];
-            const char *name = frame->columns[i].name;
-            const struct frame_column *owner = owner_find(frame, name, separator);
-            if (owner)
-                return nabla_fail(
-                    err, NABLA_INVALID, NULL,
-                    "the metrics \"%s\" and \"%s\" cannot be told apart in this format: ask for "
-                    "one of them with column, or for JSON",
-                    owner->name, name);
-            if (is_taken(frame, name, separator))
-                return nabla_fail(err, NABLA_INVALID, NULL,
-                                  "the metric \"%s\" has a name that this format needs itself: ask for JSON",
-                                  name);
-        }
-    return NABLA_OK;
+    enum nabla_code code = NABLA_OK;
+    for (size_t i = 0; i < frames->count && !frames->layers && code == NABLA_OK; i++)
+        if (frames->frames[i].is_folded)
+            code = check_frame(&frames->frames[i], err);
+    return code;
 }

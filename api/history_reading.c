@@ -263,9 +263,8 @@ static enum nabla_code encode_frames(const struct reading *reading, const struct
                                      struct buffer *ret, struct nabla_error *err)
 {
     bool as_null = reading->history.nonfinite_as_null;
-    const bool is_flat = reading->format == FORMAT_ROWS || reading->format == FORMAT_CSV;
-    if (is_flat || reading->format == FORMAT_TENSORS) {
-        enum nabla_code code = frames_check_names(frames, is_flat ? '_' : '.', err);
+    if (reading->format == FORMAT_ROWS || reading->format == FORMAT_CSV) {
+        enum nabla_code code = frames_check_names(frames, err);
         if (code)
             return code;
     }

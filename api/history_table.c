@@ -13,14 +13,14 @@ _Static_assert((int)NETWORK_STAT_COUNT <= (int)TABLE_COLUMNS_MAX &&
                    (int)LAYER_STAT_COUNT <= (int)TABLE_COLUMNS_MAX,
                "a table has room for every statistic");
 
-// A text with a NUL inside would be cut where C reads it: "loss\0…" is not "loss".
 bool reader_next(struct table_reader *reader, enum json_token *ret)
 {
+    const struct buffer *text = &reader->json.string;
     if (!reader->code)
         reader->code = json_next(&reader->json, ret, reader->err);
-    if (!reader->code && (*ret == JSON_KEY || *ret == JSON_STRING) &&
-        strlen(reader_text(reader)) != reader->json.string.size)
-        reader->code = nabla_fail(reader->err, NABLA_INVALID, NULL, "a name or text has a NUL inside");
+    if (!reader->code && (*ret == JSON_KEY || *ret == JSON_STRING) && text->size > 0 &&
+        memchr(text->data, 0, text->size))
+        reader->code = nabla_fail(reader->err, NABLA_MALFORMED, NULL, "a text or a key holds \\u0000");
     return !reader->code;
 }
 
@@ -151,16 +151,27 @@ static struct series *part_find(struct table *table, int stat, const char *name)
                                             : NULL;
 }
 
+static bool series_among(const struct series *series, struct series *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == series)
+            return true;
+    return false;
+}
+
 // {"mean": […], "min": […], "max": […], "nonfinite": […]}, whose first token was taken.
 static void fold_read(struct table_reader *reader, struct table *table, const char *place, int stat)
 {
     enum json_token token;
     char at[120];
+    struct series *seen[4];
+    size_t seen_count = 0;
     table->folded |= 1U << stat;
     while (reader_next(reader, &token) && token == JSON_KEY) {
         struct series *part = part_find(table, stat, reader_text(reader));
         snprintf(at, sizeof at, "%.60s/%.40s", place, reader_text(reader));
-        if (part && part->absent.size == 0) {
+        if (part && !series_among(part, seen, seen_count)) {
+            seen[seen_count++] = part;
             series_read(reader, table, at, part);
             continue;
         }
@@ -307,6 +318,11 @@ static void member_read(struct table_reader *reader, struct table *table)
     }
 }
 
+double series_value(const struct series *series, size_t row)
+{
+    return ((const double *)(const void *)series->values.data)[row];
+}
+
 void table_read(struct table_reader *reader, enum json_token token, struct table *table)
 {
     table->has_come = true;
@@ -319,11 +335,6 @@ void table_read(struct table_reader *reader, enum json_token token, struct table
         member_read(reader, table);
     if (!reader->code && !reader->has_tensors)
         table_check(reader, table);
-}
-
-double series_value(const struct series *series, size_t row)
-{
-    return ((const double *)(const void *)series->values.data)[row];
 }
 
 size_t table_rows(const struct table *table)
@@ -361,6 +372,6 @@ void table_folds(const struct table *table, size_t row, double *minima, double *
         double count = folded ? series_value(&table->nonfinite[i], row) : !isfinite(value);
         minima[i] = folded ? series_value(&table->minima[i], row) : value;
         maxima[i] = folded ? series_value(&table->maxima[i], row) : value;
-        nonfinite[i] = count >= 0 && count <= UINT32_MAX ? (uint32_t)count : 0;
+        nonfinite[i] = given ? (uint32_t)count : 0; // checked: within the row's count
     }
 }

@@ -18,7 +18,8 @@ struct table_reader {
     struct nabla_error *err;
     bool has_tensors; // which follow the text
 };
-// The next token; false once there was an error.
+// The next token; false once there was an error. A text that holds a NUL is one: to who compares texts up to
+// there, "loss\u0000" would be "loss".
 bool reader_next(struct table_reader *reader, enum json_token *ret);
 // The newest key or string.
 const char *reader_text(const struct table_reader *reader);
@@ -63,10 +64,10 @@ void table_free(struct table *table);
 void table_read(struct table_reader *reader, enum json_token token, struct table *table);
 
 void table_check(struct table_reader *reader, const struct table *table);
-
-// Tells that something at `place` of the table, behind its pointer, is wrong.
+// A problem at a place within the table: "/steps/3".
 void table_problem(struct table_reader *reader, const struct table *table, const char *place,
                    const char *text);
+double series_value(const struct series *series, size_t row);
 
 // A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
 // store knows. table_add_named is NULL when there is no memory, which ends the reading.
@@ -76,7 +77,6 @@ const char *table_refusal(const struct table *table);
 bool table_has_named(const struct table *table, const char *name);
 struct series *table_add_named(struct table_reader *reader, struct table *table, const char *name);
 
-double series_value(const struct series *series, size_t row);
 size_t table_rows(const struct table *table);
 uint64_t table_step(const struct table *table, size_t row);
 // How many steps a row stands for; and what is behind the means of its columns.

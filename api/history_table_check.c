@@ -1,8 +1,10 @@
-// Whether a table that has come makes sense as a whole.
+// What a table has to be once all of it has come: from text, from tensors, or from both.
 #include "api/history_table.h"
+
 #include "store/history.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 
 static const double STEP_MAX = 9007199254740991; // 2^53 − 1
@@ -43,30 +45,29 @@ static void length_check(struct table_reader *reader, const struct table *table,
     table_problem(reader, table, place, "must be as long as steps");
 }
 
-// Whether what is behind the means can be: no more non-finite values than steps, no minimum above the
-// maximum.
-static void folds_check(struct table_reader *reader, const struct table *table, size_t stat)
+// What is behind a mean, row by row: the first that cannot be is told.
+static void fold_check(struct table_reader *reader, const struct table *table, const char *column,
+                       size_t stat)
 {
-    char place[120];
-    const size_t rows = table_rows(table);
-    const struct series *nonfinite = &table->nonfinite[stat], *min = &table->minima[stat],
-                        *max = &table->maxima[stat];
-    if (table->counts.absent.size != rows || nonfinite->absent.size != rows || min->absent.size != rows ||
-        max->absent.size != rows || table->columns[stat].absent.size != rows)
-        return; // told already
-    for (size_t i = 0; i < rows; i++) {
-        const double count = series_value(nonfinite, i);
-        if (table->columns[stat].absent.data[i])
+    const struct series *parts[] = {&table->counts, &table->columns[stat], &table->minima[stat],
+                                    &table->maxima[stat], &table->nonfinite[stat]};
+    char place[160];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i]->absent.size != table_rows(table))
+            return; // told already
+    for (size_t row = 0; row < table_rows(table); row++) {
+        if (table->columns[stat].absent.data[row])
+            continue; // not recorded
+        double count = series_value(&table->nonfinite[stat], row);
+        bool is_count = count >= 0 && count <= series_value(&table->counts, row) && count == floor(count);
+        bool is_range = series_value(&table->minima[stat], row) <= series_value(&table->maxima[stat], row) ||
+                        !isfinite(series_value(&table->columns[stat], row));
+        if (is_count && is_range)
             continue;
-        const bool counted = count >= 0 && count <= series_value(&table->counts, i) && count == floor(count);
-        if (counted && (series_value(min, i) <= series_value(max, i) ||
-                        !isfinite(series_value(&table->columns[stat], i))))
-            continue;
-        snprintf(place, sizeof place, "/columns/%s/%s/%zu", table->stats[stat].name,
-                 counted ? "min" : "nonfinite", i);
+        snprintf(place, sizeof place, "/%.110s/%s/%zu", column, is_count ? "min" : "nonfinite", row);
         table_problem(reader, table, place,
-                      counted ? "must be a number up to max"
-                              : "must be a whole number from 0 to the row's count");
+                      is_count ? "must be a number up to the maximum"
+                               : "must be a whole number from 0 to the row's count");
         return;
     }
 }
@@ -86,7 +87,7 @@ static void column_check(struct table_reader *reader, const struct table *table,
     length_check(reader, table, &table->minima[stat], column, "/min");
     length_check(reader, table, &table->maxima[stat], column, "/max");
     length_check(reader, table, &table->nonfinite[stat], column, "/nonfinite");
-    folds_check(reader, table, stat);
+    fold_check(reader, table, column, stat);
 }
 
 void table_check(struct table_reader *reader, const struct table *table)

@@ -9,6 +9,7 @@
 #include "api/spec_decode.h"
 #include "base/file.h"
 #include "train/model.h"
+#include "train/spec_rows.h"
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -153,6 +154,17 @@ static uint64_t draft_work(const struct draft *draft)
     return work;
 }
 
+// Where the document says what the memory is for, as far as leaving that away would help.
+static const char *memory_pointer(const struct draft *draft, size_t excess)
+{
+    const struct train_spec *train = &draft->spec.train;
+    const size_t features =
+        spec_shuffle_rows(train, draft->dataset) * draft->dataset->columns * sizeof(float);
+    if (features < excess)
+        return "/model/layers";
+    return spec_streams(train) ? "/training/shuffle_buffer" : "/training/streaming";
+}
+
 static void check_limits(const struct draft *draft, struct problems *problems)
 {
     const struct api_limits *limits = limits_of(draft);
@@ -168,7 +180,7 @@ static void check_limits(const struct draft *draft, struct problems *problems)
         problems_add(problems, "/training/threads", "%zu threads exceed the limit max_job_threads of %u",
                      draft->spec.train.threads, limits->job_threads);
     if (draft->cost.bytes > limits->job_bytes)
-        problems_add(problems, "/model/layers",
+        problems_add(problems, memory_pointer(draft, draft->cost.bytes - limits->job_bytes),
                      "training needs %zu bytes of memory; the limit max_job_memory is %zu", draft->cost.bytes,
                      limits->job_bytes);
 }
@@ -180,7 +192,7 @@ static bool draft_check(struct draft *draft, struct api_answer *ret)
     if (draft->spec.executor == JOB_CLIENT) // trains by itself: its document is its own affair
         return true;
     if (spec_prepare(&draft->spec, draft->dataset, &err) ||
-        spec_cost(&draft->spec.train, draft->dataset, &draft->cost, &err)) {
+        spec_fit(&draft->spec.train, draft->dataset, limits_of(draft)->job_bytes, &draft->cost, &err)) {
         if (err.code == NABLA_LIMIT) {
             problems_add_error(&problems, err.pointer, &err);
             answer_problems(ret, draft->call, &problems);

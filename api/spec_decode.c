@@ -137,6 +137,9 @@ static void training_decode(const json_t *value, struct problems *problems, stru
     ret->split = (enum split_kind)choice_read(&fields, "split", (int)ret->split, &splits);
     ret->seed = fields_whole(&fields, "seed", ret->seed, 0, WHOLE_MAX);
     ret->shuffle = fields_bool(&fields, "shuffle", ret->shuffle);
+    if (fields_has(&fields, "streaming"))
+        ret->streaming = fields_bool(&fields, "streaming", false) ? STREAMING_ALWAYS : STREAMING_NEVER;
+    ret->shuffle_buffer = (size_t)fields_whole(&fields, "shuffle_buffer", ret->shuffle_buffer, 1, WHOLE_MAX);
     ret->missing = (enum missing)choice_read(&fields, "missing", (int)ret->missing, &missings);
     ret->missing_value = fields_number(&fields, "missing_value", ret->missing_value, -FLT_MAX, FLT_MAX);
     scaling_decode(&fields, &ret->scaling);

@@ -236,6 +236,14 @@ static void encode_early_stopping(const struct early_stopping *stopping, struct 
     buffer_char(ret, '}');
 }
 
+static void encode_streaming(const struct train_spec *train, struct buffer *ret)
+{
+    if (train->streaming != STREAMING_AUTO)
+        buffer_format(ret, ",\"streaming\":%s", train->streaming == STREAMING_ALWAYS ? "true" : "false");
+    if (train->shuffle_buffer > 0)
+        buffer_format(ret, ",\"shuffle_buffer\":%zu", train->shuffle_buffer);
+}
+
 static void encode_training(const struct train_spec *train, struct buffer *ret)
 {
     buffer_format(ret,
@@ -246,6 +254,7 @@ static void encode_training(const struct train_spec *train, struct buffer *ret)
         ret, ",\"split\":\"%s\",\"seed\":%" PRIu64 ",\"shuffle\":%s,\"standardize\":%s,\"scaling\":\"%s\"",
         train->split == SPLIT_LAST ? "last" : "stratified", train->seed, train->shuffle ? "true" : "false",
         train->scaling == SCALING_STANDARDIZE ? "true" : "false", scaling_name(train->scaling));
+    encode_streaming(train, ret);
     buffer_format(ret, ",\"missing\":\"%s\",\"missing_value\":", missing_name(train->missing));
     write_double(ret, train->missing_value, false);
     encode_early_stopping(&train->early_stopping, ret);

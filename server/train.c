@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
     "Usage: nabla train SPEC.json [--dataset FILE] [--label COLUMN | --labels LABELS] [--task TASK] "
@@ -178,6 +179,16 @@ static enum nabla_code check_weights(const struct arguments *arguments, struct j
     return NABLA_OK;
 }
 
+// Features that would take most of this machine's memory stay in their file, unless the spec says otherwise.
+static enum nabla_code fit_memory(struct job_spec *spec, const struct dataset *dataset,
+                                  struct nabla_error *err)
+{
+    struct train_cost cost;
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const size_t most = pages > 0 && page > 0 ? (size_t)pages / 4 * 3 * (size_t)page : SIZE_MAX;
+    return spec_fit(&spec->train, dataset, most, &cost, err);
+}
+
 static enum nabla_code begin(const struct arguments *arguments, struct job_spec *spec,
                              struct dataset **dataset, struct train_run **ret, struct nabla_error *err)
 {
@@ -191,7 +202,9 @@ static enum nabla_code begin(const struct arguments *arguments, struct job_spec 
         code = read_dataset(arguments, spec, dataset, err);
     if (!code)
         code = spec_prepare(spec, *dataset, err);
-    return code ? code : train_run_new(arguments->out, spec, *dataset, name, arguments->weights, ret, err);
+    if (!code)
+        code = fit_memory(spec, *dataset, err);
+    return code ? code : train_run_new(arguments->out, spec, dataset, name, arguments->weights, ret, err);
 }
 
 static enum nabla_code train(const struct arguments *arguments, struct train_run *run,

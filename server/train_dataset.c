@@ -1,6 +1,7 @@
 #include "server/train_dataset.h"
 
 #include "base/file.h"
+#include "base/mapped.h"
 #include "data/array_dataset.h"
 #include "data/safetensors.h"
 
@@ -38,6 +39,11 @@ static enum nabla_code refuse(const char *option, const char *only, struct nabla
     return nabla_fail(err, NABLA_INVALID, NULL, "%s goes with %s only", option, only);
 }
 
+static bool has_columns(const struct train_files *files)
+{
+    return files->roles.label || files->roles.weight || files->roles.task || files->roles.one_hot;
+}
+
 static enum nabla_code read_rows(const struct train_files *files, const struct buffer *rows,
                                  struct dataset **ret, struct nabla_error *err)
 {
@@ -47,26 +53,42 @@ static enum nabla_code read_rows(const struct train_files *files, const struct b
     struct csv_roles roles = files->roles;
     if (files->labels && (is_archive || is_tensors))
         return refuse("--labels", "CSV, or an array in NPY or IDX", err);
-    if ((roles.label || roles.weight || roles.task || roles.one_hot) &&
-        (is_array || is_archive || is_tensors))
+    if (has_columns(files) && (is_array || is_archive || is_tensors))
         return refuse("what is said about columns", "CSV", err);
     if (is_array)
         return read_arrays(files, rows, ret, err);
     if (is_archive)
         return dataset_from_archive(bytes, rows->size, &dataset_unlimited, ret, err);
-    if (is_tensors)
+    if (is_tensors) // out of a pipe
         return safetensors_read_dataset(bytes, rows->size, &dataset_unlimited, ret, err);
     roles.labels = files->labels;
     return csv_read(bytes, rows->size, &roles, &dataset_unlimited, ret, err);
 }
 
-enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,
-                                   struct nabla_error *err)
+static enum nabla_code read_whole(const struct train_files *files, struct dataset **ret,
+                                  struct nabla_error *err)
 {
     struct buffer rows = buffer_new(file_limit);
     enum nabla_code code = file_read(files->path, &rows, err);
     if (!code)
         code = read_rows(files, &rows, ret, err);
     buffer_free(&rows);
+    return code;
+}
+
+// Tensors, however large, stay in their file.
+enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,
+                                   struct nabla_error *err)
+{
+    struct mapped mapped;
+    enum nabla_code code = mapped_open_path(files->path, &mapped, err);
+    if (code)
+        return code;
+    if (!files->labels && !has_columns(files) && mapped.bytes &&
+        safetensors_begins(mapped.bytes, mapped.size))
+        code = safetensors_map_dataset(&mapped, &dataset_unlimited, ret, err);
+    else
+        code = read_whole(files, ret, err);
+    mapped_close(&mapped); // unless the data set has it
     return code;
 }

@@ -98,17 +98,31 @@ static enum nabla_code copy_weights(const struct train_run *run, const char *wei
     return code;
 }
 
-// The job as the store keeps it: it runs, and reports for itself.
-static enum nabla_code job_create(struct train_run *run, const char *name, const char *weights,
-                                  struct nabla_error *err)
+// From here on the rows come from the file that is kept of them, as a worker has them.
+static enum nabla_code keep_dataset(struct train_run *run, struct dataset **dataset, const char *name,
+                                    struct nabla_error *err)
 {
     struct creation kept;
-    enum nabla_code code = dataset_keep(run->store, run->dataset, name, NULL, NULL, &kept, err);
+    enum nabla_code code = dataset_keep(run->store, *dataset, name, NULL, NULL, &kept, err);
+    if (code)
+        return code;
+    memcpy(run->dataset_id, kept.id, sizeof kept.id);
+    dataset_free(*dataset);
+    *dataset = NULL;
+    code = dataset_load(run->store, run->dataset_id, &dataset_unlimited, dataset, err);
+    run->dataset = *dataset;
+    return code;
+}
+
+// The job as the store keeps it: it runs, and reports for itself.
+static enum nabla_code job_create(struct train_run *run, struct dataset **dataset, const char *name,
+                                  const char *weights, struct nabla_error *err)
+{
+    enum nabla_code code = keep_dataset(run, dataset, name, err);
     if (!code)
         code = spec_to_json(run->spec, &run->document, err);
     if (code)
         return code;
-    memcpy(run->dataset_id, kept.id, sizeof kept.id);
     run->attempt = 1;
     code = insert_job(run, err);
     if (!code)
@@ -144,7 +158,7 @@ static enum nabla_code run_open(const char *folder, struct train_run **ret, stru
     return code;
 }
 
-enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, const struct dataset *dataset,
+enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, struct dataset **dataset,
                               const char *dataset_name, const char *weights, struct train_run **ret,
                               struct nabla_error *err)
 {
@@ -153,8 +167,7 @@ enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, c
     if (code)
         return code;
     run->spec = spec;
-    run->dataset = dataset;
-    code = job_create(run, dataset_name, weights, err);
+    code = job_create(run, dataset, dataset_name, weights, err);
     if (code)
         train_run_free(run);
     else

@@ -10,9 +10,10 @@
 
 struct train_run;
 
-// Opens the store in `folder` and makes the job, running. `spec` is prepared. `weights` is the path of its
-// initial weights, or NULL.
-enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, const struct dataset *dataset,
+// Opens the store in `folder` and makes the job, running. `spec` is prepared. The data set is kept, and
+// *dataset is then the kept one, which the caller frees after the run. `weights` is the path of its initial
+// weights, or NULL.
+enum nabla_code train_run_new(const char *folder, const struct job_spec *spec, struct dataset **dataset,
                               const char *dataset_name, const char *weights, struct train_run **ret,
                               struct nabla_error *err);
 

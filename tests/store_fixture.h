@@ -7,6 +7,7 @@
 #include "store/store.h"
 #include "store/sweep.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,9 @@ struct fixture {
         if (code_ != NABLA_OK)                                                                               \
             fail_msg("%s: %s", nabla_code_name(code_), err.text);                                            \
     } while (0)
+
+// A text as the only piece of a file.
+#define PIECE(text) (&(const struct iovec){(void *)(uintptr_t)(text), strlen(text)}), 1
 
 // The call must fail with this code and must say why.
 #define assert_fails(wanted, call)                                                                           \

@@ -118,6 +118,46 @@ static void a_bad_job_is_refused_with_its_pointer(void **state)
     service_close(service);
 }
 
+// 40,000 × 20 features are 3.2 MB.
+#define MUCH                                                                                                 \
+    "{\"dataset\":{\"generator\":\"blobs\",\"rows\":40000,\"features\":20},\"model\":{},\"training\":{"
+
+static const struct {
+    const char *training;
+    size_t memory;
+    bool streams;
+    const char *pointer; // of the refusal, or NULL
+} streams[] = {
+    {"}}", 20000000, false, NULL},
+    {"}}", 6200000, true, NULL},
+    {"\"streaming\":true}}", 20000000, true, NULL},
+    {"\"streaming\":false}}", 6200000, false, "/training/streaming"},
+    {"\"shuffle_buffer\":39000}}", 6200000, true, "/training/shuffle_buffer"},
+    {"}}", 1000000, true, "/model/layers"},
+};
+
+static void what_does_not_fit_into_memory_is_streamed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+        struct api_limits limits = api_limits_defaults();
+        limits.job_bytes = streams[i].memory;
+        struct service *service = service_open_limited(&limits);
+        const struct request request = {
+            .method = "POST", .target = "/v1/jobs", .body = text_of(MUCH "%s", streams[i].training)};
+        if (streams[i].pointer) {
+            service_refuses(service, &request, 422, streams[i].pointer, streams[i].training);
+        } else {
+            json_t *job = service_json(service, "POST", "/v1/jobs", request.body, 202);
+            const json_t *training = json_object_get(json_object_get(job, "spec"), "training");
+            assert_int_equal(json_is_true(json_object_get(training, "streaming")), streams[i].streams);
+            assert_int_equal(json_object_get(training, "shuffle_buffer") != NULL, streams[i].streams);
+            json_decref(job);
+        }
+        service_close(service);
+    }
+}
+
 static void a_full_queue_asks_to_come_back(void **state)
 {
     (void)state;
@@ -535,6 +575,7 @@ int main(void)
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),
         cmocka_unit_test(what_is_left_goes_by_the_newest_attempts_pace),
         cmocka_unit_test(a_full_queue_asks_to_come_back),
+        cmocka_unit_test(what_does_not_fit_into_memory_is_streamed),
         TEST(the_same_key_and_body_make_one_job),
         cmocka_unit_test(a_repeated_job_is_answered_where_a_new_one_is_refused),
         TEST(a_list_goes_on_by_its_cursor),

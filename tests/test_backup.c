@@ -93,7 +93,7 @@ static void add_dataset(struct store *store, const char *content)
     struct dataset_row row = {.name = (char[]){"d"}, .rows = 1, .features = 1, .description = (char[]){"{}"}};
     token_sha256(row.sha256, content, strlen(content));
     row.bytes = strlen(content);
-    assert_ok(store_dataset_create(store, &row, content, strlen(content), NULL, &made, &err));
+    assert_ok(store_dataset_create(store, &row, PIECE(content), NULL, &made, &err));
 }
 
 static void test_a_copy_is_of_one_state_and_goes_back(void **state)

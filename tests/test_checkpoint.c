@@ -91,7 +91,8 @@ enum {
     WITH_BEST = 64, // stops early and goes back to the best epoch
     WITH_ACCUMULATION = 128,
     WITH_RESIDUAL = 256, // with layer_norm, alpha_dropout, a penalty and a limit
-    WITH_ALL = 511
+    WITH_STREAM = 512,
+    WITH_ALL = 1023
 };
 
 static void add(struct train_spec *spec, enum layer_type type, enum activation activation)
@@ -125,6 +126,10 @@ static struct train_spec make_spec(const struct dataset *data, enum optimizer_ty
     spec.optimizer = optimizer_defaults(optimizer);
     if (optimizer == OPTIMIZER_SGD || optimizer == OPTIMIZER_RMSPROP)
         spec.optimizer.momentum = 0.9;
+    if (with & WITH_STREAM) {
+        spec.streaming = STREAMING_ALWAYS;
+        spec.shuffle_buffer = 9;
+    }
     if (with & WITH_PLATEAU) {
         spec.optimizer.schedule = schedule_defaults(SCHEDULE_REDUCE_ON_PLATEAU);
         spec.optimizer.schedule.patience = 2;
@@ -256,7 +261,7 @@ static size_t run_killed(const struct train_spec *spec, const struct fixture *fi
 // Nothing, everything, each thing by itself, then some at random.
 static unsigned combination(unsigned i, struct random *random)
 {
-    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 11 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
+    return i == 0 ? 0 : i == 1 ? WITH_ALL : i < 12 ? 1U << (i - 2) : (unsigned)random_below(random, WITH_ALL);
 }
 
 static void a_killed_run_ends_in_the_same_bits(void **state)

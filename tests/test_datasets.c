@@ -22,7 +22,7 @@ static bool create(struct store *store, const char *content, char ret_id[TOKEN_I
 {
     struct dataset_row row = row_of(content);
     struct creation made;
-    assert_ok(store_dataset_create(store, &row, content, strlen(content), NULL, &made, &err));
+    assert_ok(store_dataset_create(store, &row, PIECE(content), NULL, &made, &err));
     memcpy(ret_id, made.id, sizeof made.id);
     return made.existed;
 }
@@ -78,7 +78,7 @@ static struct creation create_keyed(struct store *store, const char *content, co
 {
     struct dataset_row row = row_of(content);
     struct creation made;
-    assert_ok(store_dataset_create(store, &row, content, strlen(content), key, &made, &err));
+    assert_ok(store_dataset_create(store, &row, PIECE(content), key, &made, &err));
     return made;
 }
 
@@ -100,7 +100,7 @@ static void test_a_key_repeats_what_it_made_first(void **state)
     assert_true(create_keyed(fixture->store, "a", NULL).existed);
 
     struct dataset_row row = row_of("b");
-    assert_fails(NABLA_INVALID, store_dataset_create(fixture->store, &row, "b", 1, &other, &again, &err));
+    assert_fails(NABLA_INVALID, store_dataset_create(fixture->store, &row, PIECE("b"), &other, &again, &err));
     assert_false(has_file(fixture->store, "b"));
 
     assert_ok(store_dataset_delete(fixture->store, first.id, &err)); // frees both keys
@@ -131,7 +131,7 @@ static void test_only_hashes_name_files(void **state)
         struct dataset_row row = row_of("x");
         snprintf(row.sha256, sizeof row.sha256, "%s", hashes[i]);
         struct creation made;
-        assert_fails(NABLA_INVALID, store_dataset_create(store, &row, "x", 1, NULL, &made, &err));
+        assert_fails(NABLA_INVALID, store_dataset_create(store, &row, PIECE("x"), NULL, &made, &err));
     }
 }
 
@@ -227,7 +227,7 @@ static void *churn(void *context)
     struct dataset_row row = row_of("shared");
     for (int i = 0; i < ROUNDS; i++) {
         struct creation made = {.id = ""};
-        if (store_dataset_create(churner->store, &row, "shared", 6, NULL, &made, NULL) != NABLA_OK)
+        if (store_dataset_create(churner->store, &row, PIECE("shared"), NULL, &made, NULL) != NABLA_OK)
             churner->failures++;
         enum nabla_code code = store_dataset_delete(churner->store, made.id, NULL);
         churner->failures += code != NABLA_OK && code != NABLA_NOT_FOUND; // another one was faster

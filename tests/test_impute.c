@@ -108,7 +108,7 @@ static void training_fills_in_before_it_scales(void **state)
     assert_memory_equal(data->imputed, means, sizeof means);
     assert_memory_equal(data->standardizer.mean, means, sizeof means);
     for (size_t i = 0; i < ROWS * COLUMNS; i++)
-        assert_true(isnan(values[i]) ? data->features[i] == 0 : isfinite(data->features[i]));
+        assert_true(isnan(values[i]) ? data->ready[i] == 0 : isfinite(data->ready[i]));
     assert_true(isnan(dataset->features[1])); // the data set stays as it is
     train_data_free(data);
     spec_free(&spec);

@@ -2,6 +2,7 @@
 // set's among them. A sanitizer has an allocator of its own: there is nothing to count there.
 #include "base/size.h"
 #include "data/dataset.h"
+#include "data/safetensors.h"
 #include "train/trainer.h"
 
 #include <malloc.h>
@@ -11,6 +12,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -80,12 +83,19 @@ struct job {
     size_t units[3], batch_size;
     enum optimizer_type optimizer;
     bool norm, dropout, averages, keeps_best, accumulates, weighs;
+    size_t shuffle_buffer; // 0: not streamed
     enum nabla_loss_type loss;
 };
 
 static const struct job jobs[] = {
     {.what = "a wide network", .rows = 300, .columns = 64, .classes = 10, .units = {900, 700}},
     {.what = "much data", .rows = 20000, .columns = 100, .classes = 3, .units = {8}},
+    {.what = "much data, streamed",
+     .rows = 200000,
+     .columns = 20,
+     .classes = 3,
+     .units = {8},
+     .shuffle_buffer = 1000},
     {.what = "many narrow rows", .rows = 200000, .columns = 2, .classes = 2, .units = {4}},
     {.what = "rows that weigh", .rows = 100000, .columns = 4, .classes = 3, .units = {4}, .weighs = true},
     {.what = "large batches",
@@ -148,6 +158,22 @@ static struct dataset *make_data(const struct job *job)
     return data;
 }
 
+// As the server keeps it: the features lie in a file.
+static struct dataset *keep(const struct dataset *data)
+{
+    struct buffer file = buffer_new((size_t)1 << 30);
+    struct mapped mapped;
+    struct dataset *ret;
+    assert_int_equal(safetensors_write_dataset(data, &file, NULL), NABLA_OK);
+    const int fd = memfd_create("a data set", MFD_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, file.data, file.size) == (ssize_t)file.size);
+    assert_int_equal(mapped_open(fd, &mapped, NULL), NABLA_OK);
+    close(fd);
+    buffer_free(&file);
+    assert_int_equal(safetensors_map_dataset(&mapped, &dataset_unlimited, &ret, NULL), NABLA_OK);
+    return ret;
+}
+
 static void add(struct train_spec *spec, enum layer_type type, size_t units)
 {
     struct nabla_error err;
@@ -176,6 +202,8 @@ static struct train_spec make_spec(const struct job *job, const struct dataset *
     spec.optimizer.gradient_accumulation_steps = job->accumulates ? 2 : 1;
     spec.early_stopping.active = spec.early_stopping.restore_best = job->keeps_best;
     spec.batch_size = job->batch_size ? job->batch_size : 64;
+    spec.streaming = job->shuffle_buffer ? STREAMING_ALWAYS : STREAMING_NEVER;
+    spec.shuffle_buffer = job->shuffle_buffer;
     spec.epochs = 1;
     if (spec_complete(&spec, data, &err))
         fail_msg("%s: %s", job->what, err.text);
@@ -188,17 +216,20 @@ static void check(const struct job *job)
     struct train_cost cost;
     struct trainer *trainer;
     struct train_result result;
+    struct dataset *made = make_data(job);
     const size_t before = bytes;
-    struct dataset *data = make_data(job);
+    struct dataset *data = keep(made);
     struct train_spec spec = make_spec(job, data);
     assert_int_equal(spec_cost(&spec, data, &cost, &err), NABLA_OK);
     most = bytes;
     assert_int_equal(trainer_new(&spec, data, &trainer, &err), NABLA_OK);
     assert_int_equal(trainer_run(trainer, NULL, &result, &err), NABLA_OK);
-    const size_t taken = most - before;
+    const size_t window = job->shuffle_buffer * job->columns * sizeof(float); // of the file, as it is read
+    const size_t taken = most - before + window;
     trainer_free(trainer);
     spec_free(&spec);
     dataset_free(data);
+    dataset_free(made);
     print_message("%-22s %6.1f MB taken, %+.1f %%\n", job->what, (double)taken / 1e6,
                   100 * ((double)cost.bytes / (double)taken - 1));
     if (fabs((double)cost.bytes - (double)taken) > 0.1 * (double)taken)

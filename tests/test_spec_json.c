@@ -190,6 +190,13 @@ static const struct {
      "value\":0,\"early_stopping\":null,\"stop_on_"
      "nan\":false,\"time_limit\":0,"
      "\"checkpoint_every_seconds\":10,\"threads\":1}"},
+    {"a stream that is left open",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"streaming\":null,\"shuffle_buffer\":7}}",
+     "\"scaling\":\"standardize\",\"shuffle_buffer\":7,\"missing\""},
+    {"a stream", "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"streaming\":true}}",
+     "\"scaling\":\"standardize\",\"streaming\":true,\"missing\""},
+    {"no stream", "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"streaming\":false}}",
+     "\"streaming\":false,"},
     {"scaling by its older word", "{\"dataset\":\"ds_1\",\"model\":{},\"training\":{\"standardize\":false}}",
      "\"standardize\":false,\"scaling\":\"none\""},
     {"scaling to a range, as its own document says it",
@@ -311,6 +318,8 @@ static const struct {
     {"an unknown split", "{" MODEL ",\"training\":{\"split\":\"first\"}}", "/training/split"},
     {"a seed beyond 2^53", "{" MODEL ",\"training\":{\"seed\":9007199254740992}}", "/training/seed"},
     {"a seed beyond 64 bits", "{" MODEL ",\"training\":{\"seed\":18446744073709551616}}", "/training/seed"},
+    {"a stream that is a number", "{" MODEL ",\"training\":{\"streaming\":1}}", "/training/streaming"},
+    {"no rows to shuffle", "{" MODEL ",\"training\":{\"shuffle_buffer\":0}}", "/training/shuffle_buffer"},
     {"a text for a truth value", "{" MODEL ",\"training\":{\"shuffle\":\"yes\"}}", "/training/shuffle"},
     {"telemetry's unknown field", "{" MODEL ",\"telemetry\":{\"each\":1}}", "/telemetry/each"},
     {"an unknown generator", "{\"dataset\":{\"generator\":\"sheep\"},\"model\":{}}", "/dataset/generator"},

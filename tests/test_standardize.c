@@ -27,10 +27,11 @@ static void it_learns_from_the_training_rows_alone(void **state)
     static const size_t rows[] = {0, 2};
     struct dataset *dataset = make(values, 4, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 2, &standardizer, NULL),
+                     NABLA_OK);
     assert_true(standardizer.mean[0] == 2 && standardizer.scale[0] == 1);
     assert_true(standardizer.mean[1] == 20 && standardizer.scale[1] == 10);
-    standardizer_apply(&standardizer, dataset);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     static const float expected[] = {-1, -1, 998, 98, 1, 1, -502, -1.3f};
     assert_memory_equal(dataset->features, expected, sizeof expected);
     standardizer_free(&standardizer);
@@ -45,9 +46,10 @@ static void a_constant_feature_is_only_shifted(void **state)
     static const size_t rows[] = {0, 1, 2};
     struct dataset *dataset = make(values, 4, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 3, &standardizer, NULL),
+                     NABLA_OK);
     assert_true(standardizer.scale[0] == 1 && standardizer.scale[1] == 1);
-    standardizer_apply(&standardizer, dataset);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     assert_true(dataset->features[0] == 0 && dataset->features[7] == 1);
     assert_true(fabsf(dataset->features[6] - 0.5f) < 1e-7f);
     standardizer_free(&standardizer);
@@ -61,10 +63,11 @@ static void missing_values_count_nothing_and_stay(void **state)
     static const size_t rows[] = {0, 1, 2};
     struct dataset *dataset = make(values, 3, 2);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 3, &standardizer, NULL),
+                     NABLA_OK);
     assert_true(standardizer.mean[0] == 2 && standardizer.scale[0] == 1);
     assert_true(standardizer.mean[1] == 0 && standardizer.scale[1] == 1);
-    standardizer_apply(&standardizer, dataset);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     assert_true(dataset->features[0] == -1 && isnan(dataset->features[2]) && isnan(dataset->features[5]));
     standardizer_free(&standardizer);
     dataset_free(dataset);
@@ -77,8 +80,9 @@ static void extreme_values_stay_finite(void **state)
     static const size_t rows[] = {0, 1};
     struct dataset *dataset = make(values, 2, 3);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
-    standardizer_apply(&standardizer, dataset);
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 2, &standardizer, NULL),
+                     NABLA_OK);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     for (size_t i = 0; i < 6; i++)
         assert_true(isfinite(dataset->features[i]));
     assert_true(dataset->features[0] == 1 && dataset->features[3] == -1);
@@ -96,10 +100,10 @@ static void infinities_and_no_rows_are_refused(void **state)
     struct dataset *dataset = make(values, 2, 2);
     struct standardizer standardizer = {0};
     struct nabla_error err = {0};
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 2, &standardizer, &err),
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 2, &standardizer, &err),
                      NABLA_INVALID);
     assert_non_null(strstr(err.text, "column 2 (x1)"));
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, 0, &standardizer, &err),
+    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, 0, &standardizer, &err),
                      NABLA_INVALID);
     assert_null(standardizer.mean);
     standardizer_free(&standardizer);
@@ -120,9 +124,10 @@ static void real_features_get_mean_0_and_deviation_1(void **state)
     struct standardizer standardizer;
     for (size_t i = 0; i < dataset->rows; i++)
         rows[i] = i;
-    assert_int_equal(standardizer_fit(SCALING_STANDARDIZE, dataset, rows, dataset->rows, &standardizer, NULL),
-                     NABLA_OK);
-    standardizer_apply(&standardizer, dataset);
+    assert_int_equal(
+        standardizer_fit(SCALING_STANDARDIZE, dataset, NULL, rows, dataset->rows, &standardizer, NULL),
+        NABLA_OK);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     dataset_summarize(dataset, summaries);
     for (size_t j = 0; j < 30; j++)
         assert_true(fabs(summaries[j].mean) < 1e-6 && fabs(summaries[j].std - 1) < 1e-6);
@@ -139,8 +144,9 @@ static void min_max_brings_the_training_rows_to_0_and_1(void **state)
     static const size_t rows[] = {0, 2, 3};
     struct dataset *dataset = make(values, 4, 4);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, rows, 3, &standardizer, NULL), NABLA_OK);
-    standardizer_apply(&standardizer, dataset);
+    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, NULL, rows, 3, &standardizer, NULL),
+                     NABLA_OK);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     static const float expected[] = {0.5F, 0, NAN, 0, 250.25F, 49.5F, 2, 0, 1, 1, 0, 0, 0, 0.5F, 1, 0};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         assert_true(dataset->features[i] == expected[i] ||
@@ -156,8 +162,9 @@ static void a_range_beyond_floats_stays_finite(void **state)
     static const size_t rows[] = {0, 1};
     struct dataset *dataset = make(values, 2, 1);
     struct standardizer standardizer;
-    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, rows, 2, &standardizer, NULL), NABLA_OK);
-    standardizer_apply(&standardizer, dataset);
+    assert_int_equal(standardizer_fit(SCALING_MIN_MAX, dataset, NULL, rows, 2, &standardizer, NULL),
+                     NABLA_OK);
+    standardizer_apply(&standardizer, dataset->features, dataset->rows);
     assert_true(dataset->features[0] == 0 && isfinite(dataset->features[1]));
     standardizer_free(&standardizer);
     dataset_free(dataset);

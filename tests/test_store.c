@@ -107,7 +107,7 @@ static void test_leftovers_are_swept_and_the_rest_stays(void **state)
     struct dataset_row row = {.name = "", .description = ""};
     token_sha256(row.sha256, "x", 1);
     struct creation made;
-    assert_ok(store_dataset_create(fixture->store, &row, "x", 1, NULL, &made, &err));
+    assert_ok(store_dataset_create(fixture->store, &row, PIECE("x"), NULL, &made, &err));
     snprintf(kept_file, sizeof kept_file, "datasets/%s.safetensors", row.sha256);
     snprintf(kept_job, sizeof kept_job, "jobs/%s", job);
     static const char *const folders[] = {"jobs/job_gone", "jobs/job_gone/deep", "tmp/folder"};

@@ -168,7 +168,6 @@ static void open_supervisor(struct stage *stage, unsigned slots)
         .store = stage->fixture->store,
         .log = &log,
         .launcher = {.context = stage, .start = play_start, .cancel = play_cancel, .is_alive = play_is_alive},
-        .socket = "nowhere",
         .slots = slots};
     assert_ok(supervisor_new(&options, &stage->supervisor, &err));
     assert_ok(supervisor_start(stage->supervisor, &err));
@@ -190,7 +189,7 @@ static int stage_make(void **state)
     struct creation made;
     const struct dataset_row row = {
         .sha256 = SHA256, .name = (char *)"", .description = (char *)"{}", .rows = 1, .bytes = 4};
-    assert_ok(store_dataset_create(stage->fixture->store, &row, "data", 4, NULL, &made, &err));
+    assert_ok(store_dataset_create(stage->fixture->store, &row, PIECE("data"), NULL, &made, &err));
     memcpy(stage->dataset, made.id, sizeof made.id);
     *state = stage;
     return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,11 +139,19 @@ enum nabla_code file_commit(struct file_writing *writing, struct nabla_error *er
 
 enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err)
 {
+    const struct iovec piece = {(void *)(uintptr_t)bytes, size};
+    return file_replace_pieces(path, &piece, 1, err);
+}
+
+enum nabla_code file_replace_pieces(const char *path, const struct iovec *pieces, size_t count,
+                                    struct nabla_error *err)
+{
     struct file_writing writing;
     enum nabla_code code = file_begin(path, &writing, err);
     if (code)
         return code;
-    code = file_write(&writing, bytes, size, err);
+    for (size_t i = 0; i < count && !code; i++)
+        code = file_write(&writing, pieces[i].iov_base, pieces[i].iov_len, err);
     if (!code)
         return file_commit(&writing, err);
     file_abandon(&writing);

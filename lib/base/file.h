@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <stddef.h>
+#include <sys/uio.h>
 
 // Appends the whole file to *ret, whose limit holds.
 enum nabla_code file_read(const char *path, struct buffer *ret, struct nabla_error *err);
@@ -15,6 +16,9 @@ enum nabla_code file_read(const char *path, struct buffer *ret, struct nabla_err
 // Writes beside `path`, fsyncs, renames over it, fsyncs the folder: after success the new content survives a
 // power cut, after failure the old content stands.
 enum nabla_code file_replace(const char *path, const void *bytes, size_t size, struct nabla_error *err);
+// The same of several pieces, one behind the other.
+enum nabla_code file_replace_pieces(const char *path, const struct iovec *pieces, size_t count,
+                                    struct nabla_error *err);
 
 // The same for content that comes in pieces: what was written stands beside `path` until file_commit, which
 // takes its place durably; file_abandon removes it. Either one ends the writing; a failed commit abandons.

@@ -79,10 +79,17 @@ void token_sha256_end(struct token_sha256_run *run, unsigned char ret[TOKEN_SHA2
 
 void token_sha256(char ret[TOKEN_SHA256_SIZE], const void *bytes, size_t size)
 {
+    const struct iovec piece = {(void *)(uintptr_t)bytes, size};
+    token_sha256_pieces(ret, &piece, 1);
+}
+
+void token_sha256_pieces(char ret[TOKEN_SHA256_SIZE], const struct iovec *pieces, size_t count)
+{
     struct sha256_ctx context;
     uint8_t digest[SHA256_DIGEST_SIZE];
     sha256_init(&context);
-    sha256_update(&context, size, bytes);
+    for (size_t i = 0; i < count; i++)
+        sha256_update(&context, pieces[i].iov_len, pieces[i].iov_base);
     sha256_digest(&context, sizeof digest, digest);
     static const char digits[] = "0123456789abcdef";
     for (size_t i = 0; i < sizeof digest; i++) {

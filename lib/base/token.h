@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 enum { TOKEN_ID_SIZE = 32, TOKEN_SECRET_SIZE = 48, TOKEN_SHA256_SIZE = 65 };
 
@@ -17,6 +18,8 @@ void token_make_secret(char ret[TOKEN_SECRET_SIZE]);
 
 // SHA-256 (FIPS 180-4, by nettle) in lower-case hexadecimal.
 void token_sha256(char ret[TOKEN_SHA256_SIZE], const void *bytes, size_t size);
+// Of pieces, as if they stood one behind the other.
+void token_sha256_pieces(char ret[TOKEN_SHA256_SIZE], const struct iovec *pieces, size_t count);
 
 // The same of bytes that come in pieces. NULL when memory cannot be had; end releases it, abandoned or not.
 enum { TOKEN_SHA256_BYTES = 32 };

@@ -71,9 +71,11 @@ static size_t first_missing(const struct dataset *dataset, size_t column)
 // Along the rows, as they lie in memory: most data sets miss nothing.
 static bool any_missing(const struct dataset *dataset)
 {
-    for (size_t i = 0; i < dataset->rows * dataset->columns; i++)
-        if (isnan(dataset->features[i]))
-            return true;
+    const size_t columns = dataset->columns;
+    for (size_t i = 0; i < dataset->rows; dataset_passed(dataset, ++i))
+        for (size_t j = 0; j < columns; j++)
+            if (isnan(dataset->features[i * columns + j]))
+                return true;
     return false;
 }
 
@@ -102,47 +104,82 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static size_t take_sorted(const struct dataset *dataset, const size_t *rows, size_t row_count, size_t column,
-                          float *ret)
+// Some columns of some rows, each by itself without what is missing.
+struct taken {
+    size_t first, count; // of the columns
+    float *values;       // count × row_count
+    size_t *present;     // of each column
+};
+
+// In one pass along the rows, as they lie in memory or in a file.
+static void take(const struct dataset *dataset, const size_t *rows, size_t row_count, struct taken *taken)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < row_count; i++) {
-        const float x = dataset->features[rows[i] * dataset->columns + column];
-        if (!isnan(x))
-            ret[count++] = x;
+    memset(taken->present, 0, taken->count * sizeof *taken->present);
+    for (size_t i = 0; i < row_count; dataset_passed(dataset, ++i)) {
+        const float *row = dataset->features + rows[i] * dataset->columns + taken->first;
+        for (size_t j = 0; j < taken->count; j++)
+            if (!isnan(row[j]))
+                taken->values[j * row_count + taken->present[j]++] = row[j];
     }
-    qsort(ret, count, sizeof *ret, compare_floats);
-    return count;
+}
+
+static enum nabla_code refuse_empty(const struct dataset *dataset, size_t column, struct nabla_error *err)
+{
+    const char *name = dataset->feature_names[column] ? dataset->feature_names[column] : "";
+    char shown[UTF8_EXCERPT_SIZE];
+    return nabla_fail(err, NABLA_INVALID, NULL,
+                      "column %zu (%s) has no value in the training rows: nothing tells what is missing",
+                      column + 1, utf8_excerpt(shown, name, strlen(name)));
 }
 
 static enum nabla_code learn_all(enum missing missing, const struct dataset *dataset, const size_t *rows,
-                                 size_t row_count, float *room, float *values, struct nabla_error *err)
+                                 size_t row_count, struct taken *taken, float *values,
+                                 struct nabla_error *err)
 {
-    for (size_t j = 0; j < dataset->columns; j++) {
-        const char *name = dataset->feature_names[j] ? dataset->feature_names[j] : "";
-        char shown[UTF8_EXCERPT_SIZE];
-        const size_t count = take_sorted(dataset, rows, row_count, j, room);
-        if (count == 0)
-            return nabla_fail(
-                err, NABLA_INVALID, NULL,
-                "column %zu (%s) has no value in the training rows: nothing tells what is missing", j + 1,
-                utf8_excerpt(shown, name, strlen(name)));
-        values[j] = ways[missing].learn(room, count);
+    const size_t at_once = taken->count;
+    for (taken->first = 0; taken->first < dataset->columns; taken->first += at_once) {
+        const size_t left = dataset->columns - taken->first;
+        taken->count = at_once < left ? at_once : left;
+        take(dataset, rows, row_count, taken);
+        for (size_t j = 0; j < taken->count; j++) {
+            float *column = taken->values + j * row_count;
+            if (taken->present[j] == 0)
+                return refuse_empty(dataset, taken->first + j, err);
+            qsort(column, taken->present[j], sizeof *column, compare_floats);
+            values[taken->first + j] = ways[missing].learn(column, taken->present[j]);
+        }
     }
     return NABLA_OK;
+}
+
+// As many columns at once as go into some megabytes, at least one.
+static enum nabla_code learn(enum missing missing, const struct dataset *dataset, const size_t *rows,
+                             size_t row_count, float *values, struct nabla_error *err)
+{
+    enum { ROOM = 16 << 20 };
+    const size_t fit = ROOM / sizeof(float) / (row_count + 1) + 1;
+    struct taken taken = {.count = fit < dataset->columns ? fit : dataset->columns};
+    taken.values = size_alloc(row_count + 1, taken.count, sizeof *taken.values);
+    taken.present = size_alloc(taken.count, 1, sizeof *taken.present);
+    enum nabla_code code = taken.values && taken.present
+                               ? learn_all(missing, dataset, rows, row_count, &taken, values, err)
+                               : nabla_fail_memory(err, "what is missing");
+    free(taken.values);
+    free(taken.present);
+    return code;
 }
 
 enum nabla_code impute_fit(enum missing missing, double constant, const struct dataset *dataset,
                            const size_t *rows, size_t row_count, float **ret, struct nabla_error *err)
 {
     float *values = size_alloc(dataset->columns, 1, sizeof *values);
-    float *room = size_alloc(row_count + 1, 1, sizeof *room);
-    enum nabla_code code = values && room ? NABLA_OK : nabla_fail_memory(err, "what is missing");
-    for (size_t j = 0; j < dataset->columns && !code && missing == MISSING_CONSTANT; j++)
+    if (!values)
+        return nabla_fail_memory(err, "what is missing");
+    enum nabla_code code = NABLA_OK;
+    for (size_t j = 0; j < dataset->columns && missing == MISSING_CONSTANT; j++)
         values[j] = (float)constant;
-    if (!code && missing != MISSING_CONSTANT)
-        code = learn_all(missing, dataset, rows, row_count, room, values, err);
-    free(room);
+    if (missing != MISSING_CONSTANT)
+        code = learn(missing, dataset, rows, row_count, values, err);
     if (code)
         free(values);
     else

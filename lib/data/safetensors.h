@@ -12,6 +12,7 @@
 #include "base/error.h"
 
 #include <stdint.h>
+#include <sys/uio.h>
 
 enum tensor_dtype { TENSOR_F64, TENSOR_F32, TENSOR_I64, TENSOR_I32, TENSOR_U8, TENSOR_DTYPE_COUNT };
 enum { TENSOR_RANK_MAX = 8 };
@@ -63,6 +64,12 @@ struct dataset;
 struct dataset_limits;
 enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct buffer *ret,
                                           struct nabla_error *err);
+// The same file without a copy of the tensors: appends what stands before them to *ret_header, and fills
+// `ret` with where each piece of the file lies, the header first.
+enum { DATASET_PIECES = 4 };
+enum nabla_code safetensors_dataset_pieces(const struct dataset *dataset, struct buffer *ret_header,
+                                           struct iovec ret[DATASET_PIECES], size_t *ret_count,
+                                           struct nabla_error *err);
 enum nabla_code safetensors_read_dataset(const void *bytes, size_t size, const struct dataset_limits *limits,
                                          struct dataset **ret, struct nabla_error *err);
 // The same of a mapped file: features that are F32 already stay in it and are read when they are needed. The

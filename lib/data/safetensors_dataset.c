@@ -33,8 +33,19 @@ static void write_names(struct buffer *text, char *const *names, size_t count)
     buffer_char(text, ']');
 }
 
-enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct buffer *ret,
-                                          struct nabla_error *err)
+// Fills `ret` (3 of them). Returns how many the data set has.
+static size_t dataset_tensors(const struct dataset *dataset, struct tensor *ret)
+{
+    ret[0] = matrix_tensor("features", TENSOR_F32, dataset->rows, dataset->columns, dataset->features);
+    ret[1] = dataset->ids
+                 ? matrix_tensor("labels", TENSOR_I32, dataset->rows, 0, dataset->ids)
+                 : matrix_tensor("labels", TENSOR_F32, dataset->rows, dataset->outputs, dataset->targets);
+    ret[2] = matrix_tensor("sample_weights", TENSOR_F32, dataset->rows, 0, dataset->weights);
+    return dataset->weights ? 3 : 2;
+}
+
+static enum nabla_code write_header(const struct dataset *dataset, const struct tensor *tensors, size_t count,
+                                    struct buffer *ret, struct nabla_error *err)
 {
     struct buffer features = buffer_new(ret->limit), classes = buffer_new(ret->limit);
     write_names(&features, dataset->feature_names, dataset->columns);
@@ -43,20 +54,41 @@ enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct 
     if (!code)
         code = buffer_status(&classes, "the class names", err);
     if (!code) {
-        struct tensor tensors[] = {
-            matrix_tensor("features", TENSOR_F32, dataset->rows, dataset->columns, dataset->features),
-            dataset->ids
-                ? matrix_tensor("labels", TENSOR_I32, dataset->rows, 0, dataset->ids)
-                : matrix_tensor("labels", TENSOR_F32, dataset->rows, dataset->outputs, dataset->targets),
-            matrix_tensor("sample_weights", TENSOR_F32, dataset->rows, 0, dataset->weights)};
         struct tensor_metadata metadata[] = {{"feature_names", features.data},
                                              {"class_names", classes.data},
                                              {"label_name", dataset->label_name ? dataset->label_name : ""}};
-        code = safetensors_write(tensors, dataset->weights ? 3 : 2, metadata, 3, ret, err);
+        code = safetensors_write_header(tensors, count, metadata, 3, 0, ret, err);
     }
     buffer_free(&features);
     buffer_free(&classes);
     return code;
+}
+
+enum nabla_code safetensors_dataset_pieces(const struct dataset *dataset, struct buffer *ret_header,
+                                           struct iovec ret[DATASET_PIECES], size_t *ret_count,
+                                           struct nabla_error *err)
+{
+    struct tensor tensors[DATASET_PIECES - 1];
+    const size_t count = dataset_tensors(dataset, tensors), before = ret_header->size;
+    enum nabla_code code = write_header(dataset, tensors, count, ret_header, err);
+    if (code)
+        return code;
+    ret[0] = (struct iovec){ret_header->data + before, ret_header->size - before};
+    for (size_t i = 0; i < count; i++)
+        ret[1 + i] = (struct iovec){(void *)(uintptr_t)tensors[i].data, tensors[i].bytes}; // only read
+    *ret_count = 1 + count;
+    return NABLA_OK;
+}
+
+enum nabla_code safetensors_write_dataset(const struct dataset *dataset, struct buffer *ret,
+                                          struct nabla_error *err)
+{
+    struct iovec pieces[DATASET_PIECES];
+    size_t count;
+    enum nabla_code code = safetensors_dataset_pieces(dataset, ret, pieces, &count, err);
+    for (size_t i = 1; !code && i < count; i++)
+        buffer_append(ret, pieces[i].iov_base, pieces[i].iov_len);
+    return code ? code : buffer_status(ret, "a safetensors file", err);
 }
 
 static enum nabla_code bad_names(const char *key, struct nabla_error *err)

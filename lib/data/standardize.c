@@ -16,10 +16,15 @@ struct moments {
     size_t count;
 };
 
-static void add_to_mean(struct moments *moments, const float *row, size_t columns)
+static double value(const float *row, const float *imputed, size_t j)
+{
+    return (double)(imputed && isnan(row[j]) ? imputed[j] : row[j]);
+}
+
+static void add_to_mean(struct moments *moments, const float *row, const float *imputed, size_t columns)
 {
     for (size_t j = 0; j < columns; j++) {
-        double x = (double)row[j];
+        const double x = value(row, imputed, j);
         if (isnan(x))
             continue;
         moments[j].count++;
@@ -29,29 +34,29 @@ static void add_to_mean(struct moments *moments, const float *row, size_t column
     }
 }
 
-static void add_to_variance(struct moments *moments, const float *row, size_t columns)
+static void add_to_variance(struct moments *moments, const float *row, const float *imputed, size_t columns)
 {
     for (size_t j = 0; j < columns; j++) {
-        double deviation = (double)row[j] - moments[j].mean;
-        if (!isnan(row[j]))
+        const double deviation = value(row, imputed, j) - moments[j].mean;
+        if (!isnan(deviation))
             moments[j].variance += deviation * deviation;
     }
 }
 
 // Two passes along the rows, in double: no sum of squares that cancels. A missing value counts nothing; a
 // feature without any value, or with one value throughout, has nothing to scale.
-static void take_moments(const struct dataset *dataset, const size_t *rows, size_t row_count,
-                         struct moments *moments)
+static void take_moments(const struct dataset *dataset, const float *imputed, const size_t *rows,
+                         size_t row_count, struct moments *moments)
 {
     size_t columns = dataset->columns;
     for (size_t j = 0; j < columns; j++)
         moments[j] = (struct moments){.min = NAN, .max = NAN};
-    for (size_t i = 0; i < row_count; i++)
-        add_to_mean(moments, dataset->features + rows[i] * columns, columns);
+    for (size_t i = 0; i < row_count; dataset_passed(dataset, ++i))
+        add_to_mean(moments, dataset->features + rows[i] * columns, imputed, columns);
     for (size_t j = 0; j < columns; j++)
         moments[j].mean = moments[j].count ? moments[j].mean / (double)moments[j].count : 0;
-    for (size_t i = 0; i < row_count; i++)
-        add_to_variance(moments, dataset->features + rows[i] * columns, columns);
+    for (size_t i = 0; i < row_count; dataset_passed(dataset, ++i))
+        add_to_variance(moments, dataset->features + rows[i] * columns, imputed, columns);
     for (size_t j = 0; j < columns; j++)
         moments[j].variance = moments[j].count ? moments[j].variance / (double)moments[j].count : 0;
 }
@@ -131,15 +136,16 @@ static enum nabla_code make(enum scaling scaling, const struct moments *moments,
     return NABLA_OK;
 }
 
-enum nabla_code standardizer_fit(enum scaling scaling, const struct dataset *dataset, const size_t *rows,
-                                 size_t row_count, struct standardizer *ret, struct nabla_error *err)
+enum nabla_code standardizer_fit(enum scaling scaling, const struct dataset *dataset, const float *imputed,
+                                 const size_t *rows, size_t row_count, struct standardizer *ret,
+                                 struct nabla_error *err)
 {
     if (row_count == 0)
         return nabla_fail(err, NABLA_INVALID, NULL, "there are no rows to standardize by");
     struct moments *moments = size_alloc(dataset->columns, 1, sizeof *moments);
     if (!moments)
         return nabla_fail_memory(err, "the standardizer");
-    take_moments(dataset, rows, row_count, moments);
+    take_moments(dataset, imputed, rows, row_count, moments);
     enum nabla_code code = refuse_infinity(dataset, moments, err);
     if (!code)
         code = make(scaling, moments, dataset->columns, ret, err);
@@ -156,11 +162,11 @@ void standardizer_free(struct standardizer *standardizer)
     *standardizer = (struct standardizer){0};
 }
 
-void standardizer_apply(const struct standardizer *standardizer, struct dataset *dataset)
+void standardizer_apply(const struct standardizer *standardizer, float *features, size_t rows)
 {
     size_t columns = standardizer->columns;
-    for (size_t i = 0; i < dataset->rows; i++) {
-        float *row = dataset->features + i * columns;
+    for (size_t i = 0; i < rows; i++) {
+        float *row = features + i * columns;
         for (size_t j = 0; j < columns; j++)
             row[j] =
                 (float)(((double)row[j] - (double)standardizer->mean[j]) / (double)standardizer->scale[j]);

@@ -21,10 +21,13 @@ struct standardizer {
         *scale; // x → (x − mean) / scale; a constant feature has scale 1. Of min_max the least is the mean
 };
 
-// `scaling` is not none.
-enum nabla_code standardizer_fit(enum scaling scaling, const struct dataset *dataset, const size_t *rows,
-                                 size_t row_count, struct standardizer *ret, struct nabla_error *err);
+// `scaling` is not none. `imputed` has what stands for each column's missing values (data/impute.h), or is
+// NULL.
+enum nabla_code standardizer_fit(enum scaling scaling, const struct dataset *dataset, const float *imputed,
+                                 const size_t *rows, size_t row_count, struct standardizer *ret,
+                                 struct nabla_error *err);
 void standardizer_free(struct standardizer *standardizer);
-void standardizer_apply(const struct standardizer *standardizer, struct dataset *dataset);
+// `features` is rows × columns.
+void standardizer_apply(const struct standardizer *standardizer, float *features, size_t rows);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES = 8, SUMS_FIT = 0 };
+enum { LANES = 8 };
 
 typedef __m256 vec;
 typedef __m256i vec_bits;
@@ -106,19 +106,9 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return _mm256_or_ps(a, b);
 }
 
-INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
-    return _mm256_sub_epi32(counts, _mm256_castps_si256(vec_keep(lanes, count)));
-}
-
-INLINE size_t lanes_total(vec_bits counts)
-{
-    uint32_t lanes[LANES];
-    size_t total = 0;
-    _mm256_storeu_si256((__m256i *)(void *)lanes, counts);
-    for (size_t i = 0; i < LANES; i++)
-        total += lanes[i];
-    return total;
+    return (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(vec_keep(lanes, count)));
 }
 
 INLINE bool vec_has_negative(vec a)
@@ -147,6 +137,14 @@ INLINE double vec_largest(vec_bits magnitudes)
     most = _mm_max_epu32(most, _mm_shuffle_epi32(most, _MM_SHUFFLE(1, 0, 3, 2)));
     most = _mm_max_epu32(most, _mm_shuffle_epi32(most, _MM_SHUFFLE(2, 3, 0, 1)));
     return (double)_mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+INLINE void vec_totals(double ret[4], vec a, vec b, vec c, vec d)
+{
+    const __m256 quarters = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(quarters));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(quarters, 1));
+    _mm256_storeu_pd(ret, _mm256_add_pd(low, high));
 }
 
 struct wide {

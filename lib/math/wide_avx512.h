@@ -11,10 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    LANES = 16,
-    SUMS_FIT = 1 // all sums of an update at once are in registers
-};
+enum { LANES = 16 };
 
 typedef __m512 vec;
 typedef __m512i vec_bits;
@@ -109,17 +106,11 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return (vec_lanes)(a | b);
 }
 
-// Adds 1 to the counts of those lanes that are among the first `count`.
-INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+// How many of the first `count` lanes are set.
+INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
     const vec_lanes kept = count == LANES ? lanes : (vec_lanes)(lanes & first_lanes(count));
-    return _mm512_mask_add_epi32(counts, kept, counts, _mm512_set1_epi32(1));
-}
-
-// Of fewer than 2^32 numbers.
-INLINE size_t lanes_total(vec_bits counts)
-{
-    return (size_t)(uint32_t)_mm512_reduce_add_epi32(counts);
+    return (size_t)__builtin_popcount(kept);
 }
 
 INLINE bool vec_has_negative(vec a)
@@ -147,6 +138,22 @@ INLINE double vec_largest(vec_bits magnitudes)
 {
     const __m128i most = _mm_cvtsi32_si128((int)_mm512_reduce_max_epu32(magnitudes));
     return (double)_mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+INLINE __m256 vec_halves_sum(vec a)
+{
+    return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+}
+
+// The sums of four vectors' lanes, the first three levels in float.
+INLINE void vec_totals(double ret[4], vec a, vec b, vec c, vec d)
+{
+    const __m256 ab = _mm256_hadd_ps(vec_halves_sum(a), vec_halves_sum(b));
+    const __m256 cd = _mm256_hadd_ps(vec_halves_sum(c), vec_halves_sum(d));
+    const __m256 quarters = _mm256_hadd_ps(ab, cd);
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(quarters));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(quarters, 1));
+    _mm256_storeu_pd(ret, _mm256_add_pd(low, high));
 }
 
 struct wide {

@@ -80,13 +80,13 @@ static enum nabla_code check_sha256(const char *sha256, struct nabla_error *err)
 }
 
 // A file under its final name is whole: it came there by a rename.
-static enum nabla_code keep_file(const struct store *store, const char *sha256, const void *file,
-                                 size_t file_size, struct nabla_error *err)
+static enum nabla_code keep_file(const struct store *store, const char *sha256, const struct iovec *pieces,
+                                 size_t count, struct nabla_error *err)
 {
     char *path = store_dataset_path(store, sha256);
     if (!path)
         return nabla_fail_memory(err, "a path");
-    enum nabla_code code = access(path, F_OK) == 0 ? NABLA_OK : file_replace(path, file, file_size, err);
+    enum nabla_code code = access(path, F_OK) == 0 ? NABLA_OK : file_replace_pieces(path, pieces, count, err);
     free(path);
     return code;
 }
@@ -142,9 +142,9 @@ static enum nabla_code insert_dataset(struct store *store, const struct dataset_
 }
 
 // Under the dataset lock: nobody else makes or removes the same file and row meanwhile.
-static enum nabla_code create_locked(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, const struct creation_key *key, struct creation *made,
-                                     struct nabla_error *err)
+static enum nabla_code create_locked(struct store *store, const struct dataset_row *row,
+                                     const struct iovec *pieces, size_t count, const struct creation_key *key,
+                                     struct creation *made, struct nabla_error *err)
 {
     enum nabla_code code = store_key_find(store, KEY_DATASETS, key, made, err);
     if (code != NABLA_NOT_FOUND)
@@ -155,23 +155,23 @@ static enum nabla_code create_locked(struct store *store, const struct dataset_r
     made->existed = code == NABLA_OK;
     if (code == NABLA_NOT_FOUND) {
         token_make_id(made->id, "ds");
-        code = keep_file(store, row->sha256, file, file_size, err);
+        code = keep_file(store, row->sha256, pieces, count, err);
     }
     if (code || (made->existed && (!key || !key->text)))
         return code;
     return insert_dataset(store, row, key, made, err);
 }
 
-enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, const struct creation_key *key, struct creation *ret,
-                                     struct nabla_error *err)
+enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row,
+                                     const struct iovec *pieces, size_t count, const struct creation_key *key,
+                                     struct creation *ret, struct nabla_error *err)
 {
     struct creation made = {0};
     enum nabla_code code = check_sha256(row->sha256, err);
     if (code)
         return code;
     pthread_mutex_lock(&store->dataset_lock);
-    code = create_locked(store, row, file, file_size, key, &made, err);
+    code = create_locked(store, row, pieces, count, key, &made, err);
     pthread_mutex_unlock(&store->dataset_lock);
     if (code == NABLA_OK)
         *ret = made;

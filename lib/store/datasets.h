@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 struct dataset_row {
     char id[TOKEN_ID_SIZE];
@@ -20,12 +21,13 @@ struct dataset_row {
 };
 void dataset_row_free(struct dataset_row *row);
 
-// Keeps a data set: writes the file durably unless it is there, then inserts the row. `row` gives everything
-// but id and created_ms. When a row with this sha256 exists already, *ret gives its id and says so. A known
-// key gives what it gave first; NABLA_INVALID when that was for another request.
-enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row, const void *file,
-                                     size_t file_size, const struct creation_key *key, struct creation *ret,
-                                     struct nabla_error *err);
+// Keeps a data set: writes the file, the pieces one behind the other, durably unless it is there, then
+// inserts the row. `row` gives everything but id and created_ms. When a row with this sha256 exists already,
+// *ret gives its id and says so. A known key gives what it gave first; NABLA_INVALID when that was for
+// another request.
+enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row,
+                                     const struct iovec *pieces, size_t count, const struct creation_key *key,
+                                     struct creation *ret, struct nabla_error *err);
 enum nabla_code store_dataset_get(struct store *store, const char *id, struct dataset_row **ret,
                                   struct nabla_error *err);
 // As store_job_list.

@@ -2,14 +2,27 @@
 
 #include <string.h>
 
-// What a column of CSV, a tensor and a shell's argument can all be called, and what none of them is called
-// yet.
+// What stands beside metrics in rows, CSV and tensors: a metric of such a name would be taken for it.
+static bool is_reserved(const char *name)
+{
+    static const char *const names[] = {"step", "steps", "count", "counts",      "width",
+                                        "job",  "layer", "name",  "__metadata__"};
+    static const char *const endings[] = {".min", ".max", ".nonfinite", ".recorded"};
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t tail = strlen(endings[i]);
+        if (length >= tail && strcmp(name + length - tail, endings[i]) == 0)
+            return true;
+    }
+    return strncmp(name, "layers.", strlen("layers.")) == 0;
+}
+
+// What a column of CSV, a tensor and a shell's argument can all be called.
 static bool is_name(const char *name)
 {
-    static const char *const taken[] = {"job", "step", "steps", "counts", "__metadata__"};
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        if (strcmp(name, taken[i]) == 0)
-            return false;
     static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:@";
     size_t length = strlen(name);
     return length > 0 && length <= HISTORY_NAME_MAX && strspn(name, known) == length;
@@ -49,12 +62,13 @@ enum nabla_code named_number(struct database *db, int64_t job, const char *name,
     statement_reset(row);
     if (code != NABLA_NOT_FOUND)
         return code;
+    if (is_reserved(name))
+        return nabla_fail(err, NABLA_INVALID, NULL,
+                          "\"%.40s\" cannot name a metric: histories have something else of this name", name);
     if (!is_name(name))
-        return nabla_fail(
-            err, NABLA_INVALID, NULL,
-            "\"%.40s\" cannot name a metric: letters, digits and _ . - / : @, up to %d of them, but not "
-            "job, step, steps, counts",
-            name, HISTORY_NAME_MAX);
+        return nabla_fail(err, NABLA_INVALID, NULL,
+                          "\"%.40s\" cannot name a metric: letters, digits and _ . - / : @, up to %d of them",
+                          name, HISTORY_NAME_MAX);
     return insert_name(db, job, name, most, ret, err);
 }
 

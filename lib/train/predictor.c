@@ -128,12 +128,12 @@ size_t predictor_outputs(const struct predictor *predictor)
 static void gather(const struct predictor *predictor, const float *features, size_t rows)
 {
     const size_t columns = predictor->network->inputs;
-    struct dataset batch = {.rows = rows, .columns = columns, .features = predictor->network->input};
-    memcpy(batch.features, features, rows * columns * sizeof *features);
+    float *input = predictor->network->input;
+    memcpy(input, features, rows * columns * sizeof *features);
     if (predictor->imputed)
-        impute_apply(predictor->imputed, columns, batch.features, rows);
+        impute_apply(predictor->imputed, columns, input, rows);
     if (predictor->standardizer.mean)
-        standardizer_apply(&predictor->standardizer, &batch);
+        standardizer_apply(&predictor->standardizer, input, rows);
 }
 
 size_t predictor_probabilities(const struct predictor *predictor)

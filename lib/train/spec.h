@@ -171,6 +171,13 @@ struct early_stopping {
 
 enum { TRAIN_THREADS_MAX = 256 };
 
+// Whether the features stay in the data set's file while they are trained with.
+enum streaming {
+    STREAMING_AUTO, // spec_fit decides; until then they do not
+    STREAMING_NEVER,
+    STREAMING_ALWAYS
+};
+
 struct train_spec {
     struct layer_spec *layers; // the output layer's dense included, once spec_complete has run
     size_t layer_count;
@@ -187,10 +194,12 @@ struct train_spec {
     double validation_split; // in [0, 1)
     enum split_kind split;
     uint64_t seed;
-    bool shuffle;         // training rows, anew each epoch
-    enum missing missing; // features that are NaN: before they are scaled; learned on the training rows
-    double missing_value; // of MISSING_CONSTANT
-    enum scaling scaling; // of features, learned on the training rows
+    bool shuffle; // training rows, anew each epoch
+    enum streaming streaming;
+    size_t shuffle_buffer; // rows of a stream that are shuffled together; 0: train/spec_rows.h chooses
+    enum missing missing;  // features that are NaN: before they are scaled; learned on the training rows
+    double missing_value;  // of MISSING_CONSTANT
+    enum scaling scaling;  // of features, learned on the training rows
     struct early_stopping early_stopping;
     bool stop_on_nan;                // the job fails at the first loss that is no finite number
     double time_limit;               // seconds after which no further step begins; 0: none
@@ -245,11 +254,19 @@ enum nabla_code spec_complete(struct train_spec *spec, const struct dataset *dat
 // when a product does not fit. Call after spec_complete.
 struct train_cost {
     size_t parameters;
-    size_t bytes;   // at its most, the data set in memory included; tests/test_memory.c holds it within 10 %
+    size_t bytes; // at its most; tests/test_memory.c holds it within 10 %. Features are counted once, though
+                  // they may lie in their file; streamed, those of a window
     uint64_t steps; // updates in the whole job
 };
 enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *dataset,
                           struct train_cost *ret, struct nabla_error *err);
+
+// Decides what was left open about streaming, and what it then costs: the features are streamed where
+// training with them in memory takes more than `most` bytes, and the shuffle buffer is as large as its
+// default or as there is room for. The cost may still be above `most`: streaming could not help, or was told
+// not to.
+enum nabla_code spec_fit(struct train_spec *spec, const struct dataset *dataset, size_t most,
+                         struct train_cost *ret, struct nabla_error *err);
 
 // Names as the contract spells them, by enum value; the find functions return the value or -1.
 const char *layer_type_name(enum layer_type type);

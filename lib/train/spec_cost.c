@@ -48,8 +48,49 @@ static bool add_bytes(size_t *sum, size_t count, size_t width)
     return size_mul(count, width, &bytes) && size_add(*sum, bytes, sum);
 }
 
-// The data set, the trainer's own copy of its features, and of each row its place in the split, in the
-// epoch's order, and what it weighs.
+bool spec_streams(const struct train_spec *spec)
+{
+    return spec->streaming == STREAMING_ALWAYS;
+}
+
+// How many rows take so many bytes, at least one.
+static size_t rows_of(size_t bytes, const struct dataset *dataset)
+{
+    const size_t rows = bytes / sizeof(float) / dataset->columns;
+    return rows > 0 ? rows : 1;
+}
+
+static size_t default_shuffle_rows(const struct train_spec *spec, const struct dataset *dataset)
+{
+    enum { WINDOW_BYTES = 64 << 20 };
+    const size_t rows = rows_of(WINDOW_BYTES, dataset);
+    return rows > spec->batch_size ? rows : spec->batch_size;
+}
+
+size_t spec_shuffle_rows(const struct train_spec *spec, const struct dataset *dataset)
+{
+    if (!spec_streams(spec))
+        return dataset->rows;
+    const size_t rows = spec->shuffle_buffer ? spec->shuffle_buffer : default_shuffle_rows(spec, dataset);
+    return rows < dataset->rows ? rows : dataset->rows;
+}
+
+size_t spec_block_rows(const struct train_spec *spec, const struct dataset *dataset)
+{
+    enum { BLOCK_BYTES = 256 << 10, BLOCKS_LEAST = 8 };
+    const size_t rows = rows_of(BLOCK_BYTES, dataset),
+                 most = spec_shuffle_rows(spec, dataset) / BLOCKS_LEAST + 1;
+    return rows < most ? rows : most;
+}
+
+// The order of a stream's blocks.
+static size_t block_count(const struct train_spec *spec, const struct dataset *dataset)
+{
+    return spec_streams(spec) ? (dataset->rows - 1) / spec_block_rows(spec, dataset) + 1 : 0;
+}
+
+// The features, or a window of them, and of each row its label, its place in the split, in the epoch's order,
+// and what it weighs.
 static bool add_data(const struct train_spec *spec, const struct dataset *dataset, size_t *sum)
 {
     const double trained = (1 - spec->validation_split) * (double)dataset->rows;
@@ -57,12 +98,12 @@ static bool add_data(const struct train_spec *spec, const struct dataset *datase
                  weight = dataset->weights ? sizeof(float) : 0;
     const bool weighs_rows = dataset->weights || spec_task(spec, dataset) == TASK_BINARY;
     size_t features, targets;
-    return size_mul(dataset->rows, dataset->columns, &features) &&
-           size_mul(dataset->rows, dataset->outputs, &targets) &&
-           add_bytes(sum, features, 2 * sizeof(float)) && add_bytes(sum, targets, sizeof(float)) &&
-           add_bytes(sum, dataset->rows, label + weight) &&
+    return size_mul(spec_shuffle_rows(spec, dataset), dataset->columns, &features) &&
+           size_mul(dataset->rows, dataset->outputs, &targets) && add_bytes(sum, features, sizeof(float)) &&
+           add_bytes(sum, targets, sizeof(float)) && add_bytes(sum, dataset->rows, label + weight) &&
            add_bytes(sum, dataset->rows, 2 * sizeof(size_t) + (weighs_rows ? sizeof(double) : 0)) &&
-           add_bytes(sum, (size_t)trained, sizeof(size_t));
+           add_bytes(sum, (size_t)trained, sizeof(size_t)) &&
+           add_bytes(sum, block_count(spec, dataset), sizeof(size_t));
 }
 
 static bool add_network(const struct train_spec *spec, const struct network_size *size, size_t *sum)
@@ -126,4 +167,32 @@ enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *d
         return code;
     *ret = cost;
     return NABLA_OK;
+}
+
+// The default buffer, or what there is room for beside the rest, but a batch.
+static enum nabla_code fit_buffer(struct train_spec *spec, const struct dataset *dataset, size_t most,
+                                  struct train_cost *ret, struct nabla_error *err)
+{
+    const size_t wanted = default_shuffle_rows(spec, dataset);
+    spec->shuffle_buffer = spec->batch_size;
+    enum nabla_code code = spec_cost(spec, dataset, ret, err);
+    const size_t room = !code && most > ret->bytes ? rows_of((most - ret->bytes) / 2, dataset) : 1;
+    if (code || wanted <= spec->batch_size || room <= spec->batch_size)
+        return code;
+    spec->shuffle_buffer = wanted < room ? wanted : room;
+    return spec_cost(spec, dataset, ret, err);
+}
+
+enum nabla_code spec_fit(struct train_spec *spec, const struct dataset *dataset, size_t most,
+                         struct train_cost *ret, struct nabla_error *err)
+{
+    const bool is_open = spec->streaming == STREAMING_AUTO;
+    if (is_open)
+        spec->streaming = STREAMING_NEVER;
+    enum nabla_code code = spec_cost(spec, dataset, ret, err);
+    if (code || (is_open && ret->bytes <= most) || (!is_open && !spec_streams(spec)))
+        return code;
+    spec->streaming = STREAMING_ALWAYS;
+    return spec->shuffle_buffer ? spec_cost(spec, dataset, ret, err)
+                                : fit_buffer(spec, dataset, most, ret, err);
 }

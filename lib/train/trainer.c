@@ -382,7 +382,7 @@ uint64_t trainer_step(const struct trainer *trainer)
 
 struct input_range trainer_inputs(struct trainer *trainer)
 {
-    const struct train_data *data = trainer->data;
+    struct train_data *data = trainer->data;
     const size_t most = size_smaller(trainer->spec->batch_size, data->source->rows);
     struct input_range range = {0};
     for (size_t first = 0; first < data->split.train_count; first += most) {
