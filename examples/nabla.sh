@@ -50,8 +50,6 @@ wait_for() {
         case $(jq -r .state <<<"$answer") in
         succeeded) printf '%s' "$answer" && return ;;
         failed | cancelled) fail "The job has $(jq -r '"\(.state): \(.error.detail // "")"' <<<"$answer")" ;;
-        queued | running | paused) ;;
-        *) fail "GET /v1/jobs/$job: $answer" ;; # no such job, say
         esac
         jq -r '"  \(.state)  step \(.progress.step)/\(.progress.steps)"' <<<"$answer" >&2
     done
