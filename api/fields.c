@@ -180,7 +180,7 @@ uint64_t fields_whole(struct fields *fields, const char *name, uint64_t absent, 
     if (most > whole_most)
         most = whole_most;
     if (whole_of(value, &number) && number >= least && number <= most)
-        return number + 0; // -0 is 0: an integer to JSON's readers, which have none below 0
+        return number;
     fields_problem(fields, name, "must be a whole number from %llu to %llu", (unsigned long long)least,
                    (unsigned long long)most);
     return absent;

@@ -133,8 +133,8 @@ static void read_name(struct group *group, enum json_token token)
 {
     if (token != JSON_STRING || group->name || group->reader->json.string.size > NAME_MAX_BYTES)
         group_problem(group, "/name", "must be a text of up to 200 bytes");
-    else
-        group->name = strdup(reader_text(group->reader));
+    else if (!(group->name = strdup(reader_text(group->reader))) && !group->reader->code)
+        group->reader->code = nabla_fail_memory(group->reader->err, "a batch");
     reader_skip_rest(group->reader, token);
 }
 

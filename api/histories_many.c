@@ -230,12 +230,12 @@ static enum nabla_code encode_together(const struct many *many, struct buffer *r
     for (size_t i = 0; i < many->count; i++)
         for (size_t f = 0; f < many->frames[i].count; f++)
             all.frames[all.count++] = many->frames[i].frames[f];
-    enum nabla_code code = NABLA_OK;
-    if (first->format == FORMAT_ROWS)
+    enum nabla_code code = first->format == FORMAT_TENSORS ? NABLA_OK : frames_check_names(&all, err);
+    if (code == NABLA_OK && first->format == FORMAT_ROWS)
         frames_encode_rows(&all, first->history.nonfinite_as_null, ret);
-    else if (first->format == FORMAT_CSV)
+    else if (code == NABLA_OK && first->format == FORMAT_CSV)
         frames_encode_csv(&all, first->history.nonfinite_as_null, ret);
-    else
+    else if (code == NABLA_OK)
         code = encode_tensors(many, &all, ret, err);
     free(all.frames);
     return code;

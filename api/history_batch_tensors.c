@@ -103,7 +103,7 @@ static void take_column(struct table_reader *reader, const struct piece *piece)
     } else if (table_may_name(table, piece->column)) {
         series = table_add_named(reader, table, piece->column);
     } else {
-        tensor_problem(reader, piece->tensor, "there is no such statistic");
+        tensor_problem(reader, piece->tensor, table_refusal(table));
     }
     if (series)
         take_series(reader, piece->tensor, series);
@@ -182,7 +182,7 @@ void batch_take_tensors(struct table_reader *reader, const struct safetensors *f
                         struct table *layers, size_t layer_count)
 {
     struct piece piece;
-    bool has_network = network->has_steps;
+    bool has_network = network->has_come;
     for (int masks = 0; masks < 2; masks++) // a mask needs its column
         for (size_t i = 0; i < file->tensor_count && !reader->code; i++) {
             if (masks == 1 && file->tensors[i].rank != 1)

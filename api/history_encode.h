@@ -77,6 +77,10 @@ enum nabla_code frames_build(const struct history *history, bool layers, uint32_
                              struct nabla_error *err);
 void frames_free(struct frames *frames);
 
+// NABLA_INVALID where a metric's name is also that of a part of another ("loss_min"), which rows and CSV
+// cannot tell apart.
+enum nabla_code frames_check_names(const struct frames *frames, struct nabla_error *err);
+
 // ,"steps":[…],"columns":{…} or ,"layers":[{"index":…,"name":…,"steps":[…],"columns":{…}},…]
 void frames_encode(const struct frames *frames, bool nonfinite_as_null, struct buffer *ret);
 // [{"step":…,"loss":…},…]; CSV and safetensors name the job too, where the frames do

@@ -263,6 +263,11 @@ static enum nabla_code encode_frames(const struct reading *reading, const struct
                                      struct buffer *ret, struct nabla_error *err)
 {
     bool as_null = reading->history.nonfinite_as_null;
+    if (reading->format == FORMAT_ROWS || reading->format == FORMAT_CSV) {
+        enum nabla_code code = frames_check_names(frames, err);
+        if (code)
+            return code;
+    }
     switch (reading->format) {
     case FORMAT_ROWS:
         frames_encode_rows(frames, as_null, ret);

@@ -201,6 +201,13 @@ bool table_has_named(const struct table *table, const char *name)
     return false;
 }
 
+const char *table_refusal(const struct table *table)
+{
+    return table->named_count == TABLE_NAMED_MAX
+               ? "is one too many: a batch has at most 1000 metrics of its own"
+               : "there is no such statistic";
+}
+
 bool table_may_name(const struct table *table, const char *name)
 {
     return !table->is_layer && *name && strlen(name) <= HISTORY_NAME_MAX &&
@@ -252,8 +259,7 @@ static void columns_read(struct table_reader *reader, struct table *table)
         } else if (is_named && !table_has_named(table, name)) {
             named_read(reader, table, place);
         } else {
-            table_problem(reader, table, place,
-                          stat < 0 && !is_named ? "there is no such statistic" : "comes twice");
+            table_problem(reader, table, place, stat < 0 && !is_named ? table_refusal(table) : "comes twice");
             if (reader_next(reader, &token))
                 reader_skip_rest(reader, token);
         }
@@ -281,8 +287,8 @@ static void name_read(struct table_reader *reader, struct table *table)
         return;
     if (token != JSON_STRING || table->name || reader->json.string.size > 200)
         table_problem(reader, table, "/name", "must be a text of up to 200 bytes");
-    else
-        table->name = strdup(reader_text(reader));
+    else if (!(table->name = strdup(reader_text(reader))) && !reader->code)
+        reader->code = nabla_fail_memory(reader->err, "a batch");
     reader_skip_rest(reader, token);
 }
 
@@ -319,6 +325,7 @@ double series_value(const struct series *series, size_t row)
 
 void table_read(struct table_reader *reader, enum json_token token, struct table *table)
 {
+    table->has_come = true;
     if (token != JSON_OBJECT_BEGIN) {
         table_problem(reader, table, "", "must be an object with steps and columns");
         reader_skip_rest(reader, token);

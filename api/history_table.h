@@ -37,7 +37,7 @@ struct table {
     char pointer[64];
     const struct stat_info *stats;
     size_t stat_count;
-    bool is_layer, has_index, has_steps, has_columns;
+    bool is_layer, has_come, has_index, has_steps, has_columns;
     unsigned index;
     char *name;
     uint32_t given;  // columns that came
@@ -72,6 +72,8 @@ double series_value(const struct series *series, size_t row);
 // A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
 // store knows. table_add_named is NULL when there is no memory, which ends the reading.
 bool table_may_name(const struct table *table, const char *name);
+// What is wrong with a column that is no statistic and that may not be named.
+const char *table_refusal(const struct table *table);
 bool table_has_named(const struct table *table, const char *name);
 struct series *table_add_named(struct table_reader *reader, struct table *table, const char *name);
 

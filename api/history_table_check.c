@@ -60,12 +60,14 @@ static void fold_check(struct table_reader *reader, const struct table *table, c
             continue; // not recorded
         double count = series_value(&table->nonfinite[stat], row);
         bool is_count = count >= 0 && count <= series_value(&table->counts, row) && count == floor(count);
-        bool is_range = !(series_value(&table->minima[stat], row) > series_value(&table->maxima[stat], row));
+        bool is_range = series_value(&table->minima[stat], row) <= series_value(&table->maxima[stat], row) ||
+                        !isfinite(series_value(&table->columns[stat], row));
         if (is_count && is_range)
             continue;
         snprintf(place, sizeof place, "/%.110s/%s/%zu", column, is_count ? "min" : "nonfinite", row);
         table_problem(reader, table, place,
-                      is_count ? "is above the maximum" : "must be a whole number from 0 to the row's count");
+                      is_count ? "must be a number up to the maximum"
+                               : "must be a whole number from 0 to the row's count");
         return;
     }
 }
@@ -103,7 +105,7 @@ void table_check(struct table_reader *reader, const struct table *table)
         counts_check(reader, table);
     }
     for (size_t i = 0; i < table->stat_count; i++)
-        if (table->given & (1U << i))
+        if ((table->given | table->folded) & (1U << i))
             column_check(reader, table, i);
     for (size_t i = 0; i < table->named_count; i++) {
         snprintf(column, sizeof column, "columns/%s", table->named[i].name);

@@ -1,9 +1,9 @@
 #include "api/model_file.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/size.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,47 +111,73 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
-// A JSON list of texts; NULL where it is anything else.
-static char **copy_texts(const json_t *list, size_t *ret_count)
+static enum nabla_code fail_foreign(struct nabla_error *err)
 {
-    const size_t count = json_array_size(list);
-    char **texts = json_is_array(list) ? calloc(count + 1, sizeof *texts) : NULL;
-    for (size_t i = 0; texts && i < count; i++) {
-        const char *text = json_string_value(json_array_get(list, i));
-        texts[i] = text ? strdup(text) : NULL;
-        if (!texts[i]) {
-            free_texts(texts, count);
-            return NULL;
-        }
-    }
-    *ret_count = count;
-    return texts;
+    return nabla_fail(err, NABLA_MALFORMED, NULL, "the file is no model that Nabla has written");
 }
 
-static char **read_list(const struct safetensors *file, const char *key, size_t *ret_count)
+static enum nabla_code take_text(struct buffer *texts, const char *text, struct nabla_error *err)
+{
+    char *copy = strdup(text ? text : "");
+    if (copy && buffer_append(texts, &copy, sizeof copy))
+        return NABLA_OK;
+    free(copy);
+    return nabla_fail_memory(err, "a model's names");
+}
+
+// A JSON list of texts, as their copies.
+static enum nabla_code take_texts(struct json_reader *reader, struct buffer *texts, struct nabla_error *err)
+{
+    enum json_token token;
+    enum nabla_code code = json_next(reader, &token, err);
+    if (!code && token != JSON_ARRAY_BEGIN)
+        return fail_foreign(err);
+    while (!code && !(code = json_next(reader, &token, err)) && token == JSON_STRING)
+        code = take_text(texts, reader->string.data, err);
+    if (code == NABLA_MALFORMED || (!code && token != JSON_ARRAY_END))
+        return fail_foreign(err);
+    return code;
+}
+
+static enum nabla_code read_list(const struct safetensors *file, const char *key, char ***ret,
+                                 size_t *ret_count, struct nabla_error *err)
 {
     const char *text = safetensors_metadata(file, key);
-    json_t *list = text ? json_loads(text, 0, NULL) : NULL;
-    char **texts = copy_texts(list, ret_count);
-    json_decref(list);
-    return texts;
+    if (!text)
+        return fail_foreign(err);
+    struct buffer texts = buffer_new(NAMES_LIMIT);
+    struct json_reader reader = json_open(text, strlen(text), NAMES_LIMIT);
+    enum nabla_code code = take_texts(&reader, &texts, err);
+    json_close(&reader);
+    char **list = (char **)(void *)texts.data; // the buffer's memory becomes the list
+    const size_t count = texts.size / sizeof *list;
+    if (code) {
+        free_texts(list, count);
+        return code;
+    }
+    *ret = list;
+    *ret_count = count;
+    return NABLA_OK;
 }
 
 static enum nabla_code read_metadata(struct model_file *model, struct nabla_error *err)
 {
     const char *kind = safetensors_metadata(model->tensors, "nabla"),
                *spec = safetensors_metadata(model->tensors, "spec"),
+               *label = safetensors_metadata(model->tensors, "label"),
                *task_text = safetensors_metadata(model->tensors, "task");
     const int task = task_text ? task_find(task_text) : -1;
-    model->feature_names = read_list(model->tensors, "feature_names", &model->columns);
-    model->class_names = read_list(model->tensors, "class_names", &model->classes);
-    if (!kind || strcmp(kind, "model") != 0 || !spec || task < 0 || !model->feature_names ||
-        !model->class_names)
-        return nabla_fail(err, NABLA_MALFORMED, NULL, "the file is no model that Nabla has written");
-    const char *label = safetensors_metadata(model->tensors, "label");
+    if (!kind || strcmp(kind, "model") != 0 || !spec || task < 0)
+        return fail_foreign(err);
+    enum nabla_code code =
+        read_list(model->tensors, "feature_names", &model->feature_names, &model->columns, err);
+    if (!code && model->columns == 0)
+        return fail_foreign(err);
+    if (!code)
+        code = read_list(model->tensors, "class_names", &model->class_names, &model->classes, err);
     model->label = label && label[0] ? label : "label";
     model->task = (enum task)task;
-    return spec_from_json(spec, strlen(spec), &dataset_unlimited, &model->spec, err);
+    return code ? code : spec_from_json(spec, strlen(spec), &dataset_unlimited, &model->spec, err);
 }
 
 enum nabla_code model_file_open(const char *path, struct model_file *ret, struct nabla_error *err)

@@ -76,7 +76,7 @@ static void weights_decode_list(struct fields *fields, const char *name, const j
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        weights[i] = json_number_value(json_array_get(list, i));
+        weights[i] = json_number_value(json_array_get(list, i)) + 0; // -0 is 0, as in fields_number
         if (!weight_is_valid(json_array_get(list, i)))
             fields_problem(fields, name, "entry %zu must be a finite number that is not negative", i);
     }

@@ -46,9 +46,14 @@ def own_steps():
 
 
 def peer_step(peer, shape):
+    """Microseconds, or why there are none."""
     command = [PEER, os.path.join(HERE, "peers/train_step.py"), peer, shape, SECONDS]
     done = subprocess.run(command, capture_output=True, text=True)
-    return float(done.stdout.split()[-1]) if done.returncode == 0 and done.stdout.split() else float("nan")
+    if done.returncode == 0:
+        return float(done.stdout.split()[-1])
+    why = (done.stderr.strip().splitlines() or ["?"])[-1]
+    missing = re.match(r"ModuleNotFoundError: No module named '(\w+)", why)
+    return f"skipped: {missing[1]} is not installed" if missing else f"skipped: {why}"
 
 
 def print_steps():
@@ -57,7 +62,10 @@ def print_steps():
               f"telemetry {100 * (step['step'] / step['bare'] - 1):+.1f} %")
         for peer in PEERS if PEER else []:
             taken = peer_step(peer, shape)
-            print(f"  {peer:18} {taken:10.1f} us {taken / step['step']:8.1f} times")
+            figures = taken if isinstance(taken, str) else f"{taken:10.1f} us {taken / step['step']:8.1f} times"
+            print(f"  {peer:18} {figures}", flush=True)
+    if not PEER:
+        print(f"PEER is not set: {', '.join(PEERS)} skipped")
 
 
 # ---- jobs ----

@@ -32,19 +32,24 @@ upload() {
     call POST "/v1/datasets?name=$2" -H 'Content-Type: text/csv' --data-binary "@$1" | jq -r .id
 }
 
-# wait_for JOB: prints the finished job. Each request returns when the job has changed, or after 30 s.
+# wait_for JOB: prints the finished job. Each request returns when the job has changed, or after 30 s; a server that is
+# being restarted is asked again for half a minute.
 wait_for() {
-    local job=$1 etag='"0"' answer
+    local job=$1 etag='"0"' lost=0 answer status
     while true; do
-        answer=$(curl -sS -D - -H 'Prefer: wait=30' -H "If-None-Match: $etag" "$url/v1/jobs/$job" | tr -d '\r')
+        answer=$(curl -sS -D - -H 'Prefer: wait=30' -H "If-None-Match: $etag" "$url/v1/jobs/$job" | tr -d '\r') || answer='- 503 '
+        status=${answer#* }
+        case ${status%% *} in
+        200 | 304) lost=0 ;;
+        429 | 503) ((++lost < 30)) || fail "No answer from $url." && sleep 1 && continue ;;
+        *) fail "GET /v1/jobs/$job: $(sed '1,/^$/d' <<<"$answer")" ;;
+        esac
         etag=$(sed -n 's/^[Ee][Tt][Aa][Gg]: *//p' <<<"$answer" | head -n 1)
         answer=$(sed '1,/^$/d' <<<"$answer")
         [[ -n $answer ]] || continue # 304: nothing has changed
         case $(jq -r .state <<<"$answer") in
         succeeded) printf '%s' "$answer" && return ;;
         failed | cancelled) fail "The job has $(jq -r '"\(.state): \(.error.detail // "")"' <<<"$answer")" ;;
-        queued | running | paused) ;;
-        *) fail "GET /v1/jobs/$job: $answer" ;; # no such job, say
         esac
         jq -r '"  \(.state)  step \(.progress.step)/\(.progress.steps)"' <<<"$answer" >&2
     done

@@ -1,11 +1,18 @@
 #!/bin/bash
-# Lets each named fuzz target run until it has made RUNS runs in all, counted over all calls: what was found lies in
+# scripts/fuzz.sh RUNS TARGET...   search; scripts/fuzz.sh keep TARGET...   bring what was found into tests/fuzz/corpus.
+# Both want the programs that `make fuzz` builds.
+#
+# A search lets each named fuzz target run until it has made RUNS runs in all, counted over all calls: what was found lies in
 # build/fuzz/corpus/NAME and is where the next call goes on. Prints one line a target: runs, edges, the run that found
-# the newest edge. Usage: scripts/fuzz.sh RUNS TARGET...   (built before by `make fuzz`)
+# the newest edge.
+#
+# What is kept is the least that still reaches all that was reached: inputs under a name of their own stay, of the
+# rest, named by their hashes, those that reach nothing beyond smaller ones go.
 set -euo pipefail
 runs=${1:-}
 runs=${runs:-100000}
 shift
+hash_name='^[0-9a-f]{40}$'
 slice=${FUZZ_SLICE:-1000000} # runs of one process
 
 # What has been done so far: "runs newest", runs and the run of the newest edge.
@@ -39,8 +46,24 @@ search() {
         "$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d' ' -f2)" "$newest"
 }
 
+keep() {
+    local name=$1 kept=tests/fuzz/corpus/$1 found=build/fuzz/corpus/$1 least=build/fuzz/$1.least file
+    rm -rf "$least"
+    mkdir -p "$least" "$found"
+    for file in "$kept"/*; do
+        if [[ ! ${file##*/} =~ $hash_name ]]; then cp "$file" "$least"; fi
+    done
+    if ! "build/fuzz/search/fuzz_$name" -merge=1 -timeout=20 "$least" "$kept" "$found" >"build/fuzz/$name.log" 2>&1; then
+        echo "FAILED $name: see build/fuzz/$name.log"
+        return 1
+    fi
+    rm -r "$kept"
+    mv "$least" "$kept"
+    printf '%-12s %5d inputs kept\n' "$name" "$(find "$kept" -type f | wc -l)"
+}
+
 status=0
 for name in "$@"; do
-    search "$name" || status=1
+    if [[ $runs == keep ]]; then keep "$name"; else search "$name"; fi || status=1
 done
 exit $status

@@ -120,6 +120,85 @@ static void folds_and_own_metrics_come_back(void **state)
     free(get(fixture, "metrics?newest=9&after=2", 400));
 }
 
+// As many steps in each of two series as in one table of them: more rows than were asked for are buckets.
+static void own_metrics_at_other_steps_are_rows_too(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture,
+         "{\"attempt\":1,\"metrics\":{\"steps\":[0,1,2,3],\"columns\":{\"loss\":[1,null,3,null],\"f1\":["
+         "null,5,7,9]}}}");
+    expect_text(fixture, "metrics?max_points=4", "\"steps\":[0,1,2,3],\"columns\"");
+    expect_text(fixture, "metrics?max_points=3&column=f1", "\"steps\":[1,2,3],\"columns\"");
+    expect_text(fixture, "metrics?max_points=3", "\"steps\":[0,2],\"width\":2");
+    const char *own = "{\"attempt\":1,\"metrics\":{\"steps\":[10,12],\"columns\":{\"own\":[1,2]}}}";
+    post(fixture, own);
+    expect_text(fixture, "metrics?max_points=5&column=f1,own", "\"steps\":[1,2,3,10,12],\"columns\"");
+    expect_text(fixture, "metrics?max_points=4&column=f1,own", "\"steps\":[0,8,12],\"width\":4");
+}
+
+static const struct {
+    const char *below;
+    int status;
+} confusable[] = {
+    {"metrics", 200},
+    {"metrics?format=rows", 422},
+    {"metrics?format=csv", 422},
+    {"metrics?format=safetensors", 200},
+    {"metrics?format=rows&column=loss", 200},
+    {"metrics?format=csv&column=loss_min", 200},
+};
+
+static void names_that_a_format_cannot_tell_apart_are_refused(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture,
+         "{\"attempt\":1,\"metrics\":{\"steps\":[3],\"counts\":[2],\"columns\":{\"loss\":{\"mean\":[1],"
+         "\"min\":[1],\"max\":[1],\"nonfinite\":[0]},\"loss_min\":[7]}}}");
+    for (size_t i = 0; i < sizeof confusable / sizeof *confusable; i++)
+        free(get(fixture, confusable[i].below, confusable[i].status));
+}
+
+#define ROW_3(counts, columns)                                                                               \
+    "{\"attempt\":1,\"metrics\":{\"steps\":[3]," counts "\"columns\":{" columns "}}}"
+#define FOLD_OF(name, mean, nonfinite)                                                                       \
+    "\"" name "\":{\"mean\":[" mean "],\"min\":[" mean "],\"max\":[" mean "],\"nonfinite\":[" nonfinite "]}"
+
+static const struct {
+    const char *comment, *batch, *expected;
+} rewritten[] = {
+    {"a fold", ROW_3("\"counts\":[9],", FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "1", "0")),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "1", "0") "}"},
+    {"a fold of fewer steps in one of its columns", ROW_3("\"counts\":[3],", FOLD_OF("accuracy", "0.5", "1")),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "0.5", "1") "}"},
+    {"a single step in that column", ROW_3("", "\"accuracy\":[0.25]"),
+     "\"counts\":[9],\"columns\":{" FOLD_OF("loss", "2", "8") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+    {"a fold of fewer steps in the other", ROW_3("\"counts\":[3],", FOLD_OF("loss", "7", "2")),
+     "\"counts\":[3],\"columns\":{" FOLD_OF("loss", "7", "2") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+    {"a single step in the other as well", ROW_3("", "\"loss\":[8]"),
+     "\"steps\":[3],\"columns\":{\"loss\":[8],\"accuracy\":[0.25]}"},
+    {"a fold again", ROW_3("\"counts\":[2],", FOLD_OF("loss", "1", "0")),
+     "\"counts\":[2],\"columns\":{" FOLD_OF("loss", "1", "0") "," FOLD_OF("accuracy", "0.25", "0") "}"},
+};
+
+// Two steps without a finite value in one column, then five of the other: the row stands for five.
+static void a_column_without_finite_values_weighs_nothing(void **state)
+{
+    struct client_fixture *fixture = *state;
+    post(fixture, ROW_3("\"counts\":[2],", FOLD_OF("loss", "\"NaN\"", "2")));
+    post(fixture, ROW_3("\"counts\":[5],", FOLD_OF("accuracy", "1", "0")));
+    post(fixture, "{\"attempt\":1,\"metrics\":{\"steps\":[2],\"columns\":{\"loss\":[4]}}}");
+    expect_text(fixture, "metrics?max_points=1&column=loss", FOLD_OF("loss", "4", "2"));
+}
+
+static void a_fold_ends_with_the_last_of_its_columns(void **state)
+{
+    struct client_fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof rewritten / sizeof *rewritten; i++) {
+        post(fixture, rewritten[i].batch);
+        expect_text(fixture, "metrics", rewritten[i].expected);
+    }
+}
+
 static void tensors_hold_the_same(void **state)
 {
     struct client_fixture *fixture = *state;
@@ -216,6 +295,10 @@ static const struct {
      METRICS("{\"steps\":[1],\"counts\":[2],\"columns\":{\"loss\":{\"mean\":[1],\"min\":[1],\"nonfinite\":[0]"
              "}}}"),
      422, "/metrics/columns/loss/max"},
+    {"a mean without a minimum",
+     METRICS("{\"steps\":[1],\"counts\":[2],\"columns\":{\"loss\":{\"mean\":[1],\"min\":[null],\"max\":[1],"
+             "\"nonfinite\":[0]}}}"),
+     422, "/metrics/columns/loss/min/0"},
     {"a count that is none", METRICS("{\"steps\":[1],\"counts\":[0],\"columns\":{\"loss\":[1]}}"), 422,
      "/metrics/counts/0"},
     {"a statistic of layers", METRICS("{\"steps\":[1],\"columns\":{\"weight_norm\":[1]}}"), 422,
@@ -624,6 +707,10 @@ int main(void)
         TEST(a_point_that_changes_comes_again),
         TEST(a_cut_answer_links_to_the_next),
         TEST(folds_and_own_metrics_come_back),
+        TEST(own_metrics_at_other_steps_are_rows_too),
+        TEST(names_that_a_format_cannot_tell_apart_are_refused),
+        TEST(a_fold_ends_with_the_last_of_its_columns),
+        TEST(a_column_without_finite_values_weighs_nothing),
         TEST(tensors_hold_the_same),
         TEST(an_unchanged_history_is_304),
         TEST(waiting_ends_with_a_new_point_only),

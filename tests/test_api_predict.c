@@ -338,21 +338,29 @@ static void records_give_what_columns_mean(void **state)
     free(first);
 }
 
+#define FOREIGN "the file is no model that Nabla has written"
+
 // A file in the place of a model that is none.
 static void a_damaged_model_is_told(void **state)
 {
     struct stage *stage = *state;
     static const struct tensor_metadata metadata[] = {
-        {(char *)"nabla", (char *)"model"},     {(char *)"spec", (char *)"{}"},
-        {(char *)"task", (char *)"regression"}, {(char *)"feature_names", (char *)"[\"a\"]"},
+        {(char *)"nabla", (char *)"model"},
+        {(char *)"spec", (char *)"{\"model\":{\"layers\":[{\"units\":2}]}}"},
+        {(char *)"task", (char *)"regression"},
+        {(char *)"feature_names", (char *)"[\"a\",\"b\",\"c\"]"},
         {(char *)"class_names", (char *)"[]"},
     };
     static const struct {
         size_t left_out; // of the metadata
         const char *instead;
-    } cases[] = {{0, NULL}, {0, "job"}, {1, NULL},  {1, "{"},  {2, NULL}, {2, "guessing"},
-                 {3, NULL}, {3, "7"},   {3, "[7]"}, {4, "{}"}, {99, NULL}}; // the last has no tensor that the
-                                                                            // spec wants
+        const char *said;
+    } cases[] = {
+        {0, NULL, FOREIGN},       {0, "job", FOREIGN}, {1, NULL, FOREIGN}, {2, NULL, FOREIGN},
+        {2, "guessing", FOREIGN}, {3, NULL, FOREIGN},  {3, "7", FOREIGN},  {3, "[7]", FOREIGN},
+        {3, "[\"a\"", FOREIGN},   {3, "[]", FOREIGN},  {4, "{}", FOREIGN}, {1, "{", "line 1, column 2"},
+        {99, NULL, "dense_1"}, // a model without its tensors
+    };
     char path[192];
     snprintf(path, sizeof path, "%s/jobs/%s/" MODEL_FILE, stage->service->folder, stage->jobs[TASKS - 1]);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -368,7 +376,7 @@ static void a_damaged_model_is_told(void **state)
         assert_done(file_replace(path, file.data, file.size, &why));
         buffer_free(&file);
         struct api_answer answer = ask(stage, TASKS - 1, rows_json, "application/json");
-        if (answer.status < 400)
+        if (answer.status < 400 || !strstr(answer.body.data, cases[i].said))
             fail_msg("case %zu: %d %s", i, answer.status, answer.body.data);
         api_answer_free(&answer);
     }

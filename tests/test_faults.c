@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/faults.h"
-#include "tests/service.h"
+#include "tests/trained_job.h"
 #include <sqlite3.h>
 
 enum { TRIES_MOST = 20000, LEAK_TRIES = 4 };
@@ -19,6 +19,16 @@ static const char csv[] = "a,b,y\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n";
 // What a request may change: it is counted before and after.
 enum kept { KEPT_NOTHING, KEPT_JOB, KEPT_DATASET };
 
+// A job that has been trained.
+static const char trained[] =
+    "{\"dataset\":{\"features\":[[1,2],[3,4],[5,6],[7,9]],\"labels\":[\"a\",\"b\",\"a\",\"b\"],"
+    "\"feature_names\":[\"x\",\"town=Bern\"]},\"model\":{\"layers\":[{\"units\":3}]},"
+    "\"training\":{\"epochs\":1,\"validation_split\":0}}";
+
+#define ZEROS_7  "0,0,0,0,0,0,0,"
+#define ZEROS_63 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7
+
+// JOB in a target stands for the job that a client trains, MODEL for the trained one.
 static const struct {
     const char *comment;
     struct request request;
@@ -95,6 +105,59 @@ static const struct {
     {"metrics", {"GET", "/v1/jobs/JOB/metrics", NULL, {{0}}}, 200, KEPT_NOTHING},
     {"metrics as CSV", {"GET", "/v1/jobs/JOB/metrics?format=csv", NULL, {{0}}}, 200, KEPT_NOTHING},
     {"gradients", {"GET", "/v1/jobs/JOB/gradients?after=1", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"metrics as buckets", {"GET", "/v1/jobs/JOB/metrics?max_points=1", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"gradients as tensors",
+     {"GET", "/v1/jobs/JOB/gradients", NULL, {{"Accept", "application/safetensors"}}},
+     200,
+     KEPT_NOTHING},
+    {"a stream of metrics",
+     {"GET", "/v1/jobs/JOB/metrics", NULL, {{"Accept", "text/event-stream"}}},
+     200,
+     KEPT_NOTHING},
+    {"metrics of several", {"GET", "/v1/metrics?job=JOB", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a histogram and a metric of one's own",
+     {"POST",
+      "/v1/jobs/JOB/metrics",
+      "{\"attempt\":1,\"metrics\":{\"steps\":[3],\"columns\":{\"mine\":[4]}},\"histograms\":[{\"index\":0,"
+      "\"name\":\"a\",\"kind\":\"gradients\",\"steps\":[2],\"counts\":[[" ZEROS_63 "5]],\"nonfinite\":[1]}]}",
+      {{"Authorization", "BEARER"}}},
+     200,
+     KEPT_NOTHING},
+    {"histograms", {"GET", "/v1/jobs/JOB/histograms", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a stream of histograms",
+     {"GET", "/v1/jobs/JOB/histograms", NULL, {{"Accept", "text/event-stream"}}},
+     200,
+     KEPT_NOTHING},
+    {"a checkpoint",
+     {"PUT",
+      "/v1/jobs/JOB/checkpoint?attempt=1&step=2",
+      "state",
+      {{"Authorization", "BEARER"}, {"Content-Type", "application/octet-stream"}}},
+     200,
+     KEPT_NOTHING},
+    {"the checkpoint", {"GET", "/v1/jobs/JOB/checkpoint", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"what the job takes", {"GET", "/v1/jobs/JOB/storage", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a model", {"GET", "/v1/jobs/MODEL/model", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a prediction",
+     {"POST", "/v1/jobs/MODEL/predict", "{\"features\":[[1,2],[3,4]]}", {{0}}},
+     200,
+     KEPT_NOTHING},
+    {"a prediction by names",
+     {"POST", "/v1/jobs/MODEL/predict", "{\"features\":[{\"x\":1,\"town\":\"Bern\"}]}", {{0}}},
+     200,
+     KEPT_NOTHING},
+    {"a prediction of a table",
+     {"POST",
+      "/v1/jobs/MODEL/predict",
+      "town,x\nBern,1\n",
+      {{"Content-Type", "text/csv"}, {"Accept", "text/csv"}}},
+     200,
+     KEPT_NOTHING},
+    {"a prediction as tensors",
+     {"POST", "/v1/jobs/MODEL/predict", "{\"features\":[1,2]}", {{"Accept", "application/safetensors"}}},
+     200,
+     KEPT_NOTHING},
+    {"a sweep", {"POST", "/v1/losses/sweep", "{\"classes\":3,\"points\":5}", {{0}}}, 200, KEPT_NOTHING},
     {"events", {"GET", "/v1/jobs/JOB/events", NULL, {{"Last-Event-ID", "1"}}}, 200, KEPT_NOTHING},
     {"a cancel", {"POST", "/v1/jobs/JOB/cancel", NULL, {{0}}}, 202, KEPT_NOTHING},
     {"the end",
@@ -103,14 +166,25 @@ static const struct {
      KEPT_NOTHING},
 };
 
-// A case's request about the fixture's job, where it is about one.
-static struct request request_of(size_t at, const struct client_job *job)
+// A service, a job in it that trains by itself, and one that has been trained.
+struct stage {
+    struct service *service;
+    struct client_job job;
+    char model[TOKEN_ID_SIZE];
+};
+
+static const char *put_id(const char *target, const char *name, const char *id)
 {
+    const char *place = strstr(target, name);
+    return place ? text_of("%.*s%s%s", (int)(place - target), target, id, place + strlen(name)) : target;
+}
+
+// A case's request about the stage's jobs, where it is about one.
+static struct request request_of(size_t at, const struct stage *stage)
+{
+    const struct client_job *job = &stage->job;
     struct request request = cases[at].request;
-    const char *place = strstr(request.target, "JOB");
-    if (place)
-        request.target =
-            text_of("%.*s%s%s", (int)(place - request.target), request.target, job->id, place + 3);
+    request.target = put_id(put_id(request.target, "JOB", job->id), "MODEL", stage->model);
     if (request.headers[0].value && strcmp(request.headers[0].value, "BEARER") == 0)
         request.headers[0].value = job->bearer;
     return request;
@@ -136,15 +210,10 @@ static size_t count_of(struct service *service, enum kept kept)
     return count;
 }
 
-// A service, and a job in it that trains by itself.
-struct stage {
-    struct service *service;
-    struct client_job job;
-};
-
 static struct stage stage_open(void)
 {
     struct stage stage = {.service = service_open()};
+    trained_job(stage.service, trained, stage.model);
     stage.job = service_client_job(stage.service);
     return stage;
 }
@@ -165,7 +234,7 @@ static bool is_failure(int status)
 // One request with a fault in its way. Returns false when there was no fault left to meet.
 static bool try_once(const struct stage *stage, size_t at, enum fault fault, long nth)
 {
-    const struct request request = request_of(at, &stage->job);
+    const struct request request = request_of(at, stage);
     struct service *service = stage->service;
     const size_t before = count_of(service, cases[at].kept);
     struct api_answer answer = {.fd = -1};

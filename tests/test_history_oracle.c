@@ -87,6 +87,18 @@ struct batch {
     size_t records_count, named_count;
 };
 
+// A row stands for several steps while one of its cells does.
+static uint64_t steps_of(const struct point *point)
+{
+    uint64_t steps = 1;
+    for (unsigned i = 0; i < COLUMNS; i++) {
+        const uint64_t count = point->cells[i].fold.count + point->cells[i].fold.nonfinite;
+        if (point->recorded >> i & 1 && count > steps)
+            steps = count;
+    }
+    return steps;
+}
+
 static void take_cells(unsigned series, size_t place, uint32_t steps, uint32_t mask, double *values,
                        double *minima, double *maxima, uint32_t *nonfinite)
 {
@@ -103,10 +115,7 @@ static void take_cells(unsigned series, size_t place, uint32_t steps, uint32_t m
     }
     point->recorded |= mask;
     point->revision = oracle.revision;
-    if (steps > 1)
-        point->steps = steps;
-    else if (point->steps == 0)
-        point->steps = 1;
+    point->steps = steps_of(point);
 }
 
 static void add_row(struct batch *batch, unsigned series, size_t place)

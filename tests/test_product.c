@@ -2,6 +2,7 @@
 // to the bit, since an entry is one chain of multiply-adds whatever the shape, the form and the pieces.
 #include "math/product.h"
 #include "math/random.h"
+#include "tests/short.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -201,7 +202,7 @@ static void small_products_have_the_naive_bits(void **state)
 {
     (void)state;
     struct random random = random_new(11, 0);
-    for (int i = 0; i < RANDOM_SHAPES; i++) {
+    for (int i = 0; i < (int)short_of(RANDOM_SHAPES, 20); i++) {
         const struct shape shape = {1 + random_below(&random, SMALL), 1 + random_below(&random, SMALL),
                                     1 + random_below(&random, SMALL)};
         check_shape(&shape, i % 2, i / 2 % 2);
@@ -222,7 +223,7 @@ static void large_products_have_the_naive_bits(void **state)
         {1, 300, 400},   {70, 530, 195}, {65, 257, 193},  {64, 256, 385},  {13, 80, 1030},   {256, 129, 257},
         {257, 128, 256}, {600, 131, 9},  {259, 200, 520}, {330, 140, 700}, {1040, 130, 300}, {130, 64, 2050},
     };
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (size_t s = 0; s < short_of(sizeof shapes / sizeof *shapes, 4); s++)
         for (int wide = 0; wide < 2; wide++)
             check_shape(&shapes[s], wide, s % 2);
 }

@@ -207,6 +207,9 @@ static const struct {
     {"version, name and data set stand first",
      "{\"retries\":2,\"model\":{},\"dataset\":\"ds_1\",\"name\":\"a \\\"b\\\"\"}",
      "{\"schema_version\":1,\"name\":\"a \\\"b\\\"\",\"dataset\":\"ds_1\",\"model\":"},
+    {"a weight below no number",
+     "{\"dataset\":\"ds_1\",\"model\":{},\"loss\":{\"class_weights\":[-0.0,1,1]}}",
+     "\"class_weights\":[0,1,1]"},
     {"null is absent", "{\"dataset\":\"ds_1\",\"model\":{\"layers\":null},\"optimizer\":null,\"name\":null}",
      "\"optimizer\":{\"type\":\"adam\""},
 };

@@ -1,6 +1,7 @@
 #include "base/size.h"
 #include "data/safetensors.h"
 #include "math/random.h"
+#include "tests/short.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -171,7 +172,7 @@ static void threads_change_no_bit(void **state)
     (void)state;
     static const enum activation activations[] = {ACTIVATION_RELU, ACTIVATION_GELU, ACTIVATION_TANH};
     struct dataset *data = make_data();
-    for (int i = 0; i < OPTIMIZER_COUNT; i++)
+    for (int i = 0; i < (int)short_of(OPTIMIZER_COUNT, 2); i++)
         check_threads(data, (enum optimizer_type)i,
                       i % 2 == 0 ? LAYER_TYPE_BATCH_NORM : LAYER_TYPE_LAYER_NORM, activations[i % 3]);
     dataset_free(data);

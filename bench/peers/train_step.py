@@ -147,7 +147,7 @@ def time_jax(shape, seconds):
     return least(step, seconds)
 
 
-def make_keras(shape, backend, threads=1, seed=0, decay_steps=0):
+def make_keras(shape, backend, threads=1, seed=0, rate=0.001, decay_steps=0):
     os.environ["KERAS_BACKEND"] = backend
     if backend == "tensorflow":
         import tensorflow
@@ -166,7 +166,7 @@ def make_keras(shape, backend, threads=1, seed=0, decay_steps=0):
         model.add(keras.layers.Activation(activation))
     model.add(keras.layers.Dense(classes))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    rate = keras.optimizers.schedules.CosineDecay(0.001, decay_steps) if decay_steps else 0.001
+    rate = keras.optimizers.schedules.CosineDecay(rate, decay_steps) if decay_steps else rate
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
     return model
 
@@ -186,7 +186,7 @@ def time_sklearn(shape, seconds):
     warnings.simplefilter("ignore")
     _, hidden, _, batch, rows, activation, norm = shape
     if norm:
-        return float("nan")  # it has no batch normalisation
+        sys.exit("scikit-learn has no batch normalisation")
     model = MLPClassifier(hidden, activation="logistic" if activation == "sigmoid" else activation, batch_size=batch,
                           max_iter=1, warm_start=True)
     features, labels = make_data(shape)

@@ -1,12 +1,11 @@
 // The passes of summary.c's functions in the words of wide_avx512.h or wide_avx2.h, whichever was included
 // before. summary.c's own, lane by lane and in double, are their oracle.
 //
-// Numbers come in blocks. A block's sums are taken in float, in lanes of which each adds up 32 numbers at
-// most, and added to the summary in double: of n numbers that is n/512 or fewer additions, and a sum is
-// within 37·2^-24 of the sum of its terms' magnitudes. Where that would not be near enough the block is
-// summed again in double: squares that overflow or underflow, as those of vanishing gradients do, and numbers
-// so much alike that their mean would hide their deviation. What decides is the block alone, so the bits stay
-// the same.
+// Numbers come in blocks. A block's sums are taken in float, in lanes of which each adds up 64 numbers at
+// most, and added to the summary in double: a sum is within 68·2^-24 of the sum of its terms' magnitudes.
+// Where that would not be near enough the block is summed again in double: squares that overflow or
+// underflow, as those of vanishing gradients do, and numbers so much alike that their mean would hide their
+// deviation. What decides is the block alone, so the bits stay the same.
 #ifndef NABLA_MATH_SUMMARY_KERNEL_H
 #define NABLA_MATH_SUMMARY_KERNEL_H
 
@@ -14,7 +13,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 64 * LANES }; // numbers
+enum { BLOCK = 128 * LANES }; // numbers
 
 INLINE size_t block_count(size_t left)
 {
@@ -26,18 +25,6 @@ static size_t count_nonfinite(const float *x, size_t count)
     size_t found = 0;
     for (size_t i = 0; i < count; i++)
         found += isfinite(x[i]) ? 0 : 1;
-    return found;
-}
-
-// Of numbers not above a bound.
-static size_t count_at_most(const float *x, size_t count, float bound)
-{
-    const vec most = vec_all(bound);
-    size_t found = 0, i = 0;
-    for (; i + LANES <= count; i += LANES)
-        found += lanes_number(vec_is_at_most(vec_load(x + i, LANES), most), LANES);
-    if (i < count)
-        found += lanes_number(vec_is_at_most(vec_load(x + i, count - i), most), count - i);
     return found;
 }
 
@@ -259,45 +246,43 @@ static void change_pass(struct summary *summary, const float *x, size_t count)
 // ---- outputs ----
 
 // Sums are of deviations from a number amidst the block's, so that a layer whose outputs are all near one
-// value, as saturated ones are, keeps its deviation.
+// value, as saturated ones are, keeps its deviation. What no number of a block can be, as its least and
+// largest tell, is not counted there.
 struct output_sums {
     struct twin sum, square, abs;
-    vec signs; // of all numbers, or-ed
-    size_t nonpositive, flat;
+    vec least, largest; // but for NaN
+    size_t nonpositive;
 };
 
-// And what comes of them.
-struct output_totals {
-    double pivot, sum, square, abs;
-    size_t nonpositive, flat;
-    bool has_negative;
-};
-
-// What a pass over outputs looks for; constant in each caller. Magnitudes are the numbers themselves where
-// none is negative.
-enum { LOOK_ABS = 1, LOOK_FLAT = 2, LOOK_NONPOSITIVE = 4 };
+// What a pass over outputs looks for; constant in each caller. Outputs of sigmoid have no nonpositive one,
+// those of relu no negative one whose magnitude is not itself.
+enum { LOOK_NONPOSITIVE = 1, LOOK_ABS = 2, LOOK_LARGEST = 4 };
 
 struct look {
     unsigned at;
-    float below, above;
+    float pivot, below, above;
+};
+
+// And what comes of it.
+struct output_totals {
+    double sum, square, abs;
+    size_t nonpositive;
+    bool maybe_nonpositive, maybe_negative, maybe_flat;
 };
 
 INLINE void see_output(struct output_sums *sums, vec x, vec pivot, size_t count, unsigned at,
-                       const struct look *look, const size_t turn)
+                       const size_t turn)
 {
     const vec deviation = vec_keep(vec_sub(x, pivot), count);
     twin_add(&sums->sum, deviation, turn);
     twin_add_square(&sums->square, deviation, turn);
     if (at & LOOK_ABS)
         twin_add(&sums->abs, vec_abs(x), turn);
-    else
-        sums->signs = vec_or(sums->signs, x);
     if (at & LOOK_NONPOSITIVE)
         sums->nonpositive += lanes_number(vec_is_at_most(x, vec_all(0)), count);
-    if (at & LOOK_FLAT) {
-        const vec_lanes low = vec_is_at_most(x, vec_all(look->below));
-        sums->flat += lanes_number(lanes_or(low, vec_is_at_most(vec_all(look->above), x)), count);
-    }
+    sums->least = vec_lesser(x, sums->least);
+    if (at & LOOK_LARGEST)
+        sums->largest = vec_greater(x, sums->largest);
 }
 
 // Of the first vector, or what there is of it.
@@ -309,101 +294,121 @@ INLINE float pivot_of(const float *x, size_t count)
     return (float)total[0] / (float)n;
 }
 
+INLINE void total_outputs(struct output_totals *ret, const struct output_sums *sums, const struct look *look)
+{
+    double total[4];
+    vec_totals(total, twin_sum(sums->sum), twin_sum(sums->square), twin_sum(sums->abs), vec_all(0));
+    ret->sum = total[0];
+    ret->square = total[1];
+    ret->abs = total[2];
+    ret->nonpositive = sums->nonpositive;
+    ret->maybe_nonpositive = lanes_any(vec_is_at_most(sums->least, vec_all(0)));
+    ret->maybe_negative = lanes_any(vec_is_below(sums->least, vec_all(0)));
+    ret->maybe_flat = lanes_any(lanes_or(vec_is_at_most(sums->least, vec_all(look->below)),
+                                         vec_is_at_most(vec_all(look->above), sums->largest)));
+}
+
 INLINE void see_outputs(struct output_totals *ret, const float *x, size_t count, const struct look *look,
                         unsigned at)
 {
-    struct output_sums sums = {.sum = twin_zero(), .square = twin_zero(), .abs = twin_zero()};
-    const float middle = pivot_of(x, count);
-    const vec pivot = vec_all(middle);
-    const struct look own = *look;
-    double total[4];
+    struct output_sums sums = {twin_zero(),       twin_zero(),        twin_zero(),
+                               vec_all(INFINITY), vec_all(-INFINITY), 0};
+    const vec pivot = vec_all(look->pivot);
     size_t i = 0;
     for (; i + 2 * LANES <= count; i += 2 * LANES) {
-        see_output(&sums, vec_load(x + i, LANES), pivot, LANES, at, &own, 0);
-        see_output(&sums, vec_load(x + i + LANES, LANES), pivot, LANES, at, &own, 1);
+        see_output(&sums, vec_load(x + i, LANES), pivot, LANES, at, 0);
+        see_output(&sums, vec_load(x + i + LANES, LANES), pivot, LANES, at, 1);
     }
     for (; i < count; i += LANES) {
         const size_t rest = count - i < LANES ? count - i : LANES;
-        see_output(&sums, vec_load(x + i, rest), pivot, rest, at, &own, 0);
+        see_output(&sums, vec_load(x + i, rest), pivot, rest, at, 0);
     }
-    vec_totals(total, twin_sum(sums.sum), twin_sum(sums.square), twin_sum(sums.abs), vec_all(0));
-    *ret = (struct output_totals){(double)middle,
-                                  total[0],
-                                  total[1],
-                                  total[2],
-                                  sums.nonpositive,
-                                  sums.flat,
-                                  !(at & LOOK_ABS) && vec_has_negative(sums.signs)};
+    total_outputs(ret, &sums, look);
 }
 
 static void see_any(struct output_totals *ret, const float *x, size_t count, const struct look *look)
 {
     switch (look->at) {
-    case LOOK_FLAT:
-        return see_outputs(ret, x, count, look, LOOK_FLAT);
+    case 0:
+        return see_outputs(ret, x, count, look, 0);
     case LOOK_NONPOSITIVE:
         return see_outputs(ret, x, count, look, LOOK_NONPOSITIVE);
-    case LOOK_FLAT | LOOK_NONPOSITIVE:
-        return see_outputs(ret, x, count, look, LOOK_FLAT | LOOK_NONPOSITIVE);
-    case LOOK_ABS | LOOK_FLAT:
-        return see_outputs(ret, x, count, look, LOOK_ABS | LOOK_FLAT);
-    case LOOK_ABS | LOOK_NONPOSITIVE:
-        return see_outputs(ret, x, count, look, LOOK_ABS | LOOK_NONPOSITIVE);
+    case LOOK_NONPOSITIVE | LOOK_ABS:
+        return see_outputs(ret, x, count, look, LOOK_NONPOSITIVE | LOOK_ABS);
+    case LOOK_LARGEST:
+        return see_outputs(ret, x, count, look, LOOK_LARGEST);
+    case LOOK_LARGEST | LOOK_NONPOSITIVE:
+        return see_outputs(ret, x, count, look, LOOK_LARGEST | LOOK_NONPOSITIVE);
     default:
-        return see_outputs(ret, x, count, look, LOOK_ABS | LOOK_FLAT | LOOK_NONPOSITIVE);
+        return see_outputs(ret, x, count, look, LOOK_LARGEST | LOOK_NONPOSITIVE | LOOK_ABS);
     }
 }
 
-static struct block_sums sum_outputs(struct summary *summary, const struct output_totals *totals, bool signs,
-                                     const float *x, size_t count)
+// From where there is a nonpositive or negative number on, others are expected.
+static void expect_more(struct look *look, bool nonpositive, bool negative)
+{
+    look->at |= nonpositive ? LOOK_NONPOSITIVE : 0;
+    look->at |= negative ? LOOK_NONPOSITIVE | LOOK_ABS : 0;
+}
+
+static struct look look_for(const float *x, size_t count, float below, float above)
+{
+    struct look look = {isnan(above) ? 0 : LOOK_LARGEST, pivot_of(x, count), below, above};
+    const vec first = vec_load(x, count < LANES ? count : LANES);
+    expect_more(&look, lanes_any(vec_is_at_most(first, vec_all(0))),
+                lanes_any(vec_is_below(first, vec_all(0))));
+    return look;
+}
+
+static size_t count_flat(const float *x, size_t count, const struct look *look)
+{
+    const vec below = vec_all(look->below), above = vec_all(look->above);
+    size_t found = 0;
+    for (size_t i = 0; i < count; i += LANES) {
+        const size_t n = count - i < LANES ? count - i : LANES;
+        const vec part = vec_load(x + i, n);
+        found += lanes_number(lanes_or(vec_is_at_most(part, below), vec_is_at_most(above, part)), n);
+    }
+    return found;
+}
+
+static struct block_sums sum_outputs(struct summary *summary, const struct output_totals *totals,
+                                     const struct look *look, const float *x, size_t count)
 {
     if (!sums_are_sound(count, totals->sum, totals->square))
         return sum_exactly(summary, x, count);
-    const double sum = (double)count * totals->pivot + totals->sum;
-    const double square = totals->pivot * (sum + totals->sum) + totals->square;
-    return (struct block_sums){sum, signs ? totals->abs : sum, square};
+    const double pivot = (double)look->pivot, sum = (double)count * pivot + totals->sum;
+    const double square = pivot * (sum + totals->sum) + totals->square;
+    return (struct block_sums){sum, look->at & LOOK_ABS ? totals->abs : sum, square};
 }
 
-// Outputs at or below a bound that is not negative are flat where they are nonpositive: none of the one kind,
-// none of the other.
-static struct look look_for(float below, float above)
+static void count_outputs(struct summary *summary, const struct output_totals *totals,
+                          const struct look *look, const float *x, size_t count)
 {
-    const bool none = isnan(below) && isnan(above), same = below == 0 && isnan(above);
-    return (struct look){none || same ? LOOK_NONPOSITIVE
-                         : below >= 0 ? LOOK_FLAT
-                                      : LOOK_FLAT | LOOK_NONPOSITIVE,
-                         below, above};
-}
-
-static void tell_outputs(struct summary *summary, const struct output_totals *totals, const struct look *look,
-                         const float *x, size_t count)
-{
-    const struct block_sums found = sum_outputs(summary, totals, look->at & LOOK_ABS, x, count);
     const bool same = look->below == 0 && isnan(look->above);
-    summary->count += count;
-    summary->sum += found.sum;
-    summary->sum_abs += found.abs;
-    summary->sum_square += found.square;
-    summary->flat += same ? totals->nonpositive : totals->flat;
+    const size_t flat = !same && totals->maybe_flat ? count_flat(x, count, look) : 0;
     summary->nonpositive += totals->nonpositive;
-    if (!(look->at & LOOK_NONPOSITIVE) && totals->flat > 0)
-        summary->nonpositive += count_at_most(x, count, 0);
+    summary->flat += same ? totals->nonpositive : flat;
 }
 
-// Outputs of sigmoid and relu have no negative one at all; from where there is one, magnitudes are looked
-// for.
+// A block with a number that was not expected is gone through again.
 static void outputs_pass(struct summary *summary, const float *x, size_t count, float below, float above)
 {
-    struct look look = look_for(below, above);
+    struct look look = look_for(x, count, below, above);
     for (size_t first = 0; first < count; first += BLOCK) {
         const size_t n = block_count(count - first);
+        const unsigned expected = look.at;
         struct output_totals totals;
         see_any(&totals, x + first, n, &look);
-        if (totals.has_negative) {
-            look.at |= LOOK_ABS;
+        expect_more(&look, totals.maybe_nonpositive, totals.maybe_negative);
+        if (look.at != expected)
             see_any(&totals, x + first, n, &look);
-        }
-        tell_outputs(summary, &totals, &look, x + first, n);
+        const struct block_sums found = sum_outputs(summary, &totals, &look, x + first, n);
+        summary->count += n;
+        summary->sum += found.sum;
+        summary->sum_abs += found.abs;
+        summary->sum_square += found.square;
+        count_outputs(summary, &totals, &look, x + first, n);
     }
 }
 

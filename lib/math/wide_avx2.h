@@ -106,19 +106,24 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return _mm256_or_ps(a, b);
 }
 
+INLINE bool lanes_any(vec_lanes lanes)
+{
+    return _mm256_movemask_ps(lanes) != 0;
+}
+
 INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
     return (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(vec_keep(lanes, count)));
 }
 
-INLINE bool vec_has_negative(vec a)
+INLINE vec vec_lesser(vec a, vec b)
 {
-    return _mm256_movemask_ps(a) != 0;
+    return _mm256_min_ps(a, b);
 }
 
-INLINE vec vec_or(vec a, vec b)
+INLINE vec vec_greater(vec a, vec b)
 {
-    return _mm256_or_ps(a, b);
+    return _mm256_max_ps(a, b);
 }
 
 INLINE vec vec_abs(vec a)
@@ -211,6 +216,19 @@ INLINE struct wide wide_quotient(struct wide a, struct wide b)
 INLINE struct wide wide_root(struct wide a)
 {
     return (struct wide){_mm256_sqrt_pd(a.low), _mm256_sqrt_pd(a.high)};
+}
+
+INLINE bool wide_is_at_most(struct wide a, struct wide b)
+{
+    const __m256d low = _mm256_cmp_pd(a.low, b.low, _CMP_LE_OQ),
+                  high = _mm256_cmp_pd(a.high, b.high, _CMP_LE_OQ);
+    return _mm256_movemask_pd(_mm256_and_pd(low, high)) == 0xf;
+}
+
+INLINE struct wide wide_choose(struct wide a, struct wide b, struct wide x, struct wide y)
+{
+    return (struct wide){_mm256_blendv_pd(y.low, x.low, _mm256_cmp_pd(a.low, b.low, _CMP_LE_OQ)),
+                         _mm256_blendv_pd(y.high, x.high, _mm256_cmp_pd(a.high, b.high, _CMP_LE_OQ))};
 }
 
 // a, or 0 where it is below. NaN stays.

@@ -106,6 +106,11 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return (vec_lanes)(a | b);
 }
 
+INLINE bool lanes_any(vec_lanes lanes)
+{
+    return lanes != 0;
+}
+
 // How many of the first `count` lanes are set.
 INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
@@ -113,14 +118,15 @@ INLINE size_t lanes_number(vec_lanes lanes, size_t count)
     return (size_t)__builtin_popcount(kept);
 }
 
-INLINE bool vec_has_negative(vec a)
+// The lesser of each lane, `b` where either is NaN.
+INLINE vec vec_lesser(vec a, vec b)
 {
-    return _mm512_movepi32_mask(_mm512_castps_si512(a)) != 0;
+    return _mm512_min_ps(a, b);
 }
 
-INLINE vec vec_or(vec a, vec b)
+INLINE vec vec_greater(vec a, vec b)
 {
-    return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+    return _mm512_max_ps(a, b);
 }
 
 INLINE vec vec_abs(vec a)
@@ -217,6 +223,21 @@ INLINE struct wide wide_quotient(struct wide a, struct wide b)
 INLINE struct wide wide_root(struct wide a)
 {
     return (struct wide){_mm512_sqrt_pd(a.low), _mm512_sqrt_pd(a.high)};
+}
+
+// In every lane.
+INLINE bool wide_is_at_most(struct wide a, struct wide b)
+{
+    return (_mm512_cmp_pd_mask(a.low, b.low, _CMP_LE_OQ) & _mm512_cmp_pd_mask(a.high, b.high, _CMP_LE_OQ)) ==
+           0xff;
+}
+
+// x in the lanes where a is at most b, y in the others.
+INLINE struct wide wide_choose(struct wide a, struct wide b, struct wide x, struct wide y)
+{
+    return (struct wide){
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.low, b.low, _CMP_LE_OQ), y.low, x.low),
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.high, b.high, _CMP_LE_OQ), y.high, x.high)};
 }
 
 // a, or 0 where it is below. NaN stays.

@@ -1,21 +1,26 @@
 #include "store/buckets.h"
 
+#include "base/size.h"
 #include "store/rollup.h"
 #include "store/rows.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- measuring
 
 struct measure {
     size_t count;
-    uint64_t step; // of the newest row seen
+    uint64_t step;   // of the newest row seen
+    uint64_t *steps; // of all, where they are wanted
 };
 
 static enum nabla_code take_step(void *context, const struct history_row *row)
 {
     struct measure *measure = context;
+    if (measure->steps)
+        measure->steps[measure->count] = row->step;
     measure->count++;
     measure->step = row->step;
     return NABLA_OK;
@@ -39,9 +44,51 @@ static void widen(struct buckets *buckets, uint64_t least, uint64_t newest)
     buckets->has_steps = true;
 }
 
+// Both ascending; a step that both have is one row.
+static size_t merge(const uint64_t *left, size_t left_count, const uint64_t *right, size_t right_count,
+                    uint64_t *ret)
+{
+    size_t l = 0, r = 0, count = 0;
+    while (l < left_count || r < right_count) {
+        const bool from_left = r == right_count || (l < left_count && left[l] <= right[r]);
+        const uint64_t step = from_left ? left[l] : right[r];
+        l += l < left_count && left[l] == step;
+        r += r < right_count && right[r] == step;
+        ret[count++] = step;
+    }
+    return count;
+}
+
+static enum nabla_code join(struct buckets *buckets, const uint64_t *steps, size_t count,
+                            struct nabla_error *err)
+{
+    uint64_t *joined = size_alloc(buckets->step_count + count + 1, 1, sizeof *joined);
+    if (!joined)
+        return nabla_fail_memory(err, "the steps of a history");
+    buckets->step_count = merge(buckets->steps, buckets->step_count, steps, count, joined);
+    free(buckets->steps);
+    buckets->steps = joined;
+    return NABLA_OK;
+}
+
+// Whether the rows of this series are too many, by themselves or with those of the series before it.
+static enum nabla_code count_rows(struct buckets *buckets, int64_t series, struct nabla_error *err)
+{
+    struct measure many = {0};
+    const struct rows_range range = range_of(buckets, series, buckets->most + 1);
+    if (buckets->are_joined && !(many.steps = size_alloc(range.limit, 1, sizeof *many.steps)))
+        return nabla_fail_memory(err, "the steps of a history");
+    enum nabla_code code = rows_read(buckets->store, buckets->db, &range, take_step, &many, err);
+    if (code == NABLA_OK && many.steps)
+        code = join(buckets, many.steps, many.count, err);
+    free(many.steps);
+    buckets->are_needed = many.count > buckets->most || buckets->step_count > buckets->most;
+    return code;
+}
+
 enum nabla_code buckets_measure(struct buckets *buckets, int64_t series, struct nabla_error *err)
 {
-    struct measure first = {0}, last = {0}, many = {0};
+    struct measure first = {0}, last = {0};
     struct rows_range range = range_of(buckets, series, 1);
     enum nabla_code code = rows_read(buckets->store, buckets->db, &range, take_step, &first, err);
     range.newest = true;
@@ -50,12 +97,9 @@ enum nabla_code buckets_measure(struct buckets *buckets, int64_t series, struct 
     if (code || first.count == 0)
         return code;
     widen(buckets, first.step, last.step);
-    if (buckets->are_needed || last.step - first.step < buckets->most)
+    if (buckets->are_needed || (!buckets->are_joined && last.step - first.step < buckets->most))
         return NABLA_OK;
-    range = range_of(buckets, series, buckets->most + 1);
-    code = rows_read(buckets->store, buckets->db, &range, take_step, &many, err);
-    buckets->are_needed = many.count > buckets->most;
-    return code;
+    return count_rows(buckets, series, err);
 }
 
 // ---- telling

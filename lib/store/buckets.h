@@ -12,11 +12,14 @@ struct buckets {
     int64_t job;
     uint64_t first, last; // the steps that are asked for, inclusive
     uint32_t columns;     // 0: all
-    size_t most;          // points of a series
+    size_t most;          // points of a table
+    bool are_joined;      // all series make one table
 
-    bool are_needed;        // a series has more rows than that
+    bool are_needed;        // a table has more rows than that
     bool has_steps;         // a row was seen:
     uint64_t least, newest; // the steps that there are
+    uint64_t *steps;        // of joined series, each once, ascending; the caller frees them
+    size_t step_count;
 };
 
 enum nabla_code buckets_measure(struct buckets *buckets, int64_t series, struct nabla_error *err);

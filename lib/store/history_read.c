@@ -166,7 +166,7 @@ static enum nabla_code tell_series(void *context, int64_t series)
                : NABLA_OK;
 }
 
-// *ret_told is false when no series has too many rows.
+// *ret_told is false when no table has too many rows.
 static enum nabla_code walk_buckets(struct walk *walk, bool *ret_told)
 {
     const struct history_query *query = walk->query;
@@ -176,9 +176,11 @@ static enum nabla_code walk_buckets(struct walk *walk, bool *ret_told)
                                      .first = query->since_step,
                                      .last = query->until_step,
                                      .columns = query->columns,
-                                     .most = query->max_points};
+                                     .most = query->max_points,
+                                     .are_joined = !walk->layers};
     enum nabla_code code =
         history_each_series(walk->db, walk->job, walk->layers, measure_series, walk, walk->err);
+    free(walk->buckets.steps);
     *ret_told = walk->buckets.are_needed;
     if (code == NABLA_OK && walk->buckets.are_needed)
         code = history_each_series(walk->db, walk->job, walk->layers, tell_series, walk, walk->err);

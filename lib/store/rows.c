@@ -49,8 +49,9 @@ static void take_fold(struct statement *fold, size_t stat, uint64_t steps, doubl
                                      finite ? value : (double)NAN};
         return;
     }
+    // Without a finite mean there is no finite value, whatever the row's steps say of its other columns.
     uint64_t nonfinite = (uint64_t)statement_int(fold, at + 2);
-    *ret = (struct history_fold){.count = nonfinite < steps ? steps - nonfinite : 0,
+    *ret = (struct history_fold){.count = nonfinite < steps && isfinite(value) ? steps - nonfinite : 0,
                                  .nonfinite = nonfinite,
                                  .min = statement_double(fold, at),
                                  .max = statement_double(fold, at + 1)};
@@ -172,6 +173,11 @@ static enum nabla_code write_fold(struct database *db, const struct wide *wide, 
         for (size_t i = 0; i < wide->table->count; i++)
             bind_fold(statement, record, i);
     }
+    enum nabla_code code = statement_run(statement, err);
+    if (code || is_fold(record))
+        return code;
+    statement = begin(db, texts, WIDE_FOLD_DROP, record->job, record->series);
+    statement_bind_size(statement, record->step);
     return statement_run(statement, err);
 }
 

@@ -10,6 +10,7 @@ enum wide_text {
     WIDE_NEWEST,     // the same, descending
     WIDE_FOLD,       // step, recorded, steps, folds: keeps what a row stands for
     WIDE_FOLD_CLEAR, // step, recorded: those values are of a single step again
+    WIDE_FOLD_DROP,  // step: the fold is gone where all of its values are of a single step
     WIDE_FOLD_READ,  // step: steps, folds
     WIDE_FOLDED,     // a row when the job has any fold
     WIDE_TEXT_COUNT

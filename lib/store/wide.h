@@ -9,7 +9,7 @@
 //
 // A row that stands for several steps has bit WIDE_FOLDED_BIT set and a row beside it in metric_folds or
 // gradient_folds: how many steps, and for each statistic min, max and nonfinite (base/stats.h), NULL where
-// the value is that of a single step.
+// the value is that of a single step. The bit may outlive the row beside it, which goes when all values are.
 //
 // The columns are declared without a type on purpose: with REAL, SQLite would store -0.0 as the integer 0.
 #ifndef NABLA_STORE_WIDE_H

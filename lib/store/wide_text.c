@@ -74,7 +74,10 @@ static void write_fold(const struct wide *wide, struct buffer *ret)
     buffer_text(ret, ") VALUES (?1, ?2, ?3, ?5");
     for (size_t i = 0; i < wide->table->count * WIDE_FOLD_PARTS; i++)
         buffer_format(ret, ", ?%zu", i + 6);
-    buffer_text(ret, ") ON CONFLICT DO UPDATE SET steps = excluded.steps");
+    // Columns that stay may be of more steps: a count that is too high hides none of their non-finite values.
+    buffer_text(ret, ") ON CONFLICT DO UPDATE SET steps = iif(0");
+    each_part(wide, " OR (NOT ?4 & # AND $ IS NOT NULL)", ret);
+    buffer_text(ret, ", max(steps, excluded.steps), excluded.steps)");
     each_part(wide, ", $ = iif(?4 & #, excluded.$, $)", ret);
 }
 
@@ -83,6 +86,13 @@ static void write_fold_clear(const struct wide *wide, struct buffer *ret)
     buffer_format(ret, "UPDATE %s SET steps = steps", wide->table->folds);
     each_part(wide, ", $ = iif(?4 & #, NULL, $)", ret);
     buffer_text(ret, " WHERE job = ?1 AND layer = ?2 AND step = ?3");
+}
+
+// Once none of its columns is of several steps.
+static void write_fold_drop(const struct wide *wide, struct buffer *ret)
+{
+    buffer_format(ret, "DELETE FROM %s WHERE job = ?1 AND layer = ?2 AND step = ?3", wide->table->folds);
+    each_part(wide, " AND $ IS NULL", ret);
 }
 
 static void write_fold_read(const struct wide *wide, struct buffer *ret)
@@ -103,7 +113,7 @@ bool wide_write_texts(struct wide *wide)
         [WIDE_UPSERT] = write_upsert,         [WIDE_BY_STEP] = write_by_step,
         [WIDE_NEWEST] = write_newest,         [WIDE_FOLD] = write_fold,
         [WIDE_FOLD_CLEAR] = write_fold_clear, [WIDE_FOLD_READ] = write_fold_read,
-        [WIDE_FOLDED] = write_folded};
+        [WIDE_FOLD_DROP] = write_fold_drop,   [WIDE_FOLDED] = write_folded};
     for (size_t i = 0; i < WIDE_TEXT_COUNT; i++) {
         struct buffer text = buffer_new(WIDE_TEXT_LIMIT);
         writers[i](wide, &text);

@@ -157,8 +157,10 @@ static inline size_t fuzz_headers(char **text, char *end, struct api_header ret[
     return count;
 }
 
-// Sends one request in its written form, the body in pieces of `piece` bytes.
-static inline void fuzz_ask(struct fuzz_service *service, const uint8_t *bytes, size_t size, size_t piece)
+// Sends one request in its written form, the body in pieces of `piece` bytes. *ret is left empty where it is
+// none.
+static inline void fuzz_exchange(struct fuzz_service *service, const uint8_t *bytes, size_t size,
+                                 size_t piece, struct api_answer *ret)
 {
     char *copy = malloc(size + 1), *text = copy, *end = copy + size;
     fuzz_require(copy != NULL);
@@ -169,23 +171,29 @@ static inline void fuzz_ask(struct fuzz_service *service, const uint8_t *bytes, 
     if (space) {
         struct api_header headers[FUZZ_HEADERS];
         struct api_call *call;
-        struct api_answer answer = {0};
         bool refused = false;
         *space = '\0';
         struct api_request request = {.method = line, .target = space + 1, .headers = headers};
         request.header_count = fuzz_headers(&text, end, headers);
-        api_open(service->api, &request, &call, &answer);
-        for (; call && !refused && text < end; text += piece) {
-            size_t rest = (size_t)(end - text);
-            refused = !api_body(call, text, rest < piece ? rest : piece, &answer);
+        api_open(service->api, &request, &call, ret);
+        while (call && !refused && text < end) {
+            size_t rest = (size_t)(end - text), part = rest < piece ? rest : piece;
+            refused = !api_body(call, text, part, ret);
+            text += part;
         }
         if (call && !refused)
-            api_handle(call, &answer);
-        fuzz_require_answer(&answer);
+            api_handle(call, ret);
+        fuzz_require_answer(ret);
         api_close(call);
-        api_answer_free(&answer);
     }
     free(copy);
+}
+
+static inline void fuzz_ask(struct fuzz_service *service, const uint8_t *bytes, size_t size, size_t piece)
+{
+    struct api_answer answer = {0};
+    fuzz_exchange(service, bytes, size, piece, &answer);
+    api_answer_free(&answer);
 }
 
 #endif
