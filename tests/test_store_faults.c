@@ -375,8 +375,8 @@ static void every_operation_on_a_file_may_fail(void **state)
         try_works(faults[i]);
 }
 
-// What the copy has is made out while it goes on: a file that has gone meanwhile is looked for again, a data
-// set goes from the copy, too.
+// What the copy has is made out while it goes on: a file that has gone meanwhile is looked for again, and so
+// is a data set's whose row is still there (test_backup_amid.c deletes one).
 static void what_vanishes_meanwhile_is_not_copied(void **state)
 {
     struct place *place = *state;
@@ -385,7 +385,7 @@ static void what_vanishes_meanwhile_is_not_copied(void **state)
         size_t files;
         enum nabla_code code;
     } cases[] = {{"/model", PLACE_FILES, NABLA_OK},
-                 {"/datasets/", PLACE_FILES - 1, NABLA_OK},
+                 {"/datasets/", PLACE_FILES, NABLA_OK},
                  {"/tmp/backup_", 0, NABLA_NOT_FOUND}, // a checkpoint that is held cannot go
                  {"data/tokens", 0, NABLA_NOT_FOUND}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
