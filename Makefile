@@ -158,6 +158,10 @@ bench-history: $(BUILD)/nabla $(BUILD)/bench/bench_history ## recording and read
 bench-train: $(BUILD)/nabla $(BUILD)/bench/bench_train ## training steps and jobs beside other libraries (PEER=their python)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_train.py
 
+.PHONY: bench-mnist
+bench-mnist: $(BUILD)/nabla ## the time to 98.3 % on MNIST beside other libraries (MNIST=folder of its files, PEER=their python)
+	@BUILD=$(BUILD) $(PYTHON) bench/bench_mnist.py
+
 .PHONY: bench-poll
 bench-poll: $(BUILD)/nabla $(BUILD)/bench/bench_hello $(BUILD)/bench/bench_poll ## what pollers and listeners of histories cost (needs wrk)
 	@BUILD=$(BUILD) $(PYTHON) bench/bench_poll.py

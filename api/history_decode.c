@@ -63,7 +63,7 @@ static void read_attempt(struct batch_reading *reading)
     reading->input->batch.attempt = attempt <= INT_MAX ? (unsigned)attempt : INT_MAX;
 }
 
-static void read_progress_member(struct table_reader *reader, struct job_progress *ret)
+static void read_progress_member(struct table_reader *reader, struct job_progress *ret, unsigned *seen)
 {
     const struct {
         const char *name;
@@ -74,11 +74,12 @@ static void read_progress_member(struct table_reader *reader, struct job_progres
     enum json_token token;
     snprintf(pointer, sizeof pointer, "/progress/%.100s", reader_text(reader));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (strcmp(reader_text(reader), parts[i].name) == 0) {
+        if (strcmp(reader_text(reader), parts[i].name) == 0 && !(*seen & 1U << i)) {
+            *seen |= 1U << i;
             *parts[i].place = read_whole(reader, pointer, 0);
             return;
         }
-    problems_add(reader->problems, pointer, "is not known");
+    problems_add(reader->problems, pointer, "is not known, or comes twice");
     if (reader_next(reader, &token))
         reader_skip_rest(reader, token);
 }
@@ -86,6 +87,7 @@ static void read_progress_member(struct table_reader *reader, struct job_progres
 static void read_progress(struct batch_reading *reading)
 {
     enum json_token token;
+    unsigned seen = 0;
     struct table_reader *reader = &reading->reader;
     if (!reader_next(reader, &token) || token == JSON_NULL)
         return;
@@ -95,7 +97,7 @@ static void read_progress(struct batch_reading *reading)
         return;
     }
     while (reader_next(reader, &token) && token == JSON_KEY)
-        read_progress_member(reader, &reading->input->progress);
+        read_progress_member(reader, &reading->input->progress, &seen);
     reading->input->batch.progress = &reading->input->progress;
 }
 

@@ -13,12 +13,14 @@ _Static_assert((int)NETWORK_STAT_COUNT <= (int)TABLE_COLUMNS_MAX &&
                    (int)LAYER_STAT_COUNT <= (int)TABLE_COLUMNS_MAX,
                "a table has room for every statistic");
 
-static const double STEP_MAX = 9007199254740991; // 2^53 − 1
-
 bool reader_next(struct table_reader *reader, enum json_token *ret)
 {
+    const struct buffer *text = &reader->json.string;
     if (!reader->code)
         reader->code = json_next(&reader->json, ret, reader->err);
+    if (!reader->code && (*ret == JSON_KEY || *ret == JSON_STRING) && text->size > 0 &&
+        memchr(text->data, 0, text->size))
+        reader->code = nabla_fail(reader->err, NABLA_MALFORMED, NULL, "a text or a key holds \\u0000");
     return !reader->code;
 }
 
@@ -84,8 +86,8 @@ void table_free(struct table *table)
     table->named_count = 0;
 }
 
-static void table_problem(struct table_reader *reader, const struct table *table, const char *place,
-                          const char *text)
+void table_problem(struct table_reader *reader, const struct table *table, const char *place,
+                   const char *text)
 {
     char pointer[160];
     snprintf(pointer, sizeof pointer, "%s%.90s", table->pointer, place);
@@ -139,19 +141,6 @@ static void series_read(struct table_reader *reader, const struct table *table, 
         series_read_from(reader, token, table, place, series);
 }
 
-static void steps_check(struct table_reader *reader, const struct table *table)
-{
-    const double *steps = (const double *)(const void *)table->steps.values.data;
-    char place[40];
-    for (size_t i = 0; i < table_rows(table); i++) {
-        if (steps[i] >= 0 && steps[i] <= STEP_MAX && steps[i] == floor(steps[i]))
-            continue;
-        snprintf(place, sizeof place, "/steps/%zu", i);
-        table_problem(reader, table, place, "must be a whole number from 0 to 2^53 - 1");
-        return;
-    }
-}
-
 // The parts of a folded column, by their names.
 static struct series *part_find(struct table *table, int stat, const char *name)
 {
@@ -162,16 +151,27 @@ static struct series *part_find(struct table *table, int stat, const char *name)
                                             : NULL;
 }
 
+static bool series_among(const struct series *series, struct series *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == series)
+            return true;
+    return false;
+}
+
 // {"mean": […], "min": […], "max": […], "nonfinite": […]}, whose first token was taken.
 static void fold_read(struct table_reader *reader, struct table *table, const char *place, int stat)
 {
     enum json_token token;
     char at[120];
+    struct series *seen[4];
+    size_t seen_count = 0;
     table->folded |= 1U << stat;
     while (reader_next(reader, &token) && token == JSON_KEY) {
         struct series *part = part_find(table, stat, reader_text(reader));
         snprintf(at, sizeof at, "%.60s/%.40s", place, reader_text(reader));
-        if (part && part->absent.size == 0) {
+        if (part && !series_among(part, seen, seen_count)) {
+            seen[seen_count++] = part;
             series_read(reader, table, at, part);
             continue;
         }
@@ -297,7 +297,8 @@ static void member_read(struct table_reader *reader, struct table *table)
     } else if (strcmp(name, "counts") == 0 && !table->has_counts) {
         table->has_counts = true;
         series_read(reader, table, "/counts", &table->counts);
-    } else if (strcmp(name, "columns") == 0) {
+    } else if (strcmp(name, "columns") == 0 && !table->has_columns) {
+        table->has_columns = true;
         columns_read(reader, table);
     } else if (table->is_layer && strcmp(name, "index") == 0 && !table->has_index) {
         index_read(reader, table);
@@ -311,72 +312,9 @@ static void member_read(struct table_reader *reader, struct table *table)
     }
 }
 
-static double series_value(const struct series *series, size_t row)
+double series_value(const struct series *series, size_t row)
 {
     return ((const double *)(const void *)series->values.data)[row];
-}
-
-static void counts_check(struct table_reader *reader, const struct table *table)
-{
-    char place[40];
-    for (size_t i = 0; i < table_rows(table) && table->counts.absent.size == table_rows(table); i++) {
-        double count = series_value(&table->counts, i);
-        if (count >= 1 && count <= UINT32_MAX && count == floor(count))
-            continue;
-        snprintf(place, sizeof place, "/counts/%zu", i);
-        table_problem(reader, table, place, "must be a whole number from 1 to 2^32 - 1");
-        return;
-    }
-}
-
-static void length_check(struct table_reader *reader, const struct table *table, const struct series *series,
-                         const char *column, const char *part)
-{
-    char place[160];
-    if (series->absent.size == table_rows(table))
-        return;
-    snprintf(place, sizeof place, "/%.110s%s", column, part);
-    table_problem(reader, table, place, "must be as long as steps");
-}
-
-static void column_check(struct table_reader *reader, const struct table *table, size_t stat)
-{
-    char column[80];
-    snprintf(column, sizeof column, "columns/%s", table->stats[stat].name);
-    length_check(reader, table, &table->columns[stat], column, "");
-    if (!table->has_counts) {
-        if (table->folded & (1U << stat))
-            table_problem(reader, table, "/counts", "is missing: how many steps each mean is of");
-        return;
-    }
-    if (!(table->folded & (1U << stat)))
-        return; // one value each, of the last of the steps
-    length_check(reader, table, &table->minima[stat], column, "/min");
-    length_check(reader, table, &table->maxima[stat], column, "/max");
-    length_check(reader, table, &table->nonfinite[stat], column, "/nonfinite");
-}
-
-void table_check(struct table_reader *reader, const struct table *table)
-{
-    char column[HISTORY_NAME_MAX + 20];
-    if (!table->has_steps)
-        table_problem(reader, table, "/steps", "is missing");
-    if (table->is_layer && !table->has_index)
-        table_problem(reader, table, "/index", "is missing");
-    if (table->is_layer && !table->name)
-        table_problem(reader, table, "/name", "is missing");
-    steps_check(reader, table);
-    if (table->has_counts) {
-        length_check(reader, table, &table->counts, "counts", "");
-        counts_check(reader, table);
-    }
-    for (size_t i = 0; i < table->stat_count; i++)
-        if (table->given & (1U << i))
-            column_check(reader, table, i);
-    for (size_t i = 0; i < table->named_count; i++) {
-        snprintf(column, sizeof column, "columns/%s", table->named[i].name);
-        length_check(reader, table, &table->named[i].values, column, "");
-    }
 }
 
 void table_read(struct table_reader *reader, enum json_token token, struct table *table)
@@ -427,6 +365,6 @@ void table_folds(const struct table *table, size_t row, double *minima, double *
         double count = folded ? series_value(&table->nonfinite[i], row) : !isfinite(value);
         minima[i] = folded ? series_value(&table->minima[i], row) : value;
         maxima[i] = folded ? series_value(&table->maxima[i], row) : value;
-        nonfinite[i] = count >= 0 && count <= UINT32_MAX ? (uint32_t)count : 0;
+        nonfinite[i] = given ? (uint32_t)count : 0; // checked: within the row's count
     }
 }

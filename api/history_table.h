@@ -18,7 +18,8 @@ struct table_reader {
     struct nabla_error *err;
     bool has_tensors; // which follow the text
 };
-// The next token; false once there was an error.
+// The next token; false once there was an error. A text that holds a NUL is one: to who compares texts up to
+// there, "loss\u0000" would be "loss".
 bool reader_next(struct table_reader *reader, enum json_token *ret);
 // The newest key or string.
 const char *reader_text(const struct table_reader *reader);
@@ -36,7 +37,7 @@ struct table {
     char pointer[64];
     const struct stat_info *stats;
     size_t stat_count;
-    bool is_layer, has_index, has_steps;
+    bool is_layer, has_index, has_steps, has_columns;
     unsigned index;
     char *name;
     uint32_t given;  // columns that came
@@ -63,6 +64,10 @@ void table_free(struct table *table);
 void table_read(struct table_reader *reader, enum json_token token, struct table *table);
 
 void table_check(struct table_reader *reader, const struct table *table);
+// A problem at a place within the table: "/steps/3".
+void table_problem(struct table_reader *reader, const struct table *table, const char *place,
+                   const char *text);
+double series_value(const struct series *series, size_t row);
 
 // A column that is no statistic: a metric that the client names itself. Whether the job may have one, the
 // store knows. table_add_named is NULL when there is no memory, which ends the reading.

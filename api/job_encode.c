@@ -38,8 +38,8 @@ static double progress_eta(const struct job *job)
     const int64_t since_ms = job->attempt_ms > 0 ? job->attempt_ms : job->started_ms;
     if (job->state != JOB_RUNNING || progress->step <= job->attempt_step || since_ms == 0)
         return NAN;
-    const double elapsed = (double)(clock_wall_ms() - since_ms) / 1000;
-    if (elapsed < 0) // the clock was set back since: the pace is unknown
+    const double elapsed = (double)(clock_steady_ms() - since_ms) / 1000;
+    if (elapsed < 0) // the clock was set back before this server started: the pace is unknown
         return NAN;
     const double left = progress->step < progress->steps ? (double)(progress->steps - progress->step) : 0;
     return round(elapsed * left / (double)(progress->step - job->attempt_step));

@@ -73,7 +73,7 @@ run_image() {
     # shellcheck disable=SC2064 # this server
     trap "kill $server 2>/dev/null || true" EXIT
     for ((i = 0; i < 300; i++)); do
-        if [[ -S $work/volume/worker.sock ]]; then break; fi
+        if curl -s --max-time 1 -o /dev/null http://127.0.0.1:8080/healthz; then break; fi
         sleep 0.1
     done
     token=$(in_container nabla token create proof --scope admin)

@@ -2,7 +2,6 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +11,9 @@ enum { HEADERS_LIMIT = 64 << 10, CONNECT_MS = 5000 };
 
 struct client {
     CURL *curl;
-    char *url, *socket, *token, *traceparent, *ca_file;
+    char *url, *token, *ca_file;
     bool any_host;
     size_t answer_limit;
-    atomic_bool stopped;
     char problem[CURL_ERROR_SIZE];
 };
 
@@ -47,9 +45,7 @@ enum nabla_code client_new(const struct client_options *options, struct client *
         return nabla_fail_memory(err, "a client");
     client->answer_limit = options->answer_limit;
     client->curl = curl_easy_init();
-    bool copied = copy_text(options->url, &client->url) && copy_text(options->unix_socket, &client->socket) &&
-                  copy_text(options->token, &client->token) &&
-                  copy_text(options->traceparent, &client->traceparent) &&
+    bool copied = copy_text(options->url, &client->url) && copy_text(options->token, &client->token) &&
                   copy_text(options->ca_file, &client->ca_file);
     client->any_host = options->any_host;
     if (!client->curl || !copied) {
@@ -69,10 +65,8 @@ void client_free(struct client *client)
         return;
     curl_easy_cleanup(client->curl);
     free(client->url);
-    free(client->socket);
     free(client->token);
     free(client->ca_file);
-    free(client->traceparent);
     free(client);
 }
 
@@ -80,11 +74,6 @@ void client_answer_free(struct client_answer *answer)
 {
     buffer_free(&answer->headers);
     buffer_free(&answer->body);
-}
-
-void client_stop(struct client *client)
-{
-    atomic_store(&client->stopped, true);
 }
 
 static size_t on_header(char *bytes, size_t width, size_t count, void *context)
@@ -108,13 +97,6 @@ static size_t on_body(char *bytes, size_t width, size_t count, void *context)
     return exchange->is_enough ? 0 : size;
 }
 
-static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    (void)a, (void)b, (void)c, (void)d;
-    const struct exchange *exchange = context;
-    return atomic_load(&exchange->client->stopped);
-}
-
 static struct curl_slist *headers_of(const struct client *client, const struct client_request *request)
 {
     char line[256];
@@ -124,10 +106,6 @@ static struct curl_slist *headers_of(const struct client *client, const struct c
     list = curl_slist_append(list, request->type ? line : "Content-Type:");
     if (client->token) {
         snprintf(line, sizeof line, "Authorization: Bearer %s", client->token);
-        list = curl_slist_append(list, line);
-    }
-    if (client->traceparent && client->traceparent[0]) {
-        snprintf(line, sizeof line, "traceparent: %s", client->traceparent);
         list = curl_slist_append(list, line);
     }
     for (const char *const *at = request->headers; at && *at; at++)
@@ -143,8 +121,6 @@ static void request_set(struct client *client, const struct client_request *requ
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    if (client->socket)
-        curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, client->socket);
     if (client->ca_file)
         curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
     if (client->any_host)
@@ -165,9 +141,6 @@ static void request_set(struct client *client, const struct client_request *requ
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
 }
 
 static enum nabla_code outcome(const struct exchange *exchange, CURLcode sent, struct nabla_error *err)
@@ -175,11 +148,9 @@ static enum nabla_code outcome(const struct exchange *exchange, CURLcode sent, s
     const struct client *client = exchange->client;
     if (sent == CURLE_OK || exchange->is_enough)
         return NABLA_OK;
-    if (sent == CURLE_ABORTED_BY_CALLBACK)
-        return nabla_fail(err, NABLA_CANCELLED, NULL, "the exchange was stopped");
     if (exchange->answer->body.failed)
         return buffer_status(&exchange->answer->body, "the answer", err);
-    return nabla_fail(err, NABLA_BUSY, NULL, "%s: %s", client->socket ? client->socket : client->url,
+    return nabla_fail(err, NABLA_BUSY, NULL, "%s: %s", client->url,
                       client->problem[0] ? client->problem : curl_easy_strerror(sent));
 }
 

@@ -1,5 +1,5 @@
 // An HTTP client for Nabla's own api: the only user of libcurl.
-// Thread safety: one client, one thread at a time; client_stop from any thread or signal handler.
+// Thread safety: one client, one thread at a time.
 #ifndef NABLA_SERVER_CLIENT_H
 #define NABLA_SERVER_CLIENT_H
 
@@ -11,13 +11,11 @@
 struct client;
 
 struct client_options {
-    const char *url;         // "http://127.0.0.1:8080"; with a socket its host is only a name
-    const char *unix_socket; // path, or NULL for TCP
-    const char *token;       // sent as a bearer token, or NULL
-    const char *traceparent; // sent with every request, or NULL
-    const char *ca_file;     // certificates to trust instead of the system's, or NULL
-    bool any_host;           // the certificate may be for another host name
-    size_t answer_limit;     // largest body accepted
+    const char *url;     // "http://127.0.0.1:8080"
+    const char *token;   // sent as a bearer token, or NULL
+    const char *ca_file; // certificates to trust instead of the system's, or NULL
+    bool any_host;       // the certificate may be for another host name
+    size_t answer_limit; // largest body accepted
 };
 
 // The options' texts are copied.
@@ -53,8 +51,5 @@ enum nabla_code client_send(struct client *client, const struct client_request *
 
 // The value of a header ("ETag"; the first of them) into `ret`, cut to size. False when there is none.
 bool client_answer_header(const struct client_answer *answer, const char *name, char *ret, size_t size);
-
-// Ends an exchange under way, and all later ones, with NABLA_CANCELLED.
-void client_stop(struct client *client);
 
 #endif

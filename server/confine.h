@@ -3,13 +3,10 @@
 // - resource limits: memory, CPU time, the size of a file, descriptors, no core dumps (they would hold
 // secrets)
 // - no new privileges
-// - Landlock: no files but those named here, no TCP, no abstract sockets, no signals to other processes
-// - seccomp: no programs, no processes, no sockets but Unix streams, no tracing, no executable memory,
-// nothing
-//   of what only a system's administration needs
-//
-// Unix sockets in the file system stay within reach where their own permissions allow it: neither mechanism
-// sees their paths.
+// - Landlock: no files but those named here, no signals to other processes; no TCP and no abstract sockets,
+//   should seccomp be missing
+// - seccomp: no programs, no processes, no sockets and no connections but those that the process has or is
+//   given, no tracing, no executable memory, nothing of what only a system's administration needs
 #ifndef NABLA_SERVER_CONFINE_H
 #define NABLA_SERVER_CONFINE_H
 

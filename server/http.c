@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,29 +80,46 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
         socket_reaper_remove(http->reaper, socket->entry);
     free(socket);
     *socket_context = NULL;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (http->options.closed && info)
+        http->options.closed(http->options.context, info->connect_fd);
+}
+
+// What not every daemon has; OPTIONAL_MOST options at most.
+enum { OPTIONAL_MOST = 5 };
+static void choose_options(const struct http_options *options, struct MHD_OptionItem ret[OPTIONAL_MOST])
+{
+    if (options->fd >= 0)
+        *ret++ = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, options->fd, NULL};
+    if (options->threads > 1) // one thread is no pool for the library
+        *ret++ = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads, NULL};
+    if (options->tls) {
+        *ret++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)http_tls_callback};
+        *ret++ = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities};
+    }
+    *ret = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 }
 
 static struct MHD_Daemon *daemon_start(struct http *http)
 {
     const struct http_options *options = &http->options;
-    // One thread is no pool for the library.
-    struct MHD_OptionItem pool[] = {{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)options->threads, NULL},
-                                    {MHD_OPTION_END, 0, NULL}};
-    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)http_tls_callback},
-                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
-                                   {MHD_OPTION_END, 0, NULL}};
-    if (options->threads < 2)
-        pool[0].option = MHD_OPTION_END;
-    if (!options->tls)
-        tls[0].option = MHD_OPTION_END;
+    struct MHD_OptionItem optional[OPTIONAL_MOST];
+    choose_options(options, optional);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     (options->tls ? MHD_USE_TLS : 0) | (options->fd < 0 ? MHD_USE_NO_LISTEN_SOCKET : 0);
     return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (options->tls ? MHD_USE_TLS : 0), 0, NULL,
-        NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, options->fd, MHD_OPTION_CONNECTION_LIMIT,
-        options->connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)INACTIVITY_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls,
-        MHD_OPTION_END);
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_CONNECTION_LIMIT, options->connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)INACTIVITY_SECONDS, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        http, MHD_OPTION_ARRAY, optional, MHD_OPTION_END);
+}
+
+static void close_listening(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 static void http_free(struct http *http)
@@ -116,7 +134,7 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
 {
     struct http *http = calloc(1, sizeof *http);
     if (!http) {
-        close(options->fd);
+        close_listening(options->fd);
         return nabla_fail_memory(err, "the HTTP server");
     }
     http->options = *options;
@@ -132,12 +150,18 @@ enum nabla_code http_start(const struct http_options *options, struct http **ret
     if (!code && !(http->daemon = daemon_start(http)))
         code = nabla_fail(err, NABLA_IO, NULL, "cannot start the HTTP server: %s", strerror(errno));
     if (code) {
-        close(options->fd);
+        close_listening(options->fd);
         http_free(http);
         *ret = NULL;
         return code;
     }
     return NABLA_OK;
+}
+
+bool http_serve(struct http *http, int fd)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNIX};
+    return MHD_add_connection(http->daemon, fd, &nobody, sizeof nobody.sa_family) == MHD_YES;
 }
 
 struct http_state http_look(struct http *http)
@@ -174,7 +198,6 @@ void http_stop(struct http *http)
     waiters_stop(http->options.waiters);
     await_exchanges(http);
     MHD_stop_daemon(http->daemon);
-    if (listening != MHD_INVALID_SOCKET)
-        close(listening);
+    close_listening(listening);
     http_free(http);
 }

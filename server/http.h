@@ -26,10 +26,13 @@ struct http_options {
     struct audit *audit;        // borrowed; NULL: nothing is noted
     enum api_listener listener; // which listener the requests came in by
     struct http_tls *tls;       // borrowed; NULL: no TLS
-    int fd;                     // listening socket; http_start takes it, also when it fails
-    unsigned threads;           // that serve sockets
-    unsigned connections;       // most open ones; above 80 % of them new ones are refused
-    unsigned streams;           // most event streams, and as many waiting requests
+    // The listening socket; http_start takes it, also when it fails. -1: only http_serve brings connections,
+    // and `closed` is told of each before its descriptor is closed. One thread serves all of them.
+    int fd;
+    void (*closed)(void *context, int fd);
+    unsigned threads;     // that serve sockets
+    unsigned connections; // most open ones; above 80 % of them new ones are refused
+    unsigned streams;     // most event streams, and as many waiting requests
     struct http_deadlines deadlines;
     // A job's revision now, UINT64_MAX when there is no such job.
     uint64_t (*revision)(void *context, const char *job_id);
@@ -38,6 +41,9 @@ struct http_options {
 
 // *ret is set before the first request is served, and NULL on failure.
 enum nabla_code http_start(const struct http_options *options, struct http **ret, struct nabla_error *err);
+
+// Serves a connected socket; closes it in any case. Until http_stop. Any thread.
+bool http_serve(struct http *http, int fd);
 
 // What is going on. Any thread.
 struct http_state {

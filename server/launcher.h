@@ -27,7 +27,6 @@ struct worker_limits {
 struct launch {
     const char *job, *token;
     unsigned attempt;
-    const char *socket;      // of the worker listener
     const char *folder;      // the job's own; made by the launcher
     const char *dataset;     // path of the data set's file
     const char *traceparent; // of the request that made the job; "" for none
@@ -53,7 +52,15 @@ struct launcher {
     bool (*is_alive)(void *context, struct launched *launched, char ret_evidence[EVIDENCE_SIZE]);
 };
 
-// Workers as child processes: `program` is the path of nabla, borrowed.
-struct launcher launcher_local(const char *program);
+// Workers as child processes. `local` is borrowed.
+struct broker;
+struct local_launcher {
+    const char *program;   // path of nabla
+    struct broker *broker; // of their connections to the server
+};
+struct launcher launcher_local(const struct local_launcher *local);
+
+// The descriptor of a worker's line to the server (line.h).
+enum { WORKER_LINE = 3 };
 
 #endif

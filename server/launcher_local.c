@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "math/matrix.h"
+#include "server/broker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +22,11 @@ enum { LINE_LIMIT = 4096, PATH_SIZE = 4096 }; // a pipe takes a line of PIPE_BUF
 
 static enum nabla_code write_line(int fd, const struct launch *launch, struct nabla_error *err)
 {
-    const char *const fields[][2] = {
-        {"job", launch->job},       {"token", launch->token},          {"socket", launch->socket},
-        {"folder", launch->folder}, {"dataset_path", launch->dataset}, {"traceparent", launch->traceparent}};
+    const char *const fields[][2] = {{"job", launch->job},
+                                     {"token", launch->token},
+                                     {"folder", launch->folder},
+                                     {"dataset_path", launch->dataset},
+                                     {"traceparent", launch->traceparent}};
     struct buffer line = buffer_new(LINE_LIMIT);
     const struct worker_limits *limits = &launch->limits;
     buffer_format(&line,
@@ -57,7 +60,7 @@ static void attributes_set(posix_spawnattr_t *attributes)
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
-static enum nabla_code spawn(const char *program, int input, const char *folder, pid_t *ret,
+static enum nabla_code spawn(const char *program, int input, int line, const char *folder, pid_t *ret,
                              struct nabla_error *err)
 {
     char log[PATH_SIZE];
@@ -71,7 +74,8 @@ static enum nabla_code spawn(const char *program, int input, const char *folder,
     posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    posix_spawn_file_actions_adddup2(&actions, line, WORKER_LINE);
+    posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_LINE + 1);
     int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -85,13 +89,18 @@ static enum nabla_code local_start(void *context, const struct launch *launch, s
     enum nabla_code code = file_make_folder(launch->folder, err);
     if (code)
         return code;
-    int ends[2];
+    const struct local_launcher *local = context;
+    int ends[2], line;
     if (pipe2(ends, O_CLOEXEC))
         return nabla_fail_errno(err, "make", "a pipe");
     struct launched launched = {.lifeline = ends[1], .ended_fd = -1};
     code = write_line(ends[1], launch, err);
     if (!code)
-        code = spawn(context, ends[0], launch->folder, &launched.pid, err);
+        code = broker_line(local->broker, &line, err);
+    if (!code) {
+        code = spawn(local->program, ends[0], line, launch->folder, &launched.pid, err);
+        close(line);
+    }
     close(ends[0]);
     if (code) {
         close(ends[1]);
@@ -133,8 +142,8 @@ static bool local_is_alive(void *context, struct launched *launched, char ret_ev
     return false;
 }
 
-struct launcher launcher_local(const char *program)
+struct launcher launcher_local(const struct local_launcher *local)
 {
     return (struct launcher){
-        .context = (void *)program, .start = local_start, .cancel = local_cancel, .is_alive = local_is_alive};
+        .context = (void *)local, .start = local_start, .cancel = local_cancel, .is_alive = local_is_alive};
 }

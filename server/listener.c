@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 1024, PORT_MAX = 65535 };
@@ -96,28 +94,5 @@ enum nabla_code listener_tcp(const char *address, struct listener *ret, struct n
         ret->is_loopback = is_loopback(found->ai_addr);
     }
     freeaddrinfo(found);
-    return code;
-}
-
-enum nabla_code listener_unix(const char *path, int *ret_fd, struct nabla_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return nabla_fail(err, NABLA_INVALID, NULL,
-                          "the path %s is too long for a socket (at most %zu bytes)", path,
-                          sizeof address.sun_path - 1);
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    unlink(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t old = umask(0177);
-    bool bound = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    umask(old);
-    if (bound && listen(fd, BACKLOG) == 0) {
-        *ret_fd = fd;
-        return NABLA_OK;
-    }
-    enum nabla_code code = nabla_fail_errno(err, "listen on", path);
-    if (fd >= 0)
-        close(fd);
     return code;
 }

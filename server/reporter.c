@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "server/batch.h"
-#include "server/client.h"
+#include "server/line_client.h"
 #include "server/message.h"
 
 #include <pthread.h>
@@ -32,7 +32,7 @@ struct queued_event {
 };
 
 struct reporter {
-    struct client *client;
+    struct line_client *client;
     char job[64];
     unsigned attempt;
     struct train_progress progress; // of the newest record; the trainer's thread only
@@ -65,12 +65,11 @@ enum nabla_code reporter_new(const struct reporter_options *options, struct repo
     pthread_condattr_destroy(&monotonic);
     snprintf(reporter->job, sizeof reporter->job, "%s", options->job);
     reporter->attempt = options->attempt;
-    const struct client_options client = {.url = "http://worker",
-                                          .unix_socket = options->socket,
-                                          .token = options->token,
-                                          .traceparent = options->traceparent,
-                                          .answer_limit = ANSWER_LIMIT};
-    enum nabla_code code = client_new(&client, &reporter->client, err);
+    const struct line_client_options client = {.line = options->line,
+                                               .token = options->token,
+                                               .traceparent = options->traceparent,
+                                               .answer_limit = ANSWER_LIMIT};
+    enum nabla_code code = line_client_new(&client, &reporter->client, err);
     if (code) {
         reporter_free(reporter);
         return code;
@@ -120,7 +119,7 @@ void reporter_free(struct reporter *reporter)
     records_free(reporter->sending);
     records_free(reporter->first);
     events_free(reporter->events);
-    client_free(reporter->client);
+    line_client_free(reporter->client);
     pthread_cond_destroy(&reporter->change);
     pthread_mutex_destroy(&reporter->lock);
     free(reporter);
@@ -132,7 +131,7 @@ void reporter_stop(struct reporter *reporter)
     reporter->is_stopped = true;
     pthread_cond_broadcast(&reporter->change);
     pthread_mutex_unlock(&reporter->lock);
-    client_stop(reporter->client);
+    line_client_stop(reporter->client);
 }
 
 // The lock is held.
@@ -155,7 +154,7 @@ static bool back_off(struct reporter *reporter, int64_t wait_ms)
 }
 
 // What a status means for a worker: done, try again, or the end.
-static enum nabla_code judge(const struct client_answer *answer, struct nabla_error *err)
+static enum nabla_code judge(const struct line_answer *answer, struct nabla_error *err)
 {
     int status = answer->status;
     if (status >= 200 && status < 300)
@@ -169,24 +168,24 @@ static enum nabla_code judge(const struct client_answer *answer, struct nabla_er
 }
 
 // Sends a request until it is answered one way or the other.
-static enum nabla_code send_patiently(struct reporter *reporter, const struct client_request *request,
-                                      struct client_answer *ret, struct nabla_error *err)
+static enum nabla_code send_patiently(struct reporter *reporter, const struct line_request *request,
+                                      struct line_answer *ret, struct nabla_error *err)
 {
     int64_t wait_ms = BACKOFF_MS;
     for (;;) {
-        enum nabla_code code = client_send(reporter->client, request, ret, err);
+        enum nabla_code code = line_client_send(reporter->client, request, ret, err);
         if (!code)
             code = judge(ret, err);
         if (code != NABLA_BUSY)
             return code;
-        client_answer_free(ret);
+        line_answer_free(ret);
         if (!back_off(reporter, wait_ms))
             return nabla_fail(err, NABLA_CANCELLED, NULL, "the server is gone");
         wait_ms = wait_ms * 2 > BACKOFF_MOST_MS ? BACKOFF_MOST_MS : wait_ms * 2;
     }
 }
 
-static void take_request(struct reporter *reporter, const struct client_answer *answer)
+static void take_request(struct reporter *reporter, const struct line_answer *answer)
 {
     const struct message message = {answer->body.data, answer->body.size};
     char requested[16];
@@ -205,24 +204,20 @@ static enum nabla_code post(struct reporter *reporter, const char *route, const 
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "/v1/jobs/%s/%s", reporter->job, route);
-    const struct client_request request = {.method = "POST",
-                                           .path = path,
-                                           .type = "application/json",
-                                           .body = body->data,
-                                           .body_size = body->size};
-    struct client_answer answer;
+    const struct line_request request = {.method = "POST", .path = path, .json = body};
+    struct line_answer answer;
     enum nabla_code code = send_patiently(reporter, &request, &answer, err);
     if (!code)
         take_request(reporter, &answer);
-    client_answer_free(&answer);
+    line_answer_free(&answer);
     return code;
 }
 
-static enum nabla_code get_job(struct reporter *reporter, struct client_answer *ret, struct nabla_error *err)
+static enum nabla_code get_job(struct reporter *reporter, struct line_answer *ret, struct nabla_error *err)
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "/v1/jobs/%s", reporter->job);
-    const struct client_request request = {.method = "GET", .path = path};
+    const struct line_request request = {.method = "GET", .path = path};
     return send_patiently(reporter, &request, ret, err);
 }
 
@@ -241,7 +236,7 @@ static enum nabla_code check_attempt(const struct reporter *reporter, struct mes
 
 enum nabla_code reporter_spec(struct reporter *reporter, struct buffer *ret, struct nabla_error *err)
 {
-    struct client_answer answer;
+    struct line_answer answer;
     struct message spec;
     enum nabla_code code = get_job(reporter, &answer, err);
     if (!code) {
@@ -253,19 +248,19 @@ enum nabla_code reporter_spec(struct reporter *reporter, struct buffer *ret, str
             code = buffer_status(ret, "the job's document", err);
         take_request(reporter, &answer);
     }
-    client_answer_free(&answer);
+    line_answer_free(&answer);
     return code;
 }
 
 static enum nabla_code look_at_job(struct reporter *reporter, struct nabla_error *err)
 {
-    struct client_answer answer;
+    struct line_answer answer;
     enum nabla_code code = get_job(reporter, &answer, err);
     if (!code)
         code = check_attempt(reporter, (struct message){answer.body.data, answer.body.size}, err);
     if (!code)
         take_request(reporter, &answer);
-    client_answer_free(&answer);
+    line_answer_free(&answer);
     return code;
 }
 

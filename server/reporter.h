@@ -13,7 +13,8 @@
 struct reporter;
 
 struct reporter_options {
-    const char *socket, *job, *token, *traceparent; // copied; the last may be NULL
+    int line;                              // to the server (line_client.h), borrowed
+    const char *job, *token, *traceparent; // copied; the last may be NULL
     unsigned attempt;
 };
 

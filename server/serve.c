@@ -3,6 +3,7 @@
 #include "api/api.h"
 #include "base/file.h"
 #include "server/address.h"
+#include "server/broker.h"
 #include "server/compute_pool.h"
 #include "server/config.h"
 #include "server/confine.h"
@@ -30,9 +31,8 @@ enum {
     STOP_SECONDS = 8,
     LOOK_SECONDS = 10,
     OTHER_DESCRIPTORS = 512,
-    WORKER_CONNECTIONS = 256,
+    WORKER_CONNECTIONS = 64,
     WORKER_THREADS = 1,
-    SOCKET_PATH_SIZE = 600
 };
 
 // What a worker needs beside its job's memory: the records on their way, stacks.
@@ -41,7 +41,6 @@ enum {
 struct server {
     struct config config;
     struct log log;
-    char socket[SOCKET_PATH_SIZE]; // of the worker listener
     struct store *store;
     struct tidier *tidier;
     struct metrics *metrics;
@@ -53,6 +52,8 @@ struct server {
     struct waiters *waiters;
     struct supervisor *supervisor;
     struct http *worker_http, *public_http;
+    struct broker *broker; // of connections to worker_http
+    struct local_launcher launcher;
     struct listener public;
 };
 
@@ -105,6 +106,19 @@ static void raise_descriptors(struct server *server)
     *connections = (unsigned)most;
 }
 
+// Twice what they may have, so that none is refused because others have theirs: connections of workers that
+// are gone are still there for a moment.
+static unsigned worker_connections(const struct config *config)
+{
+    return WORKER_CONNECTIONS + 2 * BROKER_CONNECTIONS * config->workers;
+}
+
+static void worker_connection_closed(void *context, int fd)
+{
+    const struct server *server = context;
+    broker_closed(server->broker, fd);
+}
+
 static enum nabla_code listen_http(struct server *server, enum api_listener listener, int fd,
                                    struct http **ret, struct nabla_error *err)
 {
@@ -120,9 +134,11 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                          .tls = is_public ? server->tls : NULL,
                                          .fd = fd,
                                          .threads = is_public ? config->http_threads : WORKER_THREADS,
-                                         .connections = is_public ? config->connections : WORKER_CONNECTIONS,
+                                         .connections =
+                                             is_public ? config->connections : worker_connections(config),
                                          .streams = config->streams,
                                          .deadlines = is_public ? config->deadlines : http_deadlines_standard,
+                                         .closed = is_public ? NULL : worker_connection_closed,
                                          .revision = revision_now,
                                          .context = server};
     return http_start(&options, ret, err);
@@ -184,13 +200,18 @@ static enum nabla_code open_api(struct server *server, struct nabla_error *err)
     return code;
 }
 
+static bool serve_worker(void *context, int fd)
+{
+    const struct server *server = context;
+    return http_serve(server->worker_http, fd);
+}
+
 static enum nabla_code open_workers(struct server *server, struct nabla_error *err)
 {
     const struct supervisor_options options = {
         .store = server->store,
         .log = &server->log,
-        .launcher = launcher_local(program_path()),
-        .socket = server->socket,
+        .launcher = launcher_local(&server->launcher),
         .limits = {.priority = server->config.worker_priority,
                    .is_confined = server->config.confine_workers,
                    .memory_bytes = server->config.limits.job_bytes + WORKER_BYTES,
@@ -199,7 +220,6 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
         .slots = server->config.workers,
         .lease_ms = (int64_t)server->config.client_lease * 1000};
     enum nabla_code code = supervisor_new(&options, &server->supervisor, err);
-    int fd = -1;
     char missing[64];
     confine_missing(missing, sizeof missing);
     if (!server->config.confine_workers)
@@ -207,9 +227,11 @@ static enum nabla_code open_workers(struct server *server, struct nabla_error *e
     else if (missing[0])
         log_write(&server->log, LOG_WARNING, "this kernel lacks %s: workers are confined without", missing);
     if (!code)
-        code = listener_unix(server->socket, &fd, err);
+        code = listen_http(server, API_WORKER, -1, &server->worker_http, err);
     if (!code)
-        code = listen_http(server, API_WORKER, fd, &server->worker_http, err);
+        code = broker_new(&(struct broker_options){.serve = serve_worker, .context = server}, &server->broker,
+                          err);
+    server->launcher = (struct local_launcher){program_path(), server->broker};
     return code;
 }
 
@@ -254,7 +276,6 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
         return code;
     store_on_change(server->store, on_change, server);
     store_on_pause(server->store, compute_pool_pause);
-    snprintf(server->socket, sizeof server->socket, "%s/worker.sock", server->config.data);
     code = listener_tcp(server->config.listen, &server->public, err);
     if (!code)
         code = metrics_new(&server->metrics, err);
@@ -277,18 +298,18 @@ static enum nabla_code server_open(struct server *server, struct nabla_error *er
     return code;
 }
 
-// The workers report to the end: their listener is closed after them.
+// The workers report to the end: what serves them is closed after them.
 static void server_close(struct server *server)
 {
     http_stop(server->public_http);
     supervisor_stop(server->supervisor);
+    broker_stop(server->broker);
     http_stop(server->worker_http);
+    broker_free(server->broker);
     tidier_stop(server->tidier);
     compute_pool_free(server->pool);
     api_free(server->api);
     supervisor_free(server->supervisor);
-    if (server->store)
-        unlink(server->socket);
     store_close(server->store);
     token_table_free(server->tokens);
     audit_close(server->audit);

@@ -238,7 +238,6 @@ static enum nabla_code start_worker(struct supervisor *supervisor, const struct 
         const struct launch launch = {.job = job->id,
                                       .token = token,
                                       .attempt = job->attempt,
-                                      .socket = options->socket,
                                       .folder = folder,
                                       .dataset = path,
                                       .traceparent = traceparent,

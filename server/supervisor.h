@@ -14,7 +14,6 @@ struct supervisor_options {
     struct store *store;      // borrowed
     const struct log *log;    // borrowed
     struct launcher launcher; // of jobs with executor local
-    const char *socket;       // of the worker listener, borrowed
     struct worker_limits limits;
     unsigned slots;   // workers at a time
     int64_t lease_ms; // how long a job of executor client may be silent
@@ -37,7 +36,7 @@ struct supervisor_counts {
 struct supervisor_counts supervisor_count(struct supervisor *supervisor);
 
 // Takes no more jobs, asks the workers to end, waits for them (5 s, then they are killed) and requeues their
-// jobs. The worker listener must still be open.
+// jobs. What their reports come by must still be open.
 void supervisor_stop(struct supervisor *supervisor);
 void supervisor_free(struct supervisor *supervisor);
 

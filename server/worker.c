@@ -52,7 +52,7 @@ enum { CONFINE_NEVER = false };
 #endif
 
 struct orders {
-    char job[64], token[64], socket[PATH_SIZE], folder[PATH_SIZE], dataset[PATH_SIZE];
+    char job[64], token[64], folder[PATH_SIZE], dataset[PATH_SIZE];
     char traceparent[64];
     unsigned attempt;
     uint64_t priority, is_confined, memory_bytes, cpu_seconds, file_bytes;
@@ -84,7 +84,6 @@ static bool orders_read(struct orders *ret)
     bool complete =
         read_line(line, &message.size) && message_text(message, "job", ret->job, sizeof ret->job) &&
         message_text(message, "token", ret->token, sizeof ret->token) &&
-        message_text(message, "socket", ret->socket, sizeof ret->socket) &&
         message_text(message, "folder", ret->folder, sizeof ret->folder) &&
         message_text(message, "dataset_path", ret->dataset, sizeof ret->dataset) &&
         message_text(message, "traceparent", ret->traceparent, sizeof ret->traceparent) &&
@@ -394,7 +393,7 @@ static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code
 
 static int work(const struct orders *orders, struct worker_log *log)
 {
-    const struct reporter_options options = {.socket = orders->socket,
+    const struct reporter_options options = {.line = WORKER_LINE,
                                              .job = orders->job,
                                              .token = orders->token,
                                              .attempt = orders->attempt,

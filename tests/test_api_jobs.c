@@ -551,7 +551,7 @@ static void what_is_left_goes_by_the_newest_attempts_pace(void **state)
         {0, 100, 100, JOB_RUNNING, 0},     {0, 100, 0, JOB_RUNNING, 0},
         {500, 600, 800, JOB_PAUSED, NAN},
     };
-    const int64_t now_ms = clock_wall_ms();
+    const int64_t now_ms = clock_steady_ms();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct job job = {.state = cases[i].state,
                                 .progress = {.step = cases[i].step, .steps = cases[i].steps},

@@ -69,7 +69,7 @@ static void expect_same(struct service *service, const struct client_job *left,
 
 static const char batch[] =
     "{\"attempt\":1,\"metrics\":{\"steps\":[1,2,5],\"columns\":{\"loss\":[0.1,\"NaN\",\"-Infinity\"],"
-    "\"accuracy\":[null,0.5,null],\"mine\":[7,null,1e300],\"mine.min\":[1,2,3]}},"
+    "\"accuracy\":[null,0.5,null],\"mine\":[7,null,1e300],\"mine.least\":[1,2,3]}},"
     "\"layers\":[{\"index\":0,\"name\":\"a\",\"steps\":[1],\"columns\":{\"gradient_norm\":[0.5]}},"
     "{\"index\":12,\"name\":\"b\",\"steps\":[4,8],\"counts\":[2,1],\"columns\":{\"weight_norm\":[1,2],"
     "\"gradient_norm\":{\"mean\":[0.5,3],\"min\":[0.1,3],\"max\":[2,3],\"nonfinite\":[1,0]}}}]}";

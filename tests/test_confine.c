@@ -4,6 +4,7 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "server/line.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -35,8 +36,16 @@
 #include "live.h"
 
 static char folder[64], data_set[96], outside[96];
-static int listening; // on loopback
-static struct sockaddr_in there;
+// Listeners of the test's: on loopback, in the file system, in the abstract namespace.
+enum { BY_TCP, BY_PATH, BY_NAME, LISTENERS };
+static struct there {
+    int fd;
+    struct sockaddr_storage address;
+    socklen_t size;
+} there[LISTENERS];
+// Sockets that the process had before: what matters is whether it may connect them.
+static int before[LISTENERS];
+static int given_line = -1; // a worker's, with two connections on their way
 
 static bool opens(const char *path, int flags)
 {
@@ -122,14 +131,55 @@ static bool try_fork(void)
         _exit(0);
     return child > 0;
 }
-static bool try_socket(void)
+static bool connects(int fd, const struct there *to)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (const struct sockaddr *)&there, sizeof there) == 0;
+    return connect(fd, (const struct sockaddr *)&to->address, to->size) == 0;
+}
+static bool reaches(const struct there *to)
+{
+    int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_there = fd >= 0 && connects(fd, to);
+    if (fd >= 0)
+        close(fd);
+    return is_there;
+}
+static bool try_tcp(void)
+{
+    return reaches(&there[BY_TCP]);
+}
+static bool try_unix_path(void)
+{
+    return reaches(&there[BY_PATH]);
+}
+static bool try_unix_name(void)
+{
+    return reaches(&there[BY_NAME]);
+}
+static bool try_tcp_before(void)
+{
+    return connects(before[BY_TCP], &there[BY_TCP]);
+}
+static bool try_unix_path_before(void)
+{
+    return connects(before[BY_PATH], &there[BY_PATH]);
+}
+static bool try_unix_name_before(void)
+{
+    return connects(before[BY_NAME], &there[BY_NAME]);
+}
+static bool try_accept(void)
+{
+    return accept4(there[BY_PATH].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) >= 0 || errno == EAGAIN;
 }
 static bool try_datagram(void)
 {
     return socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) >= 0;
+}
+// It would send to any path.
+static bool try_datagram_pair(void)
+{
+    int ends[2];
+    return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) == 0;
 }
 static bool try_netlink(void)
 {
@@ -137,10 +187,29 @@ static bool try_netlink(void)
 }
 static bool try_unix(void)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0)
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+// As a worker comes by its connections, and speaks through them.
+static bool try_given(void)
+{
+    int fd = -1;
+    char byte;
+    struct nabla_error err;
+    struct line line = {.fd = given_line};
+    atomic_bool stopped = false;
+    bool is_given = line_connect(&line, &stopped, &fd, &err) == NABLA_OK;
+    bool speaks = is_given && send(fd, "x", 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) == 1;
+    if (is_given)
         close(fd);
-    return fd >= 0;
+    return speaks;
+}
+// A descriptor could leave in it.
+static bool try_sendmsg(void)
+{
+    char byte = 'x';
+    struct iovec bytes = {&byte, 1};
+    const struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+    return sendmsg(given_line, &message, MSG_NOSIGNAL) == 1;
 }
 static bool try_kill(void)
 {
@@ -203,10 +272,19 @@ static const struct attempt {
     {"run a program that it wrote itself", try_own_program, false},
     {"run a shell", try_system, false},
     {"start a process", try_fork, false},
-    {"connect by TCP", try_socket, false},
+    {"connect by TCP", try_tcp, false},
+    {"connect to a Unix socket in the file system", try_unix_path, false},
+    {"connect to an abstract one", try_unix_name, false},
+    {"connect a TCP socket that it had", try_tcp_before, false},
+    {"connect a Unix socket that it had", try_unix_path_before, false},
+    {"connect another to an abstract one", try_unix_name_before, false},
+    {"accept a connection", try_accept, false},
     {"send datagrams", try_datagram, false},
+    {"have a pair of datagram sockets", try_datagram_pair, false},
     {"ask the kernel for its network", try_netlink, false},
-    {"have a Unix stream", try_unix, true},
+    {"have a Unix stream", try_unix, false},
+    {"be given a connection", try_given, true},
+    {"send messages with descriptors", try_sendmsg, false},
     {"signal another process", try_kill, false},
     {"be traced", try_ptrace, false},
     {"have a namespace", try_namespace, false},
@@ -230,10 +308,27 @@ static void *try_all(void *context)
     return NULL;
 }
 
+// One for each thread that tries them.
+enum { GIVEN = 2 };
+
+static void sockets_make(void)
+{
+    int server, ends[2];
+    struct nabla_error err;
+    for (size_t i = 0; i < LISTENERS; i++)
+        before[i] = socket(there[i].address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (line_make(&server, &given_line, &err))
+        return;
+    for (size_t i = 0; i < GIVEN; i++)
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0 && send(ends[0], "y", 1, 0) == 1)
+            line_answer(server, ends[1]);
+}
+
 static void be_confined(const struct confine *confine, struct outcome *outcome)
 {
     char missing[64];
     pthread_t thread;
+    sockets_make();
     confine_process(confine, missing, sizeof missing);
     try_all(outcome->succeeded[0]);
     if (pthread_create(&thread, NULL, try_all, outcome->succeeded[1]) == 0)
@@ -279,11 +374,29 @@ static void a_confined_process_can_do_its_work_and_nothing_else(void **state)
                          attempts[i].what);
 }
 
+static bool (*const possible[])(void) = {try_passwd,
+                                         try_outside,
+                                         try_fork,
+                                         try_list,
+                                         try_tcp,
+                                         try_unix_path,
+                                         try_unix_name,
+                                         try_tcp_before,
+                                         try_unix_path_before,
+                                         try_unix_name_before,
+                                         try_accept,
+                                         try_datagram,
+                                         try_datagram_pair,
+                                         try_unix,
+                                         try_given,
+                                         try_sendmsg};
+enum { POSSIBLE = sizeof possible / sizeof *possible };
+
 static void be_free(const struct confine *confine, struct outcome *outcome)
 {
     (void)confine;
-    static bool (*const possible[])(void) = {try_passwd, try_outside, try_fork, try_socket, try_list};
-    for (size_t i = 0; i < sizeof possible / sizeof *possible; i++)
+    sockets_make();
+    for (size_t i = 0; i < POSSIBLE; i++)
         outcome->succeeded[0][i] = possible[i]();
 }
 
@@ -293,8 +406,9 @@ static void a_process_that_is_not_confined_can(void **state)
     (void)state;
     struct outcome outcome;
     assert_int_equal(run_child(NULL, be_free, &outcome), 0);
-    for (size_t i = 0; i < 5; i++)
-        assert_true(outcome.succeeded[0][i]);
+    for (size_t i = 0; i < POSSIBLE; i++)
+        if (!outcome.succeeded[0][i])
+            fail_msg("attempt %zu fails by itself", i);
 }
 
 static void use_too_much(const struct confine *confine, struct outcome *outcome)
@@ -379,23 +493,38 @@ static void a_live_worker_is_confined(void **state)
     live_remove_folder(&live);
 }
 
+static bool there_listen(struct there *at, const void *address, socklen_t size)
+{
+    memcpy(&at->address, address, size);
+    at->size = sizeof at->address;
+    at->fd = socket(at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return bind(at->fd, (struct sockaddr *)&at->address, size) == 0 && listen(at->fd, 64) == 0 &&
+           getsockname(at->fd, (struct sockaddr *)&at->address, &at->size) == 0;
+}
+
+static bool listeners_open(void)
+{
+    const struct sockaddr_in tcp = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const sa_family_t name = AF_UNIX; // the kernel chooses an abstract one
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    snprintf(path.sun_path, sizeof path.sun_path, "%s/listener", folder); // where Landlock lets it write
+    return there_listen(&there[BY_TCP], &tcp, sizeof tcp) &&
+           there_listen(&there[BY_PATH], &path, sizeof path) &&
+           there_listen(&there[BY_NAME], &name, sizeof name);
+}
+
 static int setup(void **state)
 {
     (void)state;
     strcpy(folder, "/tmp/nabla-confine-XXXXXX");
-    socklen_t size = sizeof there;
     if (!mkdtemp(folder))
         return 1;
     snprintf(data_set, sizeof data_set, "%s.data", folder);
     snprintf(outside, sizeof outside, "%s.outside", folder);
     char program[128];
     snprintf(program, sizeof program, "%s/program", folder);
-    there = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return file_replace(data_set, "x", 1, NULL) || file_replace(outside, "x", 1, NULL) ||
-           file_replace(program, "#!/bin/sh\n", 10, NULL) || chmod(program, 0700) ||
-           bind(listening, (struct sockaddr *)&there, sizeof there) || listen(listening, 8) ||
-           getsockname(listening, (struct sockaddr *)&there, &size);
+           file_replace(program, "#!/bin/sh\n", 10, NULL) || chmod(program, 0700) || !listeners_open();
 }
 
 static int teardown(void **state)
@@ -406,7 +535,9 @@ static int teardown(void **state)
     live_remove_folder(&made);
     unlink(data_set);
     unlink(outside);
-    return close(listening);
+    for (size_t i = 0; i < LISTENERS; i++)
+        close(there[i].fd);
+    return 0;
 }
 
 int main(void)

@@ -222,7 +222,7 @@ static long try_all(const struct stage *stage, size_t at, enum fault fault)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    if (!FAULTS_OF_MEMORY)
+    if (!faults_of_memory())
         skip();
     struct stage stage = stage_open();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

@@ -27,18 +27,18 @@ DEADLINE_S, READY_S, OPEN_JOBS, LOAD_S = 120, 2, 4, 0.5 if IS_LONG else 0.3
 FINAL = ("succeeded", "failed", "cancelled")
 
 
-def job_of(optimizer, seed):
+def job_of(optimizer, seed, **more):
     """What is random in training is on, and checkpoints come often."""
     return {
         "dataset": {"generator": "blobs", "rows": 4000, "features": 6, "classes": 3, "seed": seed},
         "model": {"layers": [{"units": 16, "activation": "relu", "batch_norm": True, "dropout": 0.2}]},
         "optimizer": optimizer,
-        "training": {"epochs": 5, "batch_size": 16, "seed": seed, "checkpoint_every_seconds": 0.02},
+        "training": {"epochs": 5, "batch_size": 16, "seed": seed, "checkpoint_every_seconds": 0.02} | more,
         "retries": 10,
     }
 
 
-SPECS = [job_of("adam", 1), job_of("sgd", 2), job_of("lion", 3)]
+SPECS = [job_of("adam", 1), job_of("sgd", 2, streaming=True, shuffle_buffer=500), job_of("lion", 3)]
 
 
 class Server:

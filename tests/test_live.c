@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -199,16 +198,6 @@ static void requests_in_a_row_are_answered_in_a_row(void **state)
     buffer_free(&answer);
 }
 
-static void the_workers_socket_is_the_users_own(void **state)
-{
-    const struct live *live = *state;
-    char path[128];
-    struct stat info;
-    snprintf(path, sizeof path, "%s/data/worker.sock", live->folder);
-    assert_int_equal(stat(path, &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0600);
-}
-
 // A stop finds a stream and a waiting request open; both are ended, and so is the server, by itself.
 static void a_stop_ends_streams_and_waiting_requests(void **state)
 {
@@ -276,7 +265,6 @@ int main(void)
         cmocka_unit_test(a_bad_cell_is_named_by_row_and_column),
         cmocka_unit_test(a_body_above_the_limit_is_413),
         cmocka_unit_test(requests_in_a_row_are_answered_in_a_row),
-        cmocka_unit_test(the_workers_socket_is_the_users_own),
         cmocka_unit_test(nearly_as_many_connections_as_allowed_are_answered_503),
         cmocka_unit_test(a_stop_ends_streams_and_waiting_requests),
     };

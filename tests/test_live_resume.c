@@ -234,16 +234,18 @@ static bool newest_checkpoint(const struct live *live, const char *job, char ret
 {
     char folder[256];
     unsigned long long newest = 0, step;
+    bool found = false; // that of step 0, too
     snprintf(folder, sizeof folder, "%s/data/jobs/%s", live->folder, job);
     DIR *entries = opendir(folder);
     assert_non_null(entries);
     for (struct dirent *entry; (entry = readdir(entries));)
-        if (sscanf(entry->d_name, "checkpoint-%llu.safetensors", &step) == 1 && step > newest) {
+        if (sscanf(entry->d_name, "checkpoint-%llu.safetensors", &step) == 1 && (!found || step > newest)) {
+            found = true;
             newest = step;
             snprintf(ret, 512, "%s/%s", folder, entry->d_name);
         }
     closedir(entries);
-    return newest > 0;
+    return found;
 }
 
 static void spoil(const char *path)

@@ -150,14 +150,40 @@ static struct summary summarize_naive(const float *x, size_t count, float below,
     return s;
 }
 
-static void assert_near(double a, double b)
+// How near to the naive sums a kernel's have to be, relative to their terms' magnitudes: in double, or in
+// float by blocks (summary_kernel.h).
+struct summing {
+    const struct summary_kernel *kernel;
+    double sum, pivoted, deviation; // pivoted: squares of outputs; deviation: standard ones
+};
+
+static void assert_near(double a, double b, double tolerance)
 {
-    if (!(a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-13 * (1 + fabs(b))))
+    if (!(a == b || (isnan(a) && isnan(b)) || fabs(a - b) <= tolerance))
         fail_msg("%.17g is not %.17g", a, b);
 }
 
-static void check_summary(const struct summary_kernel *kernel, const float *x, size_t count)
+static double deviation_naive(const float *x, size_t count)
 {
+    double mean = 0, square = 0;
+    for (size_t i = 0; i < count; i++)
+        mean += (double)x[i] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        square += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)count;
+    return sqrt(square);
+}
+
+// Beside what the sums lose in double.
+static void check_deviation(const struct summary *found, double wanted, double tolerance)
+{
+    const double root = sqrt(found->sum_square / (double)found->count);
+    assert_near(summary_std(found), wanted, tolerance * wanted + 1e-7 * root);
+}
+
+static void check_summary(const struct summing *summing, const float *x, size_t count)
+{
+    const struct summary_kernel *kernel = summing->kernel;
+    const double sum = summing->sum, pivoted = summing->pivoted;
     const float below = -0.25F, above = 0.4F;
     struct summary wanted = summarize_naive(x, count, below, above);
     struct summary gradient = {0}, weights = {0}, change = {0}, outputs = {0};
@@ -168,59 +194,81 @@ static void check_summary(const struct summary_kernel *kernel, const float *x, s
     kernel->change(&change, x, count);
     kernel->outputs(&outputs, x, count, below, above);
     assert_int_equal(gradient.count, count);
-    assert_near(gradient.sum, wanted.sum);
-    assert_near(gradient.sum_abs, wanted.sum_abs);
-    assert_near(gradient.sum_square, wanted.sum_square);
-    assert_near(gradient.max_abs, wanted.max_abs);
+    assert_near(gradient.sum, wanted.sum, sum * wanted.sum_abs);
+    assert_near(gradient.sum_abs, wanted.sum_abs, sum * wanted.sum_abs);
+    assert_near(gradient.sum_square, wanted.sum_square, sum * wanted.sum_square);
+    assert_near(gradient.max_abs, wanted.max_abs, 0);
     assert_int_equal(gradient.zero, wanted.zero);
     assert_int_equal(gradient.tiny, wanted.tiny);
     assert_int_equal(gradient.nonfinite, wanted.nonfinite);
-    assert_near(weights.sum, wanted.sum);
-    assert_near(weights.sum_square, wanted.sum_square);
+    assert_near(weights.sum, wanted.sum, sum * wanted.sum_abs);
+    assert_near(weights.sum_square, wanted.sum_square, sum * wanted.sum_square);
     assert_int_equal(weights.nonfinite, wanted.nonfinite);
-    assert_near(change.sum_square, wanted.sum_square);
-    assert_near(change.max_abs, wanted.max_abs);
-    assert_near(outputs.sum, wanted.sum);
-    assert_near(outputs.sum_abs, wanted.sum_abs);
-    assert_near(outputs.sum_square, wanted.sum_square);
+    assert_near(change.sum_square, wanted.sum_square, sum * wanted.sum_square);
+    assert_near(change.max_abs, wanted.max_abs, 0);
+    const double roots = 2 * sum * sqrt((double)count * wanted.sum_square);
+    assert_near(outputs.sum, wanted.sum, roots);
+    assert_near(outputs.sum_abs, wanted.sum_abs, roots);
+    assert_near(outputs.sum_square, wanted.sum_square, pivoted * wanted.sum_square);
     assert_int_equal(outputs.nonpositive, wanted.nonpositive);
     assert_int_equal(outputs.flat, wanted.flat);
     assert_int_equal(outputs.nonfinite, wanted.nonfinite);
+    if (!isfinite(wanted.sum_square))
+        return;
+    const double deviation = deviation_naive(x, count);
+    check_deviation(&gradient, deviation, summing->deviation);
+    check_deviation(&weights, deviation, summing->deviation);
+    check_deviation(&outputs, deviation, summing->deviation);
 }
 
-// As activations are: none negative, flat where they are 0.
-static void check_positive_summary(const struct summary_kernel *kernel, float *x, size_t count)
+// As activations are: none negative, flat where they are 0, and at both ends.
+static void check_positive_summary(const struct summing *summing, float *x, size_t count)
 {
+    static const float bounds[][2] = {{0, NAN}, {0.0025F, 0.3F}, {0, 0.3F}, {NAN, 0.1F}, {NAN, NAN}};
     for (size_t i = 0; i < count; i++)
         x[i] = x[i] > 0 ? x[i] : 0;
-    const struct summary wanted = summarize_naive(x, count, 0, NAN);
-    struct summary outputs = {0};
-    kernel->outputs(&outputs, x, count, 0, NAN);
-    assert_near(outputs.sum, wanted.sum);
-    assert_near(outputs.sum_abs, wanted.sum_abs);
-    assert_near(outputs.sum_square, wanted.sum_square);
-    assert_int_equal(outputs.nonpositive, wanted.nonpositive);
-    assert_int_equal(outputs.flat, wanted.flat);
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+        const struct summary wanted = summarize_naive(x, count, bounds[i][0], bounds[i][1]);
+        struct summary outputs = {0};
+        summing->kernel->outputs(&outputs, x, count, bounds[i][0], bounds[i][1]);
+        assert_near(outputs.sum, wanted.sum, summing->pivoted * wanted.sum_abs);
+        assert_near(outputs.sum_abs, wanted.sum_abs, summing->pivoted * wanted.sum_abs);
+        assert_near(outputs.sum_square, wanted.sum_square, summing->pivoted * wanted.sum_square);
+        assert_int_equal(outputs.nonpositive, wanted.nonpositive);
+        assert_int_equal(outputs.flat, wanted.flat);
+    }
 }
 
 // Those that this processor has.
-static size_t summary_kernels(const struct summary_kernel *ret[3])
+static size_t summary_kernels(struct summing ret[3])
 {
-    const struct summary_kernel *const all[] = {summary_lanes(), summary_avx2(), summary_avx512()};
+    const struct summing all[] = {{summary_lanes(), 1e-13, 1e-13, 1e-7},
+                                  {summary_avx2(), 4.2e-6, 6e-5, 3e-5},
+                                  {summary_avx512(), 4.2e-6, 6e-5, 3e-5}};
     size_t count = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i])
+        if (all[i].kernel)
             ret[count++] = all[i];
     return count;
+}
+
+enum { MOST = 5000 };
+
+static void check_all_summaries(float *x, size_t count)
+{
+    struct summing kernels[3];
+    const size_t kernel_count = summary_kernels(kernels);
+    for (size_t k = 0; k < kernel_count; k++)
+        check_summary(&kernels[k], x, count);
+    for (size_t k = 0; k < kernel_count; k++)
+        check_positive_summary(&kernels[k], x, count);
 }
 
 static void summaries_equal_the_naive_ones(void **state)
 {
     (void)state;
-    float x[200];
-    const struct summary_kernel *kernels[3];
-    const size_t kernel_count = summary_kernels(kernels);
-    for (size_t count = 1; count <= 200; count += count < 40 ? 1 : 37) {
+    float x[MOST];
+    for (size_t count = 1; count <= MOST; count += count < 40 ? 1 : count < 1100 ? 37 : 977) {
         fill_random(x, count, count);
         if (count > 5) {
             x[1] = 0;
@@ -229,27 +277,46 @@ static void summaries_equal_the_naive_ones(void **state)
             x[4] = -1e-30F;
             x[5] = 1e-7F;
         }
-        for (size_t k = 0; k < kernel_count; k++)
-            check_summary(kernels[k], x, count);
-        for (size_t k = 0; k < kernel_count; k++)
-            check_positive_summary(kernels[k], x, count);
+        check_all_summaries(x, count);
     }
+}
+
+// Numbers whose squares float cannot hold, that are nearly or wholly alike, or that hide beside one another.
+static void no_numbers_are_too_strange_to_sum(void **state)
+{
+    (void)state;
+    static const struct {
+        float center, spread, first; // first: of every block of 700
+    } kinds[] = {
+        {0, 1e-25F, 0},   {0, 1e-18F, 0},     {0, 1e-15F, 0},      {0, 1e-42F, 0},    {0, 1e18F, 0},
+        {0, 1e25F, 0},    {0, 0, 0},          {0.1F, 0, 0},        {0.5F, 1e-4F, 0},  {0.7F, 1e-6F, 0},
+        {1000, 1e-3F, 0}, {-3, 0.1F, 0},      {1e-25F, 1e-27F, 0}, {0, 1, 1e6F},      {0, 1e-20F, 1},
+        {0, 1, 1e20F},    {0.5F, 1e-3F, 100}, {0, 1e-12F, 1e12F},  {-0.1F, 0, -0.2F},
+    };
+    float x[MOST];
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+        for (size_t count = 5; count <= MOST; count = count * 3 + 1) {
+            fill_random(x, count, count);
+            for (size_t i = 0; i < count; i++)
+                x[i] = kinds[k].center + kinds[k].spread * x[i] * (i % 3 ? 1 : 0.1F);
+            for (size_t i = 0; i < count && kinds[k].first != 0; i += 700)
+                x[i] = kinds[k].first;
+            check_all_summaries(x, count);
+        }
 }
 
 static void nothing_hides_in_a_summary(void **state)
 {
     (void)state;
     const float strange[] = {NAN, -NAN, INFINITY, -INFINITY, 3e38F, 1e-44F};
-    float x[41];
-    const struct summary_kernel *kernels[3];
-    const size_t kernel_count = summary_kernels(kernels);
+    float x[1300];
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
-        for (size_t at = 0; at < 41; at += 8) {
-            fill_random(x, 41, 3);
-            x[at] = strange[i];
-            for (size_t k = 0; k < kernel_count; k++)
-                check_summary(kernels[k], x, 41);
-        }
+        for (size_t count = 41; count <= 1300; count += 1259)
+            for (size_t at = 0; at < count; at += count / 5) {
+                fill_random(x, count, 3);
+                x[at] = strange[i];
+                check_all_summaries(x, count);
+            }
 }
 
 int main(void)
@@ -259,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_row_does_not_depend_on_the_others),
         cmocka_unit_test(elementary_functions_are_within_three_ulps),
         cmocka_unit_test(summaries_equal_the_naive_ones),
+        cmocka_unit_test(no_numbers_are_too_strange_to_sum),
         cmocka_unit_test(nothing_hides_in_a_summary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,7 +168,6 @@ static void open_supervisor(struct stage *stage, unsigned slots)
         .store = stage->fixture->store,
         .log = &log,
         .launcher = {.context = stage, .start = play_start, .cancel = play_cancel, .is_alive = play_is_alive},
-        .socket = "nowhere",
         .slots = slots};
     assert_ok(supervisor_new(&options, &stage->supervisor, &err));
     assert_ok(supervisor_start(stage->supervisor, &err));

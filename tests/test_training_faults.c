@@ -144,7 +144,7 @@ static void fail_each_allocation(struct given *given, const char *what,
     struct nabla_error err = {0};
     assert_int_equal(attempt(given, &err), NABLA_OK);
     long tried = 0;
-    for (bool met = FAULTS_OF_MEMORY; met; tried++) {
+    for (bool met = faults_of_memory(); met; tried++) {
         const long before = atomic_load(&faults_blocks);
         faults_arm(FAULT_MEMORY, tried + 1);
         const enum nabla_code code = attempt(given, &err);
@@ -156,7 +156,7 @@ static void fail_each_allocation(struct given *given, const char *what,
             fail_msg("%s, %s, allocation %ld: %ld blocks are left", given->name, what, tried + 1,
                      atomic_load(&faults_blocks) - before);
     }
-    assert_true(tried > 5 || !FAULTS_OF_MEMORY);
+    assert_true(tried > 5 || !faults_of_memory());
 }
 
 static void lack_of_memory_is_told_and_leaves_nothing(void **state)

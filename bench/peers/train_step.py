@@ -47,11 +47,11 @@ def least(step, seconds, chunk=CHUNK):
     return best
 
 
-def time_torch(shape, seconds, compiled):
+def make_torch(shape, compiled):
+    """The model, its optimiser, and what makes the gradients of a batch."""
     import torch
 
-    torch.set_num_threads(1)
-    inputs, hidden, classes, batch, _, activation, norm = shape
+    inputs, hidden, classes, _, _, activation, norm = shape
     layers = []
     for units in hidden:
         layers.append(torch.nn.Linear(inputs, units))
@@ -61,15 +61,23 @@ def time_torch(shape, seconds, compiled):
     model = torch.nn.Sequential(*layers, torch.nn.Linear(inputs, classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001, eps=1e-7)
     loss_of = torch.nn.CrossEntropyLoss()
-    features, labels = (torch.from_numpy(array) for array in make_data(shape))
-    x, y = features[:batch], labels[:batch]
 
     def forward_backward(x, y):
         loss = loss_of(model(x), y)
         loss.backward()
         return loss
 
-    work = torch.compile(forward_backward) if compiled else forward_backward
+    return model, optimizer, torch.compile(forward_backward) if compiled else forward_backward
+
+
+def time_torch(shape, seconds, compiled):
+    import torch
+
+    torch.set_num_threads(1)
+    batch = shape[3]
+    _, optimizer, work = make_torch(shape, compiled)
+    features, labels = (torch.from_numpy(array) for array in make_data(shape))
+    x, y = features[:batch], labels[:batch]
 
     def step():
         optimizer.zero_grad()
@@ -79,59 +87,77 @@ def time_torch(shape, seconds, compiled):
     return least(step, seconds)
 
 
-def time_jax(shape, seconds):
+def make_jax(shape, seed=2, rate=0.001):
+    """Parameters, optimiser state, and one jitted step of both. A layer's running mean and variance are its own."""
     import jax
     import jax.numpy as jnp
     import optax
 
-    inputs, hidden, classes, batch, _, activation, norm = shape
-    source = numpy.random.default_rng(2)
-    parameters = []
+    inputs, hidden, classes, _, _, activation, norm = shape
+    source = numpy.random.default_rng(seed)
+    parameters, averages = [], []
     for units in (*hidden, classes):
         weight = source.standard_normal((inputs, units)).astype(numpy.float32) / numpy.sqrt(inputs)
         parameters.append({"w": jnp.asarray(weight, jnp.float32), "b": jnp.zeros(units)})
         if norm and len(parameters) <= len(hidden):
             parameters[-1] |= {"gamma": jnp.ones(units), "beta": jnp.zeros(units)}
+            averages.append((jnp.zeros(units), jnp.ones(units)))
         inputs = units
-    optimizer = optax.adam(0.001, eps=1e-7)
-    features, labels = make_data(shape)
-    x, y = jnp.asarray(features[:batch]), jnp.asarray(labels[:batch])
+    optimizer = optax.adam(rate, eps=1e-7)
 
-    def loss_of(parameters, x, y):
+    def forward(parameters, averages, x, training):
+        kept = []
         for i, layer in enumerate(parameters):
             x = x @ layer["w"] + layer["b"]
             if "gamma" in layer:
-                mean, variance = x.mean(0), x.var(0)
+                mean, variance = (x.mean(0), x.var(0)) if training else averages[i]
+                kept.append(tuple(0.99 * old + 0.01 * new for old, new in zip(averages[i], (mean, variance))))
                 x = (x - mean) / jnp.sqrt(variance + 1e-3) * layer["gamma"] + layer["beta"]
             if i + 1 < len(parameters):
                 x = jax.nn.relu(x) if activation == "relu" else jax.nn.sigmoid(x)
-        return optax.softmax_cross_entropy_with_integer_labels(x, y).mean()
+        return x, kept
+
+    def loss_of(parameters, averages, x, y):
+        logits, kept = forward(parameters, averages, x, True)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean(), kept
 
     @jax.jit
-    def advance(parameters, state, x, y):
-        loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
-        updates, state = optimizer.update(gradients, state)
-        return optax.apply_updates(parameters, updates), state, loss
+    def advance(state, x, y):
+        parameters, averages, moments = state
+        (loss, averages), gradients = jax.value_and_grad(loss_of, has_aux=True)(parameters, averages, x, y)
+        updates, moments = optimizer.update(gradients, moments)
+        return (optax.apply_updates(parameters, updates), averages, moments), loss
 
-    kept = [parameters, optimizer.init(parameters)]
+    classify = jax.jit(lambda state, x: forward(state[0], state[1], x, False)[0].argmax(1))
+    return (parameters, averages, optimizer.init(parameters)), advance, classify
+
+
+def time_jax(shape, seconds):
+    import jax.numpy as jnp
+
+    features, labels = make_data(shape)
+    x, y = jnp.asarray(features[:shape[3]]), jnp.asarray(labels[:shape[3]])
+    state, advance, _ = make_jax(shape)
+    kept = [state]
 
     def step():
-        kept[0], kept[1], loss = advance(kept[0], kept[1], x, y)
+        kept[0], loss = advance(kept[0], x, y)
         loss.block_until_ready()
 
     return least(step, seconds)
 
 
-def time_keras(shape, seconds, backend):
+def make_keras(shape, backend, threads=1, seed=0, decay_steps=0):
     os.environ["KERAS_BACKEND"] = backend
     if backend == "tensorflow":
         import tensorflow
 
-        tensorflow.config.threading.set_intra_op_parallelism_threads(1)
-        tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
     import keras
 
-    inputs, hidden, classes, batch, rows, activation, norm = shape
+    keras.utils.set_random_seed(seed)
+    inputs, hidden, classes, _, _, activation, norm = shape
     model = keras.Sequential([keras.Input((inputs,))])
     for units in hidden:
         model.add(keras.layers.Dense(units))
@@ -140,7 +166,14 @@ def time_keras(shape, seconds, backend):
         model.add(keras.layers.Activation(activation))
     model.add(keras.layers.Dense(classes))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    rate = keras.optimizers.schedules.CosineDecay(0.001, decay_steps) if decay_steps else 0.001
+    model.compile(optimizer=keras.optimizers.Adam(rate), loss=loss, metrics=["accuracy"])
+    return model
+
+
+def time_keras(shape, seconds, backend):
+    _, _, _, batch, rows, _, _ = shape
+    model = make_keras(shape, backend)
     features, labels = make_data(shape)
     return least(lambda: model.fit(features, labels, batch_size=batch, epochs=1, verbose=0), seconds, 1) / (rows // batch)
 

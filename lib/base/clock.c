@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -23,6 +24,20 @@ int64_t clock_monotonic_ms(void)
 int64_t clock_monotonic_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t steady_from_ns; // written once
+
+static void steady_begin(void)
+{
+    steady_from_ns = clock_ns(CLOCK_REALTIME) - clock_monotonic_ns();
+}
+
+int64_t clock_steady_ms(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, steady_begin);
+    return (steady_from_ns + clock_monotonic_ns()) / 1000000;
 }
 
 char *clock_format(char text[CLOCK_TEXT_SIZE], int64_t wall_ms)

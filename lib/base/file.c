@@ -168,6 +168,19 @@ enum nabla_code file_make_folder(const char *path, struct nabla_error *err)
     return nabla_fail_errno(err, "make the folder", path);
 }
 
+enum nabla_code file_next(DIR *entries, const char *path, struct dirent **ret, struct nabla_error *err)
+{
+    struct dirent *at;
+    do {
+        errno = 0;
+        at = readdir(entries);
+    } while (at && (strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0));
+    if (!at && errno != 0)
+        return nabla_fail_errno(err, "read the folder", path);
+    *ret = at;
+    return NABLA_OK;
+}
+
 enum nabla_code file_remove(const char *path, struct nabla_error *err)
 {
     if (unlink(path) == 0 || errno == ENOENT)

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
+#include <dirent.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -34,6 +35,10 @@ void file_abandon(struct file_writing *writing);
 
 // Makes the folder (mode 0700) unless it exists; its parent must exist.
 enum nabla_code file_make_folder(const char *path, struct nabla_error *err);
+
+// The next entry of a folder but "." and ".."; *ret is NULL behind the last. A folder that cannot be read to
+// its end is not taken for a shorter one.
+enum nabla_code file_next(DIR *entries, const char *path, struct dirent **ret, struct nabla_error *err);
 
 // Removes a file; a missing one is fine.
 enum nabla_code file_remove(const char *path, struct nabla_error *err);

@@ -127,15 +127,21 @@ static void row_warn(const struct loss_plan *plan, const struct loss_row *row, s
     loss_warn_row(warnings, &facts);
 }
 
+// Of logits nothing is carried on: what stands there is scratch, or nothing at all.
+static size_t carried_count(const struct loss_plan *plan, const struct loss_row *row)
+{
+    return plan->loss->input == NABLA_PROBABILITIES ? row->classes : 0;
+}
+
 // An ignored row has its probabilities, and nothing else. torch multiplies its gradient by 0, so that what is
 // not finite there becomes NaN; Keras on TensorFlow does not.
 static void row_clear(const struct loss_plan *plan, struct loss_row *row)
 {
     bool multiplies = plan->loss->convention == NABLA_TORCH;
-    for (size_t j = 0; j < row->classes; j++) {
+    for (size_t j = 0; j < row->classes; j++)
         row->gradient[j] = multiplies && !isfinite(row->gradient[j]) ? NAN : 0;
+    for (size_t j = 0; j < carried_count(plan, row); j++)
         row->carried[j] = multiplies && !isfinite(row->carried[j]) ? NAN : 0;
-    }
     row->loss = 0;
 }
 
@@ -156,10 +162,10 @@ static void gradient_silence(const struct loss_plan *plan, struct loss_row *row)
 {
     if (plan->loss->convention != NABLA_EXACT)
         return;
-    for (size_t j = 0; j < row->classes; j++) {
+    for (size_t j = 0; j < row->classes; j++)
         row->gradient[j] = isnan(row->gradient[j]) ? NAN : 0;
+    for (size_t j = 0; j < carried_count(plan, row); j++)
         row->carried[j] = isnan(row->carried[j]) ? NAN : 0;
-    }
 }
 
 static double weighted(const struct loss_plan *plan, double weight, double value)

@@ -1,5 +1,6 @@
 // The fast path with AVX2 and FMA.
 #include "math/loss_fast.h"
+#include "math/vectorised.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma")
@@ -71,7 +72,7 @@ static inline bool vec_any_nan(vec v)
 }
 
 // Rows to columns: pairs of floats, pairs of pairs, then halves of the vectors.
-__attribute__((always_inline)) static inline void vec_transpose(vec v[LANES])
+INLINE void vec_transpose(vec v[LANES])
 {
     BARE vec t[LANES];
 #pragma GCC unroll 4

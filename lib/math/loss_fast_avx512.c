@@ -1,5 +1,6 @@
 // The fast path with AVX-512.
 #include "math/loss_fast.h"
+#include "math/vectorised.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
@@ -67,7 +68,7 @@ static inline bool vec_any_nan(vec v)
 }
 
 // Rows to columns: pairs of floats, pairs of pairs, then quarters of the vectors twice.
-__attribute__((always_inline)) static inline void vec_transpose(vec v[LANES])
+INLINE void vec_transpose(vec v[LANES])
 {
     BARE vec t[LANES];
 #pragma GCC unroll 8

@@ -30,7 +30,7 @@ static inline uint64_t bits_of_double(double x)
 }
 
 // exp(x) / 2^M for scores up to 2^17; `shift` is 1.5·2^52 - M. Taylor's series up to r^13 / 13!.
-__attribute__((always_inline)) static inline struct parts parts_exp(double x, double shift)
+INLINE struct parts parts_exp(double x, double shift)
 {
     double shifted = __builtin_fma(x, 0x1.71547652b82fep+0, shift);
     double n = shifted - shift;
@@ -62,9 +62,8 @@ struct sums64 {
 
 // Exponentials of up to `block` scores, a constant at each call; what is missing counts as the floor. The
 // label's enters no sum.
-__attribute__((always_inline)) static inline void block64_exp(struct sums64 *sums, size_t block,
-                                                              const double *x, double *e, size_t count,
-                                                              size_t label, double floor, double shift)
+INLINE void block64_exp(struct sums64 *sums, size_t block, const double *x, double *e, size_t count,
+                        size_t label, double floor, double shift)
 {
     __attribute__((uninitialized)) double score[BLOCK64], hi[BLOCK64], lo[BLOCK64];
     for (size_t k = 0; k < count; k++)

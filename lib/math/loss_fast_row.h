@@ -118,8 +118,7 @@ static inline void tail_exp(struct row_sums *sums, const float *x, float *e, siz
 
 // Exponentials of the row, to `e` unless NULL: a constant at each call, so that each has a loop of its own.
 // Squares go to double each 64 vectors: floats would drift.
-__attribute__((always_inline)) static inline struct row_sums row_exp(const float *x, float *e, size_t count,
-                                                                     size_t label, vec floor, vec shift)
+INLINE struct row_sums row_exp(const float *x, float *e, size_t count, size_t label, vec floor, vec shift)
 {
     struct row_sums sums = {0};
     size_t i = 0;

@@ -1,5 +1,6 @@
 // Matrix products with AVX-512, in float64.
 #include "math/product.h"
+#include "math/vectorised.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
@@ -78,8 +79,8 @@ static inline vec load_pairs(const double *b, size_t width, size_t r, size_t cou
     return whole;
 }
 
-__attribute__((always_inline)) static inline void turn_block(double *turned, size_t stride, const double *b,
-                                                             size_t width, size_t count, size_t depth)
+INLINE void turn_block(double *turned, size_t stride, const double *b, size_t width, size_t count,
+                       size_t depth)
 {
 #pragma GCC unroll 4
     for (size_t l = 0; l < LANES; l += 2) {

@@ -1,5 +1,6 @@
 // Matrix products with AVX-512.
 #include "math/product.h"
+#include "math/vectorised.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
@@ -64,8 +65,7 @@ static inline vec vec_multiply_add(vec a, vec b, vec c)
 }
 
 // In quarters: of the rows r, r + 4, r + 8 and r + 12 the four numbers from 4 q on.
-__attribute__((always_inline)) static inline void turn_block(float *turned, size_t stride, const float *b,
-                                                             size_t width, size_t count, size_t depth)
+INLINE void turn_block(float *turned, size_t stride, const float *b, size_t width, size_t count, size_t depth)
 {
     __m512 quarters[LANES] __attribute__((uninitialized)), pairs[LANES] __attribute__((uninitialized));
     const __mmask8 parts[4] = {(__mmask8)((1U << (depth < 4 ? depth : 4)) - 1),

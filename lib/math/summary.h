@@ -1,7 +1,10 @@
 // What many numbers are like, gathered in one pass over them: the sums, extremes and counts from which
-// telemetry makes its statistics. Sums are in double, in lanes that are added in a fixed order: neither the
-// smallest gradient's square nor the largest's is lost, and the bits are the same on every processor of a
-// kind. Thread safety: one summary, one thread.
+// telemetry makes its statistics. Extremes and counts are exact. Sums are added in a fixed order, so the bits
+// are the same on every processor of a kind: in double, or on wide vectors in float by short blocks of which
+// each goes to double (summary_kernel.h). Those lose nothing either of squares that float cannot hold. At the
+// worst, which is a hundred times what is usual, a norm is within 2.1e-6 of itself, of outputs 3e-5; a mean
+// within 9e-6 of the root mean square; a standard deviation within 3e-5 of itself and 1e-7 of that root.
+// Thread safety: one summary, one thread.
 #ifndef NABLA_MATH_SUMMARY_H
 #define NABLA_MATH_SUMMARY_H
 

@@ -4,7 +4,9 @@
 // partial redundancies are off, and traps are left out of account: each makes branches of what should be
 // selections, and AVX2, which has no masks, then gets no vectors at all.
 // Sanitizers run before the loader's choice can, and neither the gradient checks in double nor the coverage
-// (NABLA_ONE_COPY) need speed: they get one plain copy.
+// (NABLA_ONE_COPY) need speed: they get one plain copy. INLINE is for templates: parameters that are constant
+// at each call choose what is left of their code. The coverage wants them once, as they are written, and not
+// a copy for each call, most of whose branches cannot be taken.
 #ifndef NABLA_MATH_VECTORISED_H
 #define NABLA_MATH_VECTORISED_H
 
@@ -18,6 +20,10 @@
 #define VECTORISED
 #endif
 
+#ifdef NABLA_ONE_COPY
+#define INLINE static inline __attribute__((unused))
+#else
 #define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES = 8, SUMS_FIT = 0 };
+enum { LANES = 8 };
 
 typedef __m256 vec;
 typedef __m256i vec_bits;
@@ -106,29 +106,24 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return _mm256_or_ps(a, b);
 }
 
-INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+INLINE bool lanes_any(vec_lanes lanes)
 {
-    return _mm256_sub_epi32(counts, _mm256_castps_si256(vec_keep(lanes, count)));
+    return _mm256_movemask_ps(lanes) != 0;
 }
 
-INLINE size_t lanes_total(vec_bits counts)
+INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
-    uint32_t lanes[LANES];
-    size_t total = 0;
-    _mm256_storeu_si256((__m256i *)(void *)lanes, counts);
-    for (size_t i = 0; i < LANES; i++)
-        total += lanes[i];
-    return total;
+    return (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(vec_keep(lanes, count)));
 }
 
-INLINE bool vec_has_negative(vec a)
+INLINE vec vec_lesser(vec a, vec b)
 {
-    return _mm256_movemask_ps(a) != 0;
+    return _mm256_min_ps(a, b);
 }
 
-INLINE vec vec_or(vec a, vec b)
+INLINE vec vec_greater(vec a, vec b)
 {
-    return _mm256_or_ps(a, b);
+    return _mm256_max_ps(a, b);
 }
 
 INLINE vec vec_abs(vec a)
@@ -147,6 +142,14 @@ INLINE double vec_largest(vec_bits magnitudes)
     most = _mm_max_epu32(most, _mm_shuffle_epi32(most, _MM_SHUFFLE(1, 0, 3, 2)));
     most = _mm_max_epu32(most, _mm_shuffle_epi32(most, _MM_SHUFFLE(2, 3, 0, 1)));
     return (double)_mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+INLINE void vec_totals(double ret[4], vec a, vec b, vec c, vec d)
+{
+    const __m256 quarters = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(quarters));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(quarters, 1));
+    _mm256_storeu_pd(ret, _mm256_add_pd(low, high));
 }
 
 struct wide {
@@ -213,6 +216,19 @@ INLINE struct wide wide_quotient(struct wide a, struct wide b)
 INLINE struct wide wide_root(struct wide a)
 {
     return (struct wide){_mm256_sqrt_pd(a.low), _mm256_sqrt_pd(a.high)};
+}
+
+INLINE bool wide_is_at_most(struct wide a, struct wide b)
+{
+    const __m256d low = _mm256_cmp_pd(a.low, b.low, _CMP_LE_OQ),
+                  high = _mm256_cmp_pd(a.high, b.high, _CMP_LE_OQ);
+    return _mm256_movemask_pd(_mm256_and_pd(low, high)) == 0xf;
+}
+
+INLINE struct wide wide_choose(struct wide a, struct wide b, struct wide x, struct wide y)
+{
+    return (struct wide){_mm256_blendv_pd(y.low, x.low, _mm256_cmp_pd(a.low, b.low, _CMP_LE_OQ)),
+                         _mm256_blendv_pd(y.high, x.high, _mm256_cmp_pd(a.high, b.high, _CMP_LE_OQ))};
 }
 
 // a, or 0 where it is below. NaN stays.

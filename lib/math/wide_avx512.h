@@ -11,10 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum {
-    LANES = 16,
-    SUMS_FIT = 1 // all sums of an update at once are in registers
-};
+enum { LANES = 16 };
 
 typedef __m512 vec;
 typedef __m512i vec_bits;
@@ -109,27 +106,27 @@ INLINE vec_lanes lanes_or(vec_lanes a, vec_lanes b)
     return (vec_lanes)(a | b);
 }
 
-// Adds 1 to the counts of those lanes that are among the first `count`.
-INLINE vec_bits lanes_count(vec_bits counts, vec_lanes lanes, size_t count)
+INLINE bool lanes_any(vec_lanes lanes)
+{
+    return lanes != 0;
+}
+
+// How many of the first `count` lanes are set.
+INLINE size_t lanes_number(vec_lanes lanes, size_t count)
 {
     const vec_lanes kept = count == LANES ? lanes : (vec_lanes)(lanes & first_lanes(count));
-    return _mm512_mask_add_epi32(counts, kept, counts, _mm512_set1_epi32(1));
+    return (size_t)__builtin_popcount(kept);
 }
 
-// Of fewer than 2^32 numbers.
-INLINE size_t lanes_total(vec_bits counts)
+// The lesser of each lane, `b` where either is NaN.
+INLINE vec vec_lesser(vec a, vec b)
 {
-    return (size_t)(uint32_t)_mm512_reduce_add_epi32(counts);
+    return _mm512_min_ps(a, b);
 }
 
-INLINE bool vec_has_negative(vec a)
+INLINE vec vec_greater(vec a, vec b)
 {
-    return _mm512_movepi32_mask(_mm512_castps_si512(a)) != 0;
-}
-
-INLINE vec vec_or(vec a, vec b)
-{
-    return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+    return _mm512_max_ps(a, b);
 }
 
 INLINE vec vec_abs(vec a)
@@ -147,6 +144,22 @@ INLINE double vec_largest(vec_bits magnitudes)
 {
     const __m128i most = _mm_cvtsi32_si128((int)_mm512_reduce_max_epu32(magnitudes));
     return (double)_mm_cvtss_f32(_mm_castsi128_ps(most));
+}
+
+INLINE __m256 vec_halves_sum(vec a)
+{
+    return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+}
+
+// The sums of four vectors' lanes, the first three levels in float.
+INLINE void vec_totals(double ret[4], vec a, vec b, vec c, vec d)
+{
+    const __m256 ab = _mm256_hadd_ps(vec_halves_sum(a), vec_halves_sum(b));
+    const __m256 cd = _mm256_hadd_ps(vec_halves_sum(c), vec_halves_sum(d));
+    const __m256 quarters = _mm256_hadd_ps(ab, cd);
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(quarters));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(quarters, 1));
+    _mm256_storeu_pd(ret, _mm256_add_pd(low, high));
 }
 
 struct wide {
@@ -210,6 +223,21 @@ INLINE struct wide wide_quotient(struct wide a, struct wide b)
 INLINE struct wide wide_root(struct wide a)
 {
     return (struct wide){_mm512_sqrt_pd(a.low), _mm512_sqrt_pd(a.high)};
+}
+
+// In every lane.
+INLINE bool wide_is_at_most(struct wide a, struct wide b)
+{
+    return (_mm512_cmp_pd_mask(a.low, b.low, _CMP_LE_OQ) & _mm512_cmp_pd_mask(a.high, b.high, _CMP_LE_OQ)) ==
+           0xff;
+}
+
+// x in the lanes where a is at most b, y in the others.
+INLINE struct wide wide_choose(struct wide a, struct wide b, struct wide x, struct wide y)
+{
+    return (struct wide){
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.low, b.low, _CMP_LE_OQ), y.low, x.low),
+        _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.high, b.high, _CMP_LE_OQ), y.high, x.high)};
 }
 
 // a, or 0 where it is below. NaN stays.

@@ -6,8 +6,6 @@
 #include "store/database.h"
 #include "store/sweep.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -20,7 +18,7 @@ enum { MANIFEST_MAX = 1 << 28 };
 
 static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
 {
-    static const char *const parts[] = {"", "datasets", "jobs"};
+    static const char *const parts[] = {"datasets", "jobs"};
     enum nabla_code code = NABLA_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == NABLA_OK; i++) {
         char path[PATH_MAX];
@@ -28,21 +26,6 @@ static enum nabla_code make_folders(const char *folder, struct nabla_error *err)
                                                    : nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long");
     }
     return code;
-}
-
-// A folder for a copy: new, or empty.
-static enum nabla_code claim_folder(const char *folder, struct nabla_error *err)
-{
-    DIR *entries = opendir(folder);
-    bool empty = true;
-    for (struct dirent *at; entries && (at = readdir(entries));)
-        empty &= strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0;
-    if (entries)
-        closedir(entries);
-    else if (errno != ENOENT)
-        return nabla_fail_errno(err, "read the folder", folder);
-    return empty ? make_folders(folder, err)
-                 : nabla_fail(err, NABLA_CONFLICT, NULL, "%s is not empty", folder);
 }
 
 static enum nabla_code sync_file(const char *path, struct nabla_error *err)
@@ -289,6 +272,7 @@ static enum nabla_code make_hold(struct backup *backup, struct nabla_error *err)
 enum nabla_code backup_make(const char *folder, const char *to, size_t *ret_files, struct nabla_error *err)
 {
     char path[PATH_MAX], database[PATH_MAX];
+    bool is_made;
     struct backup backup = {.from = folder, .to = to, .manifest = buffer_new(MANIFEST_MAX)};
     enum nabla_code code = backup_path(path, to, "MANIFEST") && backup_path(database, folder, "nabla.db")
                                ? NABLA_OK
@@ -296,7 +280,9 @@ enum nabla_code backup_make(const char *folder, const char *to, size_t *ret_file
     if (code == NABLA_OK && access(database, R_OK) != 0)
         code = nabla_fail_errno(err, "read", database);
     if (code == NABLA_OK)
-        code = claim_folder(to, err);
+        code = backup_claim(to, &is_made, err);
+    if (code == NABLA_OK)
+        code = make_folders(to, err);
     if (code == NABLA_OK)
         code = make_hold(&backup, err);
     if (code == NABLA_OK)

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,20 @@ static void hex_of(const unsigned char bytes[TOKEN_SHA256_BYTES], char ret[TOKEN
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
+enum nabla_code backup_claim(const char *folder, bool *ret_made, struct nabla_error *err)
+{
+    struct dirent *first = NULL;
+    DIR *entries = opendir(folder);
+    *ret_made = !entries && errno == ENOENT;
+    if (*ret_made)
+        return file_make_folder(folder, err);
+    if (!entries)
+        return nabla_fail_errno(err, "read the folder", folder);
+    enum nabla_code code = file_next(entries, folder, &first, err);
+    closedir(entries);
+    return first ? nabla_fail(err, NABLA_CONFLICT, NULL, "%s is not empty", folder) : code;
+}
+
 // Reads a file to its end, into `writing` where that is not NULL, and tells its hash.
 enum nabla_code backup_hash(const char *path, struct file_writing *writing, char ret[TOKEN_SHA256_SIZE],
                             struct nabla_error *err)
@@ -30,8 +45,11 @@ enum nabla_code backup_hash(const char *path, struct file_writing *writing, char
     char *piece = malloc(PIECE);
     struct token_sha256_run *run = token_sha256_begin();
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    enum nabla_code code = fd < 0 ? nabla_fail_errno(err, "open", path) : NABLA_OK;
-    if (code == NABLA_OK && (!piece || !run))
+    enum nabla_code code = NABLA_OK;
+    if (fd < 0)
+        code = errno == ENOENT ? nabla_fail(err, NABLA_NOT_FOUND, NULL, "there is no file %s", path)
+                               : nabla_fail_errno(err, "open", path);
+    else if (!piece || !run)
         code = nabla_fail_memory(err, "a copy");
     while (code == NABLA_OK) {
         ssize_t size = read(fd, piece, PIECE);
@@ -60,7 +78,6 @@ enum nabla_code backup_note(struct backup *backup, const char *name, const char 
     return buffer_status(&backup->manifest, "the manifest", err);
 }
 
-// NABLA_NOT_FOUND when it has gone.
 enum nabla_code backup_copy_from(const struct backup *backup, const char *from, const char *name,
                                  char ret[TOKEN_SHA256_SIZE], struct nabla_error *err)
 {

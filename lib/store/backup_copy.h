@@ -24,7 +24,11 @@ struct backup {
 // "FOLDER/NAME"; false when that is too long.
 bool backup_path(char ret[PATH_MAX], const char *folder, const char *name);
 
-// Reads a file to its end, into `writing` where that is not NULL, and tells its hash.
+// A folder for what is to be made: *ret_made says that it was not there, else it is empty (NABLA_CONFLICT).
+enum nabla_code backup_claim(const char *folder, bool *ret_made, struct nabla_error *err);
+
+// Reads a file to its end, into `writing` where that is not NULL, and tells its hash. NABLA_NOT_FOUND: there
+// is none.
 enum nabla_code backup_hash(const char *path, struct file_writing *writing, char ret[TOKEN_SHA256_SIZE],
                             struct nabla_error *err);
 

@@ -2,7 +2,7 @@
 #include "store/backup_copy.h"
 #include "store/sweep.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,8 +28,9 @@ static enum nabla_code copy_job_file(struct backup *backup, const char *name, bo
 static enum nabla_code list_job(struct backup *backup, const char *id, DIR *entries, bool *ret_gone,
                                 struct nabla_error *err)
 {
+    struct dirent *at;
     enum nabla_code code = NABLA_OK;
-    for (struct dirent *at; code == NABLA_OK && (at = readdir(entries));) {
+    while (code == NABLA_OK && (code = file_next(entries, id, &at, err)) == NABLA_OK && at) {
         char name[PATH_MAX];
         if (at->d_type != DT_REG || strcmp(at->d_name, "lock") == 0 || strncmp(at->d_name, "kept_", 5) == 0)
             continue;
@@ -47,14 +48,18 @@ static enum nabla_code copy_job_files(struct backup *backup, const char *id, con
     enum nabla_code code = NABLA_OK;
     for (int looks = 0; looks < LOOKS_MOST && is_gone && code == NABLA_OK; looks++) {
         DIR *entries = opendir(from);
-        if (!entries)
+        if (!entries && errno == ENOENT)
             return NABLA_OK; // most jobs have no files
+        if (!entries)
+            return nabla_fail_errno(err, "read the folder", from);
         is_gone = false;
         code = file_make_folder(to, err);
         if (code == NABLA_OK)
             code = list_job(backup, id, entries, &is_gone, err);
         closedir(entries);
     }
+    if (code == NABLA_OK && is_gone)
+        return nabla_fail(err, NABLA_BUSY, NULL, "files of %s vanish while they are copied", from);
     return code;
 }
 

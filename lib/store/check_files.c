@@ -1,8 +1,9 @@
+#include "base/file.h"
 #include "base/mapped.h"
 #include "base/token.h"
 #include "store/check_parts.h"
 
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -71,15 +72,16 @@ static enum nabla_code check_entries(struct check *check, const char *name, cons
                                      const char *sql, struct nabla_error *err)
 {
     char folder[PATH_MAX], path[PATH_MAX];
-    struct statement *row;
+    struct statement *row = NULL;
     const bool at_work = !check->repair && is_at_work(check); // else nobody else is there
     if (snprintf(folder, sizeof folder, "%s/%s", check->folder, name) >= PATH_MAX)
         return nabla_fail(err, NABLA_LIMIT, NULL, "a path is too long: %s", name);
     DIR *entries = opendir(folder);
     if (!entries)
-        return NABLA_OK;
+        return errno == ENOENT ? NABLA_OK : nabla_fail_errno(err, "read the folder", folder);
+    struct dirent *at;
     enum nabla_code code = database_prepare(check->db, sql, &row, err);
-    for (struct dirent *at; code == NABLA_OK && (at = readdir(entries));) {
+    while (code == NABLA_OK && (code = file_next(entries, folder, &at, err)) == NABLA_OK && at) {
         if (at->d_name[0] == '.' || strncmp(at->d_name, prefix, strlen(prefix)) != 0 ||
             snprintf(path, sizeof path, "%s/%s", folder, at->d_name) >= PATH_MAX)
             continue;
@@ -95,8 +97,7 @@ static enum nabla_code check_entries(struct check *check, const char *name, cons
         if (check->repair)
             unlink(path);
     }
-    if (code == NABLA_OK)
-        statement_free(row);
+    statement_free(row);
     closedir(entries);
     return code;
 }

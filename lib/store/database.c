@@ -259,8 +259,10 @@ enum nabla_code database_copy(struct database *db, const char *path, struct nabl
 {
     sqlite3 *to;
     int status = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-    if (status == SQLITE_OK)
+    if (status == SQLITE_OK) {
+        sqlite3_busy_timeout(to, BUSY_TIMEOUT_MS);
         status = copy_pages(db->handle, to);
+    }
     enum nabla_code code = status == SQLITE_OK ? NABLA_OK
                                                : nabla_fail(err, code_of_status(status), NULL,
                                                             "copy to %s: %s", path, sqlite3_errstr(status));

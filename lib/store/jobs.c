@@ -48,6 +48,7 @@ static enum nabla_code insert_job(const struct store *store, struct database *db
     statement_bind_text(insert, job->token_sha256);
     statement_bind_int(insert, now_ms);
     statement_bind_int(insert, running ? now_ms : 0);
+    statement_bind_int(insert, running ? clock_steady_ms() : 0);
     statement_bind_text(insert, job->owner ? job->owner : "");
     statement_bind_text(insert, job->traceparent ? job->traceparent : "");
     enum nabla_code code = statement_row(insert, err);

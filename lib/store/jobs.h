@@ -70,7 +70,7 @@ struct job {
     char *error;                                 // JSON text {"code", "detail"}, or NULL
     int64_t created_ms, started_ms, finished_ms; // wall clock; 0 for not yet
     uint64_t attempt_step;                       // where the newest attempt began,
-    int64_t attempt_ms;                          // and when; 0 for a client's own
+    int64_t attempt_ms; // and when, by clock_steady_ms; 0: stored by an older version
 };
 void job_free(struct job *job); // the texts and the struct
 

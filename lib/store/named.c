@@ -2,13 +2,30 @@
 
 #include <string.h>
 
+// What stands beside metrics in rows, CSV and tensors: a metric of such a name would be taken for it.
+static bool is_reserved(const char *name)
+{
+    static const char *const names[] = {"step", "steps", "count", "counts",      "width",
+                                        "job",  "layer", "name",  "__metadata__"};
+    static const char *const endings[] = {".min", ".max", ".nonfinite", ".recorded"};
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t tail = strlen(endings[i]);
+        if (length >= tail && strcmp(name + length - tail, endings[i]) == 0)
+            return true;
+    }
+    return strncmp(name, "layers.", strlen("layers.")) == 0;
+}
+
 // What a column of CSV, a tensor and a shell's argument can all be called.
 static bool is_name(const char *name)
 {
     static const char known[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/:@";
     size_t length = strlen(name);
-    return length > 0 && length <= HISTORY_NAME_MAX && strspn(name, known) == length &&
-           strcmp(name, "step") != 0;
+    return length > 0 && length <= HISTORY_NAME_MAX && strspn(name, known) == length;
 }
 
 static enum nabla_code insert_name(struct database *db, int64_t job, const char *name, size_t most,
@@ -45,6 +62,9 @@ enum nabla_code named_number(struct database *db, int64_t job, const char *name,
     statement_reset(row);
     if (code != NABLA_NOT_FOUND)
         return code;
+    if (is_reserved(name))
+        return nabla_fail(err, NABLA_INVALID, NULL,
+                          "\"%.40s\" cannot name a metric: histories have something else of this name", name);
     if (!is_name(name))
         return nabla_fail(err, NABLA_INVALID, NULL,
                           "\"%.40s\" cannot name a metric: letters, digits and _ . - / : @, up to %d of them",

@@ -8,7 +8,6 @@
 #include "store/backup_copy.h"
 #include "store/sweep.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -88,25 +87,15 @@ static void remove_part(const char *folder, const char *name)
         sweep_tree(path, NULL);
 }
 
-// Makes the folder, or finds it empty.
+// What an interrupted restore has left goes first.
 static enum nabla_code claim(const char *folder, bool *ret_made, struct nabla_error *err)
 {
-    bool is_empty = true;
     if (has(folder, staging) && !has(folder, "nabla.db")) {
         remove_part(folder, staging);
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
             remove_part(folder, parts[i]);
     }
-    DIR *entries = opendir(folder);
-    *ret_made = !entries && errno == ENOENT;
-    if (*ret_made)
-        return file_make_folder(folder, err);
-    if (!entries)
-        return nabla_fail_errno(err, "read the folder", folder);
-    for (struct dirent *at; (at = readdir(entries));)
-        is_empty &= strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0;
-    closedir(entries);
-    return is_empty ? NABLA_OK : nabla_fail(err, NABLA_CONFLICT, NULL, "%s is not empty", folder);
+    return backup_claim(folder, ret_made, err);
 }
 
 static enum nabla_code sync_folder(const char *path, struct nabla_error *err)

@@ -28,8 +28,8 @@ const char *const sql_texts[SQL_COUNT] = {
 
     [SQL_JOB_INSERT] = "INSERT INTO jobs (id, name, state, requested, executor, revision, attempt, retries,"
                        " dataset, steps, epochs, network_stats, layer_stats, token_sha256, created_ms,"
-                       " started_ms, owner, traceparent)"
-                       " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
+                       " started_ms, attempt_ms, owner, traceparent)"
+                       " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number",
     [SQL_SPEC_INSERT] = "INSERT INTO job_specs (job, spec) VALUES (?, ?)",
     [SQL_JOB_BY_ID] = JOB_COLUMNS "WHERE id = ?",
     [SQL_JOB_NEXT_QUEUED] = "SELECT id FROM jobs WHERE state = ? AND executor = ? ORDER BY number LIMIT 1",
@@ -54,7 +54,7 @@ const char *const sql_texts[SQL_COUNT] = {
         " attempt = attempt + ?5,"
         " token_sha256 = iif(?5, ?6, token_sha256),"
         " started_ms = iif(?5 AND started_ms = 0, max(?7, created_ms), started_ms),"
-        " attempt_step = iif(?5, step, attempt_step), attempt_ms = iif(?5, ?7, attempt_ms),"
+        " attempt_step = iif(?5, step, attempt_step), attempt_ms = iif(?5, ?13, attempt_ms),"
         " latest_step = iif(?5 AND latest_step IS NOT NULL, 0, latest_step),"
         " latest_validation_step = iif(?5, 0, latest_validation_step),"
         " finished_ms = iif(?8, max(?7, created_ms, started_ms), 0)"

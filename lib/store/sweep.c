@@ -1,8 +1,8 @@
 #include "store/sweep.h"
 
+#include "base/file.h"
 #include "base/token.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -81,9 +81,9 @@ static enum nabla_code sweep_folder(struct store *store, const char *folder, row
     DIR *entries = opendir(path);
     if (!entries)
         code = nabla_fail_errno(err, "read the folder", path);
-    for (struct dirent *entry; entries && code == NABLA_OK && (entry = readdir(entries));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            code = sweep_entry(store, folder, entry->d_name, test, err);
+    struct dirent *entry = NULL;
+    while (code == NABLA_OK && (code = file_next(entries, path, &entry, err)) == NABLA_OK && entry)
+        code = sweep_entry(store, folder, entry->d_name, test, err);
     if (entries)
         closedir(entries);
     free(path);

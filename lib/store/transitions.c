@@ -84,6 +84,7 @@ static enum nabla_code update_job(struct database *db, const struct job_stand *s
     statement_bind_text(update, job_state_name(stand->state));
     statement_bind_text(update, job_request_name(stand->requested));
     statement_bind_int(update, stand->attempt);
+    statement_bind_int(update, clock_steady_ms());
     return statement_run(update, err);
 }
 

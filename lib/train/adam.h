@@ -1,9 +1,10 @@
-// Adam (adam and adamw alike) together with what telemetry wants to know of the update, in one pass with
-// AVX-512 or AVX2: what the step is like is found out while the divider is busy with the step itself. The
-// same kernel runs where nothing is to be told, so that telling changes no bit of what is trained.
+// Adam (adam and adamw alike) together with what telemetry wants to know of the update, block by
+// block with AVX-512 or AVX2: what the step is like is found out while the divider is busy with the step
+// itself. The same kernel runs where nothing is to be told, so that telling changes no bit of what is
+// trained.
 //
-// The sums are those of summary.h, to the same bits. Other processors and optimisers go by optimizer.h and
-// summary.h, whose pass by pass is this one's oracle.
+// The sums are those that summary.h finds of the same numbers, to the same bits. Other processors and
+// optimisers go by optimizer.h and summary.h, whose pass by pass is this one's oracle.
 // Thread safety: pure functions of their arguments.
 #ifndef NABLA_TRAIN_ADAM_H
 #define NABLA_TRAIN_ADAM_H

@@ -5,6 +5,8 @@
 
 #include "train/batch_norm_passes.h"
 
+#include <math.h>
+
 // Vectors of columns that are gone through together: a cache line of each row at least, and sums enough in
 // flight to hide the time that each takes.
 enum { TOGETHER = 2, TOGETHER_COLUMNS = TOGETHER * LANES };
@@ -12,38 +14,97 @@ enum { TOGETHER = 2, TOGETHER_COLUMNS = TOGETHER * LANES };
 // The build zeroes automatic variables; these are written before they are read.
 #define BARE __attribute__((uninitialized))
 
+// Of rows whose sums are taken in float before they go to double.
+enum { ROWS_TOGETHER = 32 };
+
+struct deviation_sums {
+    struct wide sum[TOGETHER], square[TOGETHER];
+};
+
+INLINE size_t rows_end(size_t first, size_t rows)
+{
+    return rows - first < ROWS_TOGETHER ? rows : first + ROWS_TOGETHER;
+}
+
+INLINE struct deviation_sums sum_deviations(const float *x, size_t rows, size_t stride, size_t count,
+                                            const size_t vectors)
+{
+    struct deviation_sums sums BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++)
+        sums.sum[k] = sums.square[k] = wide_all(0);
+    for (size_t first = 0; first < rows; first = rows_end(first, rows)) {
+        vec sum[TOGETHER] BARE, square[TOGETHER] BARE;
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++)
+            sum[k] = square[k] = vec_all(0);
+        for (size_t i = first; i < rows_end(first, rows); i++)
+#pragma GCC unroll 2
+            for (size_t k = 0; k < vectors; k++) {
+                const vec origin = vec_load(x + k * LANES, count);
+                const vec deviation = vec_sub(vec_load(x + i * stride + k * LANES, count), origin);
+                sum[k] = vec_add(sum[k], deviation);
+                square[k] = vec_fmadd(deviation, deviation, square[k]);
+            }
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            wide_add(&sums.sum[k], wide_new(sum[k]));
+            wide_add(&sums.square[k], wide_new(square[k]));
+        }
+    }
+    return sums; // cppcheck-suppress uninitvar // the first `vectors`, which the caller asked for
+}
+
+// Of one vector's columns. What is left of the squares when the mean is taken out, and that mean.
+struct spread {
+    struct wide rest, shift;
+};
+
+INLINE struct spread spread_of(struct wide sum, struct wide square, size_t rows)
+{
+    const struct wide shift = wide_quotient(sum, wide_all((double)rows));
+    return (struct spread){wide_difference(square, wide_product(sum, shift)), shift};
+}
+
+static __attribute__((noinline, cold)) struct spread spread_exactly(const float *x, size_t rows,
+                                                                    size_t stride, size_t count)
+{
+    const vec origin = vec_load(x, count);
+    struct wide sum = wide_all(0), square = sum;
+    for (size_t i = 0; i < rows; i++) {
+        const struct wide deviation = wide_new(vec_sub(vec_load(x + i * stride, count), origin));
+        wide_add(&sum, deviation);
+        wide_add_square(&square, deviation);
+    }
+    return spread_of(sum, square, rows);
+}
+
 struct moments {
     struct wide mean[TOGETHER], variance[TOGETHER];
 };
 
 // Deviations are taken from the first row, which is never further from the mean than √rows standard
-// deviations: mean and variance come out of one pass, and nothing cancels.
-INLINE struct moments take_moments(const float *x, size_t rows, size_t stride, size_t count,
+// deviations: mean and variance come out of one pass, and little cancels. A column of which more does than
+// float can spare, or whose squares overflow, is summed again in double. Squares that underflow are lost
+// beside epsilon.
+INLINE struct moments take_moments(const float *x, size_t rows, size_t stride, size_t count, bool exactly,
                                    const size_t vectors)
 {
-    vec origin[TOGETHER] BARE;
-    struct wide sum[TOGETHER] BARE, square[TOGETHER] BARE;
     struct moments moments BARE;
+    const struct deviation_sums sums = sum_deviations(x, rows, stride, count, vectors);
 #pragma GCC unroll 2
     for (size_t k = 0; k < vectors; k++) {
-        origin[k] = vec_load(x + k * LANES, count);
-        sum[k] = square[k] = wide_all(0);
-    }
-    for (size_t i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (size_t k = 0; k < vectors; k++) {
-            const vec row = vec_load(x + i * stride + k * LANES, count);
-            const struct wide deviation = wide_new(vec_sub(row, origin[k]));
-            wide_add(&sum[k], deviation);
-            wide_add_square(&square[k], deviation);
+        const struct wide square = sums.square[k], nothing = wide_difference(square, square); // or NaN
+        struct spread spread = spread_of(sums.sum[k], square, rows);
+        const struct wide least = exactly ? wide_all((double)NAN) : wide_sum(square, nothing);
+        const struct wide most = wide_product(wide_all(8), spread.rest);
+        if (!wide_is_at_most(least, most)) {
+            const struct spread exact = spread_exactly(x + k * LANES, rows, stride, count);
+            spread.rest = wide_choose(least, most, spread.rest, exact.rest);
+            spread.shift = wide_choose(least, most, spread.shift, exact.shift);
         }
-    const struct wide n = wide_all((double)rows);
-#pragma GCC unroll 2
-    for (size_t k = 0; k < vectors; k++) {
-        const struct wide shift = wide_quotient(sum[k], n);
-        const struct wide rest = wide_difference(square[k], wide_product(sum[k], shift));
-        moments.mean[k] = wide_sum(wide_new(origin[k]), shift);
-        moments.variance[k] = wide_not_negative(wide_quotient(rest, n));
+        moments.mean[k] = wide_sum(wide_new(vec_load(x + k * LANES, count)), spread.shift);
+        moments.variance[k] = wide_not_negative(wide_quotient(spread.rest, wide_all((double)rows)));
     }
     return moments; // cppcheck-suppress uninitvar // the first `vectors`, which the caller asked for
 }
@@ -68,7 +129,7 @@ INLINE void forward_columns(const struct batch_norm_forward_pass *pass, size_t j
     const size_t rows = pass->rows, stride = pass->columns;
     const float *x = pass->x + j;
     float *kept = pass->cache.normalised + j, *y = pass->y + j;
-    const struct moments moments = take_moments(x, rows, stride, count, vectors);
+    const struct moments moments = take_moments(x, rows, stride, count, pass->epsilon < 0x1p-100, vectors);
     vec center[TOGETHER] BARE, inverse[TOGETHER] BARE, gamma[TOGETHER] BARE, beta[TOGETHER] BARE;
 #pragma GCC unroll 2
     for (size_t k = 0; k < vectors; k++) {
@@ -131,23 +192,41 @@ INLINE void input_columns(const struct batch_norm_backward_pass *pass, const str
         }
 }
 
+INLINE struct column_sums sum_columns_of(const float *normalised, const float *dy, size_t rows, size_t stride,
+                                         size_t count, const size_t vectors)
+{
+    struct column_sums sums BARE;
+#pragma GCC unroll 2
+    for (size_t k = 0; k < vectors; k++)
+        sums.dy[k] = sums.product[k] = wide_all(0);
+    for (size_t first = 0; first < rows; first = rows_end(first, rows)) {
+        vec sum[TOGETHER] BARE, product[TOGETHER] BARE;
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++)
+            sum[k] = product[k] = vec_all(0);
+        for (size_t i = first; i < rows_end(first, rows); i++)
+#pragma GCC unroll 2
+            for (size_t k = 0; k < vectors; k++) {
+                const size_t at = i * stride + k * LANES;
+                const vec row = vec_load(dy + at, count);
+                sum[k] = vec_add(sum[k], row);
+                product[k] = vec_fmadd(row, vec_load(normalised + at, count), product[k]);
+            }
+#pragma GCC unroll 2
+        for (size_t k = 0; k < vectors; k++) {
+            wide_add(&sums.dy[k], wide_new(sum[k]));
+            wide_add(&sums.product[k], wide_new(product[k]));
+        }
+    }
+    return sums; // cppcheck-suppress uninitvar // the first `vectors`, which the caller asked for
+}
+
 INLINE void backward_columns(const struct batch_norm_backward_pass *pass, size_t j, size_t count,
                              const size_t vectors)
 {
     const size_t rows = pass->rows, stride = pass->columns;
     const float *normalised = pass->cache.normalised + j, *dy = pass->dy + j;
-    struct column_sums sums BARE;
-#pragma GCC unroll 2
-    for (size_t k = 0; k < vectors; k++)
-        sums.dy[k] = sums.product[k] = wide_all(0);
-    for (size_t i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (size_t k = 0; k < vectors; k++) {
-            const size_t at = i * stride + k * LANES;
-            const vec row = vec_load(dy + at, count);
-            wide_add(&sums.dy[k], wide_new(row));
-            wide_add(&sums.product[k], wide_new(vec_mul(row, vec_load(normalised + at, count))));
-        }
+    const struct column_sums sums = sum_columns_of(normalised, dy, rows, stride, count, vectors);
 #pragma GCC unroll 2
     for (size_t k = 0; k < vectors; k++) {
         vec_store(pass->dbeta + j + k * LANES, wide_narrow(sums.dy[k]), count);

@@ -62,14 +62,16 @@ static enum nabla_code visit_folder(const char *folder, visitor *visit, void *co
     DIR *entries = opendir(folder);
     if (!entries)
         return nabla_fail_errno(err, "read the folder", folder);
-    for (struct dirent *entry; (entry = readdir(entries));) {
+    struct dirent *entry;
+    enum nabla_code code;
+    while ((code = file_next(entries, folder, &entry, err)) == NABLA_OK && entry) {
         uint64_t step = 0;
         bool is_whole = file_step(entry->d_name, &step);
         if (is_whole || strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0)
             visit(context, entry->d_name, is_whole, step);
     }
     closedir(entries);
-    return NABLA_OK;
+    return code;
 }
 
 static void collect_step(void *context, const char *name, bool is_whole, uint64_t step)

@@ -5,7 +5,6 @@
 // this one turns it (MHD_run) until nothing is left to do, which it knows instead of waiting for silence. A
 // run begins with an empty store and with nobody waiting: what the one before has left is thrown away.
 #include "server/http_exchange.h"
-#include "server/listener.h"
 #include "store/jobs.h"
 #include "tests/fuzz/fuzz_service.h"
 
@@ -13,7 +12,6 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 enum {
     PIECES = 32,       // more of them are sent as one
@@ -26,9 +24,8 @@ static struct server {
     struct http *http;
     struct waiters *waiters;
     struct compute_pool *pool;
-    struct sockaddr_un address;
     off_t log_size; // of the store's write-ahead log before the first request
-} server = {.address = {.sun_family = AF_UNIX}};
+} server;
 
 static struct MHD_Daemon *http_daemon;
 
@@ -72,15 +69,14 @@ static void http_open(void)
                                    .pool = server.pool,
                                    .log = &silent,
                                    .listener = API_PUBLIC,
+                                   .fd = -1,
                                    .threads = 1,
                                    .connections = 64,
                                    .streams = 8,
                                    .deadlines = http_deadlines_standard,
                                    .revision = revision,
                                    .context = &server};
-    snprintf(server.address.sun_path, sizeof server.address.sun_path, "%s/socket", server.service.folder);
     fuzz_require(waiters_new(&server.waiters, &err) == NABLA_OK);
-    fuzz_require(listener_unix(server.address.sun_path, &options.fd, &err) == NABLA_OK);
     options.waiters = server.waiters;
     fuzz_require(http_start(&options, &server.http, &err) == NABLA_OK);
 }
@@ -148,10 +144,10 @@ static void server_renew(void)
 
 static int connect_to_it(void)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    fuzz_require(fd >= 0);
-    fuzz_require(connect(fd, (const struct sockaddr *)&server.address, sizeof server.address) == 0);
-    return fd;
+    int ends[2];
+    fuzz_require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+    fuzz_require(http_serve(server.http, ends[0]));
+    return ends[1];
 }
 
 struct answers {
