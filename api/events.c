@@ -129,26 +129,44 @@ static bool fill_events(struct store *store, const char *id, const void *detail,
 
 static const struct stream_kind events_kind = {.name = "events", .fill = fill_events};
 
-static void write_list(const struct api_call *call, const struct job *job, uint64_t after, uint64_t limit,
+static void write_list(const struct api_call *call, const struct job *job, const char *etag,
+                       const struct telling *telling, struct api_answer *ret)
+{
+    answer_begin(ret, 200, media_name(MEDIA_JSON));
+    poll_headers(call, etag, ret);
+    answer_header(ret, "Vary", "Accept");
+    buffer_format(&ret->body,
+                  "{\"job\":\"%s\",\"revision\":%" PRIu64 ",\"after\":\"%" PRIu64
+                  "\",\"more\":%s,\"events\":[%s]}",
+                  job->id, job->revision, telling->last, telling->more ? "true" : "false",
+                  telling->out->data ? telling->out->data : "");
+}
+
+// For the next revision, or, with `after`, for the next event behind it.
+static bool is_waiting(struct api_call *call, const struct job *job, const char *etag, bool is_empty,
                        struct api_answer *ret)
 {
+    if (call_query(call, "after") && !call_header(call, "If-None-Match"))
+        return is_empty && !job_state_is_final(job->state) && poll_wait(call, job->id, job->revision, ret);
+    return poll_wait_job(call, job, etag, ret);
+}
+
+static void answer_job(struct api_call *call, const struct job *job, uint64_t after, uint64_t limit,
+                       struct api_answer *ret)
+{
+    char etag[ETAG_SIZE];
     struct nabla_error err = {0};
     struct buffer list = buffer_new(JOB_EVENTS_BYTES);
     struct telling telling = {
         .out = &list, .executor = job->executor, .last = after, .limit = (size_t)limit, .is_list = true};
-    char etag[ETAG_SIZE];
+    etag_make(etag, job->revision, "");
     if (!tell_log(call->api->options.store, job->id, after, &telling, &err)) {
         answer_error(ret, call, &err);
-    } else {
-        etag_make(etag, job->revision, "");
-        answer_begin(ret, 200, media_name(MEDIA_JSON));
-        poll_headers(call, etag, ret);
-        answer_header(ret, "Vary", "Accept");
-        buffer_format(&ret->body,
-                      "{\"job\":\"%s\",\"revision\":%" PRIu64 ",\"after\":\"%" PRIu64
-                      "\",\"more\":%s,\"events\":[%s]}",
-                      job->id, job->revision, telling.last, telling.more ? "true" : "false",
-                      list.data ? list.data : "");
+    } else if (!is_waiting(call, job, etag, list.size == 0, ret)) {
+        if (etag_is_known(call, etag))
+            poll_unchanged(call, etag, ret);
+        else
+            write_list(call, job, etag, &telling, ret);
     }
     buffer_free(&list);
 }
@@ -165,7 +183,7 @@ static void answer_list(struct api_call *call, uint64_t after, struct api_answer
         answer_error(ret, call, &err);
         return;
     }
-    write_list(call, job, after, limit, ret);
+    answer_job(call, job, after, limit, ret);
     job_free(job);
 }
 

@@ -9,15 +9,6 @@
 
 enum { LIST_DEFAULT = 20, LIST_MAX = 100, ANY_STATE = -1 };
 
-// A client that says what it knows waits for anything else; one that does not waits for the next revision.
-static bool answer_if_waiting(struct api_call *call, const struct job *job, bool known,
-                              struct api_answer *ret)
-{
-    bool first = call->wait_deadline_ms == 0;
-    bool wants = call_header(call, "If-None-Match") ? known : first;
-    return wants && !job_state_is_final(job->state) && poll_wait(call, job->id, job->revision, ret);
-}
-
 void handle_jobs_get(struct api_call *call, struct api_answer *ret)
 {
     char etag[ETAG_SIZE];
@@ -30,12 +21,11 @@ void handle_jobs_get(struct api_call *call, struct api_answer *ret)
         return;
     }
     etag_make(etag, job->revision, "");
-    bool known = etag_is_known(call, etag);
-    if (answer_if_waiting(call, job, known, ret)) {
+    if (poll_wait_job(call, job, etag, ret)) {
         job_free(job);
         return;
     }
-    if (known) {
+    if (etag_is_known(call, etag)) {
         poll_unchanged(call, etag, ret);
     } else {
         answer_begin(ret, 200, "application/json");

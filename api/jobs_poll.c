@@ -64,6 +64,13 @@ bool poll_wait(struct api_call *call, const char *job, uint64_t revision, struct
     return true;
 }
 
+bool poll_wait_job(struct api_call *call, const struct job *job, const char *etag, struct api_answer *ret)
+{
+    const bool is_first = call->wait_deadline_ms == 0;
+    const bool wants = call_header(call, "If-None-Match") ? etag_is_known(call, etag) : is_first;
+    return wants && !job_state_is_final(job->state) && poll_wait(call, job->id, job->revision, ret);
+}
+
 void poll_headers(const struct api_call *call, const char *etag, struct api_answer *ret)
 {
     unsigned seconds = prefer_wait(call);

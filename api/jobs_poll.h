@@ -18,6 +18,10 @@ unsigned prefer_wait(const struct api_call *call);
 // over; false otherwise.
 bool poll_wait(struct api_call *call, const char *job, uint64_t revision, struct api_answer *ret);
 
+// The same of a job that was read, for an answer with this entity tag: a client that says what it knows waits
+// for anything else; one that does not waits for the next revision. A final job has none.
+bool poll_wait_job(struct api_call *call, const struct job *job, const char *etag, struct api_answer *ret);
+
 // ETag, Preference-Applied, Cache-Control of an answer; to be called after answer_begin.
 void poll_headers(const struct api_call *call, const char *etag, struct api_answer *ret);
 // 304 when the client says that it knows this variant of the job's revision and does not want to wait,

@@ -307,6 +307,42 @@ static void waiting_with_a_known_revision_ends_with_304(void **state)
     free(id);
 }
 
+// The list of a job's events: for the next revision, for what is not known, for what comes behind `after`.
+static void a_list_of_events_is_waited_for(void **state)
+{
+    struct service *service = *state;
+    const struct {
+        const char *query, *known;
+        bool waits;
+    } cases[] = {{"", NULL, true},         {"", "\"1\"", true},       {"", "\"7\"", false},
+                 {"&after=1", NULL, true}, {"&after=0", NULL, false}, {"&after=0", "\"1\"", true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *id = create(service, JOB);
+        const struct request request = {.method = "GET",
+                                        .target =
+                                            text_of("/v1/jobs/%s/events?format=json%s", id, cases[i].query),
+                                        .headers = {{"Prefer", "wait=5"},
+                                                    {cases[i].known ? "If-None-Match" : "X-None",
+                                                     cases[i].known ? cases[i].known : "1"}}};
+        struct api_answer answer;
+        struct api_call *call = service_begin(service, &request, &answer);
+        api_handle(call, &answer);
+        assert_int_equal(answer.kind == API_WAIT, cases[i].waits);
+        if (cases[i].waits) {
+            service_expect(service, "POST", text_of("/v1/jobs/%s/cancel", id), NULL, 202);
+            api_handle(call, &answer);
+        }
+        json_t *list = answer_take(&answer, 200, request.target);
+        const json_t *events = json_object_get(list, "events");
+        assert_true(json_array_size(events) > 0);
+        const char *last = json_text(json_array_get(events, json_array_size(events) - 1), "event");
+        assert_string_equal(last, cases[i].waits ? "cancelled" : "created");
+        json_decref(list);
+        api_close(call);
+        free(id);
+    }
+}
+
 static void a_finished_job_is_not_waited_for(void **state)
 {
     struct service *service = *state;
@@ -582,6 +618,7 @@ int main(void)
         TEST(an_unchanged_job_is_304),
         TEST(waiting_ends_with_the_next_revision),
         TEST(waiting_with_a_known_revision_ends_with_304),
+        TEST(a_list_of_events_is_waited_for),
         TEST(a_finished_job_is_not_waited_for),
         TEST(only_a_finished_job_is_deleted),
         TEST(a_client_reports_by_its_token),
