@@ -94,7 +94,7 @@ static const struct option options[] = {
     {"max-dataset-columns", OPTION_MANY, LIMIT(dataset_columns), NULL, 1, NULL, "N", "columns of a data set"},
     {"max-dataset-classes", OPTION_MANY, LIMIT(dataset_classes), NULL, 1, NULL, "N", "classes of a data set"},
     {"max-dataset-bytes", OPTION_SIZE, LIMIT(dataset_bytes), NULL, 1, NULL, "SIZE",
-     "a data set's features in memory"},
+     "a data set's features, four bytes each"},
     {"max-parameters", OPTION_MANY, LIMIT(parameters), NULL, 1, NULL, "N", "parameters of a job's network"},
     {"max-work", OPTION_WIDE, LIMIT(work), NULL, 1, NULL, "N", "parameters times rows times epochs of a job"},
     {"max-job-memory", OPTION_SIZE, LIMIT(job_bytes), NULL, 1, NULL, "SIZE", "memory that a job needs"},

@@ -179,14 +179,27 @@ static enum nabla_code check_weights(const struct arguments *arguments, struct j
     return NABLA_OK;
 }
 
+// What a container may take, or SIZE_MAX.
+static size_t container_memory(void)
+{
+    size_t most = SIZE_MAX;
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "re"); // "max" where there is no limit
+    if (file && fscanf(file, "%zu", &most) != 1)
+        most = SIZE_MAX;
+    if (file)
+        fclose(file);
+    return most;
+}
+
 // Features that would take most of this machine's memory stay in their file, unless the spec says otherwise.
 static enum nabla_code fit_memory(struct job_spec *spec, const struct dataset *dataset,
                                   struct nabla_error *err)
 {
     struct train_cost cost;
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    const size_t most = pages > 0 && page > 0 ? (size_t)pages / 4 * 3 * (size_t)page : SIZE_MAX;
-    return spec_fit(&spec->train, dataset, most, &cost, err);
+    const size_t machine = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX,
+                 container = container_memory(), memory = machine < container ? machine : container;
+    return spec_fit(&spec->train, dataset, memory / 4 * 3, &cost, err);
 }
 
 static enum nabla_code begin(const struct arguments *arguments, struct job_spec *spec,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const size_t file_limit = (size_t)16 << 30;
 
@@ -80,7 +81,10 @@ static enum nabla_code read_whole(const struct train_files *files, struct datase
 enum nabla_code train_dataset_read(const struct train_files *files, struct dataset **ret,
                                    struct nabla_error *err)
 {
+    struct stat status;
     struct mapped mapped;
+    if (stat(files->path, &status) != 0 || !S_ISREG(status.st_mode)) // a pipe is read once
+        return read_whole(files, ret, err);
     enum nabla_code code = mapped_open_path(files->path, &mapped, err);
     if (code)
         return code;

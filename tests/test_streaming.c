@@ -266,7 +266,7 @@ static const struct {
     {"there is room", STREAMING_AUTO, 0, 20000000, false, true, 0, 0},
     {"there is no room", STREAMING_AUTO, 0, 5000000, true, true, 1000, FIT_ROWS},
     {"there is hardly room", STREAMING_AUTO, 0, 2000000, true, true, 33, 200},
-    {"there is none at all", STREAMING_AUTO, 0, 100000, true, false, 32, 32},
+    {"there is none at all", STREAMING_AUTO, 0, 100000, true, false, FIT_ROWS, SIZE_MAX},
     {"the buffer is given", STREAMING_AUTO, 500, 5000000, true, true, 500, 500},
     {"the buffer is too large", STREAMING_AUTO, 15000, 5000000, true, false, 15000, 15000},
     {"it must not", STREAMING_NEVER, 0, 5000000, false, false, 0, 0},

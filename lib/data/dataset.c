@@ -84,8 +84,6 @@ void dataset_free(struct dataset *dataset)
         return;
     if (dataset->file.bytes)
         mapped_close(&dataset->file);
-    else if (dataset->file.bytes)
-        mapped_close(&dataset->file);
     else
         free(dataset->features);
     free(dataset->ids);

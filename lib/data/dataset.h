@@ -1,4 +1,4 @@
-// A data set in memory: a matrix of features and what is to be learned for each row.
+// A data set: a matrix of features and what is to be learned for each row.
 //
 // Shapes: `features` is rows × columns, row-major float32. Classification: `ids` holds one class id a row, in
 // [0, classes). Regression and multi-label: `targets` is rows × outputs float32 and `classes` is 0.
@@ -32,7 +32,7 @@ struct dataset {
 
 // Limits that every reader of foreign data holds; a breach is NABLA_LIMIT naming the limit.
 struct dataset_limits {
-    size_t rows, columns, classes, bytes; // bytes: of the features in memory
+    size_t rows, columns, classes, bytes; // bytes: of the features
 };
 
 // No limits: for what this machine wrote, or its user hands over himself.

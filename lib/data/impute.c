@@ -60,14 +60,6 @@ int missing_find(const char *name)
     return -1;
 }
 
-static size_t first_missing(const struct dataset *dataset, size_t column)
-{
-    size_t row = 0;
-    while (row < dataset->rows && !isnan(dataset->features[row * dataset->columns + column]))
-        row++;
-    return row;
-}
-
 // Along the rows, as they lie in memory: most data sets miss nothing.
 static bool any_missing(const struct dataset *dataset)
 {
@@ -79,22 +71,41 @@ static bool any_missing(const struct dataset *dataset)
     return false;
 }
 
+// Where each column begins to miss values: 1 for the first row, 0 for nowhere.
+static void find_missing(const struct dataset *dataset, size_t *ret)
+{
+    const size_t columns = dataset->columns;
+    for (size_t i = 0; i < dataset->rows; dataset_passed(dataset, ++i))
+        for (size_t j = 0; j < columns; j++)
+            if (ret[j] == 0 && isnan(dataset->features[i * columns + j]))
+                ret[j] = i + 1;
+}
+
+static void list_missing(const struct dataset *dataset, const size_t *first, struct buffer *list)
+{
+    char shown[UTF8_EXCERPT_SIZE];
+    for (size_t j = 0; j < dataset->columns && !list->failed; j++) {
+        const char *name = dataset->feature_names[j] ? dataset->feature_names[j] : "";
+        if (first[j] > 0)
+            buffer_format(list, "%scolumn %zu (%s) from row %zu on", list->size ? ", " : "", j + 1,
+                          utf8_excerpt(shown, name, strlen(name)), first[j]);
+    }
+}
+
 enum nabla_code dataset_refuse_missing(const struct dataset *dataset, struct nabla_error *err)
 {
     struct buffer list = buffer_new(sizeof err->text / 2);
-    char shown[UTF8_EXCERPT_SIZE];
     if (!any_missing(dataset))
         return NABLA_OK;
-    for (size_t j = 0; j < dataset->columns && !list.failed; j++) {
-        const char *name = dataset->feature_names[j] ? dataset->feature_names[j] : "";
-        const size_t row = first_missing(dataset, j);
-        if (row < dataset->rows)
-            buffer_format(&list, "%scolumn %zu (%s) from row %zu on", list.size ? ", " : "", j + 1,
-                          utf8_excerpt(shown, name, strlen(name)), row + 1);
-    }
+    size_t *first = size_alloc(dataset->columns, 1, sizeof *first);
+    if (!first)
+        return nabla_fail_memory(err, "what is missing");
+    find_missing(dataset, first);
+    list_missing(dataset, first, &list);
     nabla_fail(err, NABLA_INVALID, NULL, "values are missing: %s%s", list.data ? list.data : "",
                list.failed ? ", …" : "");
     buffer_free(&list);
+    free(first);
     return NABLA_INVALID;
 }
 

@@ -89,6 +89,14 @@ static size_t block_count(const struct train_spec *spec, const struct dataset *d
     return spec_streams(spec) ? (dataset->rows - 1) / spec_block_rows(spec, dataset) + 1 : 0;
 }
 
+// Those whose features are in memory: all, or a window of them, or a batch that is larger.
+static size_t resident_rows(const struct train_spec *spec, const struct dataset *dataset)
+{
+    const size_t window = spec_shuffle_rows(spec, dataset),
+                 batch = spec->batch_size < dataset->rows ? spec->batch_size : dataset->rows;
+    return window > batch ? window : batch;
+}
+
 // The features, or a window of them, and of each row its label, its place in the split, in the epoch's order,
 // and what it weighs.
 static bool add_data(const struct train_spec *spec, const struct dataset *dataset, size_t *sum)
@@ -98,7 +106,7 @@ static bool add_data(const struct train_spec *spec, const struct dataset *datase
                  weight = dataset->weights ? sizeof(float) : 0;
     const bool weighs_rows = dataset->weights || spec_task(spec, dataset) == TASK_BINARY;
     size_t features, targets;
-    return size_mul(spec_shuffle_rows(spec, dataset), dataset->columns, &features) &&
+    return size_mul(resident_rows(spec, dataset), dataset->columns, &features) &&
            size_mul(dataset->rows, dataset->outputs, &targets) && add_bytes(sum, features, sizeof(float)) &&
            add_bytes(sum, targets, sizeof(float)) && add_bytes(sum, dataset->rows, label + weight) &&
            add_bytes(sum, dataset->rows, 2 * sizeof(size_t) + (weighs_rows ? sizeof(double) : 0)) &&
@@ -169,17 +177,18 @@ enum nabla_code spec_cost(const struct train_spec *spec, const struct dataset *d
     return NABLA_OK;
 }
 
-// The default buffer, or what there is room for beside the rest, but a batch.
+// The default buffer, or as much of it as goes into half of what the rest leaves, but a batch. Where not even
+// that fits, nothing is won by a small one.
 static enum nabla_code fit_buffer(struct train_spec *spec, const struct dataset *dataset, size_t most,
                                   struct train_cost *ret, struct nabla_error *err)
 {
     const size_t wanted = default_shuffle_rows(spec, dataset);
     spec->shuffle_buffer = spec->batch_size;
     enum nabla_code code = spec_cost(spec, dataset, ret, err);
-    const size_t room = !code && most > ret->bytes ? rows_of((most - ret->bytes) / 2, dataset) : 1;
-    if (code || wanted <= spec->batch_size || room <= spec->batch_size)
+    if (code)
         return code;
-    spec->shuffle_buffer = wanted < room ? wanted : room;
+    const size_t room = ret->bytes <= most ? rows_of((most - ret->bytes) / 2, dataset) : wanted;
+    spec->shuffle_buffer = wanted < room ? wanted : room > spec->batch_size ? room : spec->batch_size;
     return spec_cost(spec, dataset, ret, err);
 }
 

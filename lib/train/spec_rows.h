@@ -14,7 +14,7 @@ bool spec_streams(const struct train_spec *spec);
 // is given those of 64 MiB, a batch at least.
 size_t spec_shuffle_rows(const struct train_spec *spec, const struct dataset *dataset);
 // Neighbouring rows of a stream that stay together until they are shuffled within a window: those of 256 KiB,
-// at most an eighth of the window, at least one.
+// at most about an eighth of the window, at least one.
 size_t spec_block_rows(const struct train_spec *spec, const struct dataset *dataset);
 
 // The updates of one epoch: each takes gradient_accumulation_steps batches of the `rows` training rows, the
