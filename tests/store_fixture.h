@@ -3,7 +3,10 @@
 #define NABLA_TESTS_STORE_FIXTURE_H
 
 #include "base/file.h"
+#include "store/database.h"
+#include "store/datasets.h"
 #include "store/jobs.h"
+#include "store/sql.h"
 #include "store/store.h"
 #include "store/sweep.h"
 
@@ -105,6 +108,28 @@ static inline void fixture_job(struct store *store, enum job_executor executor, 
     bool repeated = true;
     assert_ok(store_job_create(store, &job, ret_id, &repeated, &err));
     assert_false(repeated);
+}
+
+static inline void fixture_add_dataset(struct store *store, const char *content)
+{
+    struct creation made;
+    struct dataset_row row = {.name = (char[]){"d"}, .rows = 1, .features = 1, .description = (char[]){"{}"}};
+    token_sha256(row.sha256, content, strlen(content));
+    row.bytes = strlen(content);
+    assert_ok(store_dataset_create(store, &row, PIECE(content), NULL, &made, &err));
+}
+
+// What a query of one number finds in the database of a data folder.
+static inline int64_t fixture_number(const char *folder, const char *sql)
+{
+    char path[512];
+    struct database *db;
+    int64_t number = -1;
+    snprintf(path, sizeof path, "%s/nabla.db", folder);
+    assert_ok(database_open(path, DATABASE_READER, sql_texts, &db, &err));
+    assert_ok(database_number(db, sql, &number, &err));
+    database_close(db);
+    return number;
 }
 
 static inline void fixture_apply(struct store *store, const char *id, enum job_event event)

@@ -21,15 +21,6 @@ struct place {
     struct store *store;    // while an attempt has it open
 };
 
-static inline void add_dataset(struct store *store, const char *content)
-{
-    struct creation made;
-    struct dataset_row row = {.name = (char[]){"d"}, .rows = 1, .features = 1, .description = (char[]){"{}"}};
-    token_sha256(row.sha256, content, strlen(content));
-    row.bytes = strlen(content);
-    assert_ok(store_dataset_create(store, &row, PIECE(content), NULL, &made, &err));
-}
-
 static inline void add_history(struct store *store, const char *id)
 {
     struct step_record records[PLACE_STEPS] = {0};
@@ -77,7 +68,7 @@ static inline void fill(struct place *place)
     struct token_grant grant = {.name = "first", .scopes = SCOPE_ALL};
     struct store *store;
     assert_ok(store_open(place->data, &store, &err));
-    add_dataset(store, "not really a tensor");
+    fixture_add_dataset(store, "not really a tensor");
     fixture_job(store, JOB_CLIENT, place->id);
     add_history(store, place->id);
     add_checkpoint(store, place->id);

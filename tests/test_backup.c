@@ -75,27 +75,6 @@ static void *write_on(void *context)
     return NULL;
 }
 
-static int64_t number_of(const char *folder, const char *sql)
-{
-    char path[512];
-    struct database *db;
-    int64_t number = -1;
-    snprintf(path, sizeof path, "%s/nabla.db", folder);
-    assert_ok(database_open(path, DATABASE_READER, sql_texts, &db, &err));
-    assert_ok(database_number(db, sql, &number, &err));
-    database_close(db);
-    return number;
-}
-
-static void add_dataset(struct store *store, const char *content)
-{
-    struct creation made;
-    struct dataset_row row = {.name = (char[]){"d"}, .rows = 1, .features = 1, .description = (char[]){"{}"}};
-    token_sha256(row.sha256, content, strlen(content));
-    row.bytes = strlen(content);
-    assert_ok(store_dataset_create(store, &row, PIECE(content), NULL, &made, &err));
-}
-
 static void test_a_copy_is_of_one_state_and_goes_back(void **state)
 {
     struct fixture *fixture = *state;
@@ -105,7 +84,7 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     pthread_t thread;
     fixture_path(fixture, "copy", copy);
     fixture_path(fixture, "back", back);
-    add_dataset(fixture->store, "not really a tensor");
+    fixture_add_dataset(fixture->store, "not really a tensor");
     fixture_job(fixture->store, JOB_CLIENT, writer.id);
     append(fixture->store, writer.id, 0);
     keep_checkpoint(fixture->store, writer.id, 0);
@@ -116,10 +95,10 @@ static void test_a_copy_is_of_one_state_and_goes_back(void **state)
     assert_int_equal(made, NABLA_OK);
     assert_int_equal(files, 3); // the database, the data set, the checkpoint that the row names
     // One state: every revision after the first wrote one row or one checkpoint.
-    assert_int_equal(number_of(copy,
-                               "SELECT count(*) + (SELECT count(*) FROM events WHERE event = 'checkpoint')"
-                               " + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
-                     0);
+    assert_int_equal(
+        fixture_number(copy, "SELECT count(*) + (SELECT count(*) FROM events WHERE event = 'checkpoint')"
+                             " + 1 - (SELECT revision FROM jobs) FROM metric_rows"),
+        0);
     assert_fails(NABLA_CONFLICT, backup_make(fixture->folder, copy, &files, &err)); // not empty now
     assert_ok(backup_restore(copy, back, &files, &err));
     assert_int_equal(files, 3);
@@ -177,7 +156,7 @@ static void test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy(void **state
     fixture_path(fixture, "back", back);
     finish_with_files(fixture, deletion.id);
     finish_with_files(fixture, kept);
-    add_dataset(fixture->store, "piped");
+    fixture_add_dataset(fixture->store, "piped");
     token_sha256(sha256, "piped", 5);
     snprintf(deletion.pipe, sizeof deletion.pipe, "%s/datasets/%s.safetensors", fixture->folder, sha256);
     unlink(deletion.pipe);
@@ -186,9 +165,9 @@ static void test_a_job_that_is_deleted_meanwhile_is_not_in_the_copy(void **state
     assert_ok(backup_make(fixture->folder, copy, &files, &err));
     pthread_join(thread, NULL);
     assert_int_equal(files, 4); // the database, the data set, the kept job's model and checkpoint
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM jobs"), 1);
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM checkpoints"), 1);
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM doomed"), 1);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM jobs"), 1);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM checkpoints"), 1);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM doomed"), 1);
     snprintf(path, sizeof path, "%s/jobs/%s", copy, deletion.id);
     assert_int_not_equal(access(path, F_OK), 0);
     snprintf(path, sizeof path, "%s/jobs/%s/model", copy, kept);
@@ -205,7 +184,7 @@ static void test_an_interrupted_restore_is_begun_anew(void **state)
     size_t files = 0;
     fixture_path(fixture, "copy", copy);
     fixture_path(fixture, "back", back);
-    add_dataset(fixture->store, "not really a tensor");
+    fixture_add_dataset(fixture->store, "not really a tensor");
     assert_ok(backup_make(fixture->folder, copy, &files, &err));
     for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
         fixture_path(fixture, left[i], path);
@@ -280,7 +259,7 @@ static void test_a_check_holds_rollups_and_files_against_rows(void **state)
     fixture_job(fixture->store, JOB_CLIENT, id);
     make_rollups(fixture->store, id);
     keep_checkpoint(fixture->store, id, 4);
-    assert_true(number_of(fixture->folder, "SELECT count(*) FROM rollups WHERE data IS NOT NULL") >= 6);
+    assert_true(fixture_number(fixture->folder, "SELECT count(*) FROM rollups WHERE data IS NOT NULL") >= 6);
     assert_int_equal(faults_of(fixture->folder, false), 0);
     fixture_path(fixture, "nabla.db", path);
     size_t before = 0;

@@ -57,18 +57,6 @@ static void run_sql(const struct scene *scene, const char *sql)
     database_close(db);
 }
 
-static int64_t number_of(const char *folder, const char *sql)
-{
-    char path[512];
-    struct database *db;
-    int64_t number = -1;
-    snprintf(path, sizeof path, "%s/nabla.db", folder);
-    assert_ok(database_open(path, DATABASE_READER, sql_texts, &db, &err));
-    assert_ok(database_number(db, sql, &number, &err));
-    database_close(db);
-    return number;
-}
-
 static void become_file(const struct scene *scene, size_t at)
 {
     assert_int_equal(file_replace(scene->files[at], contents[at], strlen(contents[at]), NULL), NABLA_OK);
@@ -155,8 +143,8 @@ static void a_data_set_that_is_deleted_is_not_in_the_copy(void **state)
     assert_ok(backup_make(fixture->folder, copy, &files, &err));
     pthread_join(scene.thread, NULL);
     assert_int_equal(files, 3); // the database and two data sets
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM datasets"), 2);
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM idempotency_keys"), 2);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM datasets"), 2);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM idempotency_keys"), 2);
     assert_ok(backup_restore(copy, back, &files, &err));
     assert_int_equal(faults_of(back), 0);
 }
@@ -211,8 +199,8 @@ static void a_job_goes_from_the_copy_of_an_older_version(void **state)
     scene_begin(&scene, fixture, 1, delete_job);
     assert_ok(backup_make(fixture->folder, copy, &files, &err));
     pthread_join(scene.thread, NULL);
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM jobs"), 0);
-    assert_int_equal(number_of(copy, "SELECT count(*) FROM job_specs"), 0);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM jobs"), 0);
+    assert_int_equal(fixture_number(copy, "SELECT count(*) FROM job_specs"), 0);
 }
 
 static void a_check_tells_no_fault_of_what_is_deleted_meanwhile(void **state)

@@ -62,14 +62,30 @@ static struct waiter waiter_of(const char *job, uint64_t revision, int64_t deadl
     return waiter;
 }
 
+// A change that is told, and how often the waiter has been resumed by then.
+struct notice {
+    const char *comment, *job;
+    uint64_t revision;
+    unsigned rung;
+};
+
+static void tell_waiter(struct waiter *waiter, struct bell *bell, const struct notice *notices, size_t count)
+{
+    struct waiters *waiters;
+    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
+    assert_true(waiters_add(waiters, waiter));
+    for (size_t i = 0; i < count; i++) {
+        waiters_notify(waiters, notices[i].job, notices[i].revision);
+        if (rung(bell) != notices[i].rung)
+            fail_msg("%s: resumed %u times", notices[i].comment, rung(bell));
+    }
+    waiters_free(waiters);
+}
+
 static void a_waiter_is_resumed_by_a_newer_revision_of_its_job_alone(void **state)
 {
     (void)state;
-    static const struct {
-        const char *comment, *job;
-        uint64_t revision;
-        unsigned rung;
-    } cases[] = {
+    static const struct notice notices[] = {
         {"another job", "job_b", 9, 0},
         {"an older revision", "job_a", 4, 0},
         {"the revision that it has seen", "job_a", 5, 0},
@@ -77,44 +93,24 @@ static void a_waiter_is_resumed_by_a_newer_revision_of_its_job_alone(void **stat
         {"once only", "job_a", 7, 1},
     };
     struct bell bell = bell_new();
-    struct waiters *waiters;
-    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
     struct waiter waiter = waiter_of("job_a", 5, INT64_MAX, &bell);
-    assert_true(waiters_add(waiters, &waiter));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        waiters_notify(waiters, cases[i].job, cases[i].revision);
-        if (rung(&bell) != cases[i].rung)
-            fail_msg("%s: resumed %u times", cases[i].comment, rung(&bell));
-    }
-    waiters_free(waiters);
+    tell_waiter(&waiter, &bell, notices, sizeof notices / sizeof *notices);
 }
 
 static void a_waiter_of_several_jobs_is_resumed_by_any_of_them(void **state)
 {
     (void)state;
-    static const struct {
-        const char *comment, *job;
-        uint64_t revision;
-        unsigned rung;
-    } cases[] = {
+    static const struct notice notices[] = {
         {"another job", "job_d", 99, 0},      {"the first, seen", "job_a", 5, 0},
         {"the second, seen", "job_b", 7, 0},  {"the third, where the second would be new", "job_c", 8, 0},
         {"the third, newer", "job_c", 10, 1}, {"once only", "job_a", 6, 1},
     };
     static const struct api_watch others[] = {{"job_b", 7}, {"job_c", 9}};
     struct bell bell = bell_new();
-    struct waiters *waiters;
-    assert_int_equal(waiters_new(&waiters, NULL), NABLA_OK);
     struct waiter waiter = waiter_of("job_a", 5, INT64_MAX, &bell);
     waiter.wait.others = others;
     waiter.wait.other_count = 2;
-    assert_true(waiters_add(waiters, &waiter));
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        waiters_notify(waiters, cases[i].job, cases[i].revision);
-        if (rung(&bell) != cases[i].rung)
-            fail_msg("%s: resumed %u times", cases[i].comment, rung(&bell));
-    }
-    waiters_free(waiters);
+    tell_waiter(&waiter, &bell, notices, sizeof notices / sizeof *notices);
 }
 
 static void a_waiter_is_resumed_at_its_deadline(void **state)

@@ -49,18 +49,6 @@ static void append(struct store *store, const char *id, uint64_t first, uint64_t
     assert_ok(store_history_append(store, id, &batch, &ack, &err));
 }
 
-static uint64_t number_of(const char *folder, const char *sql)
-{
-    char path[512];
-    struct database *db;
-    int64_t number = -1;
-    snprintf(path, sizeof path, "%s/nabla.db", folder);
-    assert_ok(database_open(path, DATABASE_READER, sql_texts, &db, &err));
-    assert_ok(database_number(db, sql, &number, &err));
-    database_close(db);
-    return (uint64_t)number;
-}
-
 static void require_rows(const struct fixture *fixture, const char *id)
 {
     static const char *const tables[] = {"metric_rows", "gradient_rows", "custom_rows", "histogram_rows"};
@@ -70,7 +58,7 @@ static void require_rows(const struct fixture *fixture, const char *id)
         char sql[128];
         snprintf(sql, sizeof sql, "SELECT count(*) FROM %s JOIN jobs ON jobs.number = job AND jobs.id = '%s'",
                  tables[i], id);
-        assert_int_equal(storage.parts[i].rows, number_of(fixture->folder, sql));
+        assert_int_equal(storage.parts[i].rows, fixture_number(fixture->folder, sql));
     }
 }
 
@@ -119,7 +107,7 @@ static void bytes_are_about_those_of_the_file(void **state)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char sql[128];
         snprintf(sql, sizeof sql, "SELECT sum(pgsize) FROM dbstat WHERE name = '%s'", tables[i]);
-        const double taken = (double)number_of(fixture->folder, sql);
+        const double taken = (double)fixture_number(fixture->folder, sql);
         const double told = (double)storage.parts[i].bytes;
         if (told < 0.85 * taken || told > 1.05 * taken)
             fail_msg("%s: %.0f bytes, told as %.0f", tables[i], taken, told);

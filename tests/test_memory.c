@@ -3,7 +3,6 @@
 // there.
 #include "base/size.h"
 #include "data/dataset.h"
-#include "data/safetensors.h"
 #include "train/trainer.h"
 
 #include <malloc.h>
@@ -14,10 +13,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "mapped_file.h"
 
 static _Atomic size_t bytes, most;
 
@@ -154,22 +153,6 @@ static struct dataset *make_data(const struct job *job)
     return data;
 }
 
-// As the server keeps it: the features lie in a file.
-static struct dataset *keep(const struct dataset *data)
-{
-    struct buffer file = buffer_new((size_t)1 << 30);
-    struct mapped mapped;
-    struct dataset *ret;
-    assert_int_equal(safetensors_write_dataset(data, &file, NULL), NABLA_OK);
-    const int fd = memfd_create("a data set", MFD_CLOEXEC);
-    assert_true(fd >= 0 && write(fd, file.data, file.size) == (ssize_t)file.size);
-    assert_int_equal(mapped_open(fd, &mapped, NULL), NABLA_OK);
-    close(fd);
-    buffer_free(&file);
-    assert_int_equal(safetensors_map_dataset(&mapped, &dataset_unlimited, &ret, NULL), NABLA_OK);
-    return ret;
-}
-
 static void add(struct train_spec *spec, enum layer_type type, size_t units)
 {
     struct nabla_error err;
@@ -214,7 +197,7 @@ static void check(const struct job *job)
     struct train_result result;
     struct dataset *made = make_data(job);
     const size_t before = bytes;
-    struct dataset *data = keep(made);
+    struct dataset *data = map_dataset(made);
     struct train_spec spec = make_spec(job, data);
     assert_int_equal(spec_cost(&spec, data, &cost, &err), NABLA_OK);
     most = bytes;

@@ -1,4 +1,3 @@
-#include "base/mapped.h"
 #include "data/dataset.h"
 #include "data/safetensors.h"
 
@@ -8,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "mapped_file.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -270,22 +269,12 @@ static void a_full_buffer_is_an_error(void **state)
     }
 }
 
-static struct mapped map(const struct buffer *buffer)
-{
-    struct mapped mapped;
-    const int fd = memfd_create("a file", MFD_CLOEXEC);
-    assert_true(fd >= 0 && write(fd, buffer->data, buffer->size) == (ssize_t)buffer->size);
-    assert_int_equal(mapped_open(fd, &mapped, NULL), NABLA_OK);
-    close(fd);
-    return mapped;
-}
-
 // From memory, and again from a mapped file: both are the same, mistakes included.
 static enum nabla_code read_dataset(const struct buffer *buffer, struct dataset **ret,
                                     struct nabla_error *err)
 {
     struct nabla_error mapped_err = {0};
-    struct mapped mapped = map(buffer);
+    struct mapped mapped = map_bytes(buffer);
     struct dataset *of_file = NULL;
     enum nabla_code code = safetensors_read_dataset(buffer->data, buffer->size, &roomy, ret, err);
     assert_int_equal(safetensors_map_dataset(&mapped, &roomy, &of_file, &mapped_err), code);
@@ -464,7 +453,7 @@ static void features_stay_in_their_file(void **state)
         struct buffer buffer = buffer_new(1 << 16);
         struct dataset *dataset;
         assert_int_equal(safetensors_write(tensors, 2, NULL, 0, &buffer, NULL), NABLA_OK);
-        struct mapped mapped = map(&buffer);
+        struct mapped mapped = map_bytes(&buffer);
         assert_int_equal(safetensors_map_dataset(&mapped, &roomy, &dataset, NULL), NABLA_OK);
         assert_int_equal(dataset->file.bytes != NULL, cases[i].stays);
         assert_int_equal(mapped.bytes == NULL, cases[i].stays);

@@ -1,6 +1,5 @@
 // Training with features that stay in their file: the same numbers reach the network, in an order that reads
 // the file in long pieces, and what is said of memory decides who streams.
-#include "data/safetensors.h"
 #include "train/spec_rows.h"
 #include "train/train_data.h"
 #include "train/trainer.h"
@@ -12,10 +11,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "mapped_file.h"
 
 enum { CLASSES = 3, WEIGHTS_MAX = 4096 };
 
@@ -32,23 +31,6 @@ static struct dataset *make_data(size_t rows, size_t columns, bool misses)
                                 ? NAN
                                 : (float)(3 * random_normal(&random) + (double)(i / columns % CLASSES));
     return data;
-}
-
-// The same data set as a server keeps it.
-static struct dataset *map_data(const struct dataset *data)
-{
-    struct buffer bytes = buffer_new(64 << 20);
-    struct mapped mapped;
-    struct dataset *ret;
-    assert_int_equal(safetensors_write_dataset(data, &bytes, NULL), NABLA_OK);
-    const int fd = memfd_create("a data set", MFD_CLOEXEC);
-    assert_true(fd >= 0 && write(fd, bytes.data, bytes.size) == (ssize_t)bytes.size);
-    assert_int_equal(mapped_open(fd, &mapped, NULL), NABLA_OK);
-    close(fd);
-    buffer_free(&bytes);
-    assert_int_equal(safetensors_map_dataset(&mapped, &dataset_unlimited, &ret, NULL), NABLA_OK);
-    assert_non_null(ret->file.bytes);
-    return ret;
 }
 
 static struct train_spec make_spec(size_t shuffle_buffer)
@@ -179,7 +161,7 @@ static void the_network_is_given_the_same_numbers(void **state)
     static int64_t ids[3][ROWS];
     for (size_t c = 0; c < sizeof changes / sizeof *changes; c++) {
         struct dataset *memory = make_data(ROWS, COLUMNS, changes[c].missing != MISSING_REFUSE),
-                       *file = map_data(memory);
+                       *file = map_dataset(memory);
         const struct {
             const struct dataset *source;
             size_t buffer;
@@ -241,7 +223,7 @@ static void a_streamed_training_is_the_one_in_memory(void **state)
     enum { ROWS = 3000, WINDOW = 200 };
     static float weights[4][WEIGHTS_MAX];
     double accuracy[4];
-    struct dataset *memory = make_data(ROWS, 6, false), *file = map_data(memory);
+    struct dataset *memory = make_data(ROWS, 6, false), *file = map_dataset(memory);
     const size_t count = train(memory, 0, 1, weights[0], &accuracy[0]);
     train(file, ROWS, 1, weights[1], &accuracy[1]);
     train(file, WINDOW, 1, weights[2], &accuracy[2]);
