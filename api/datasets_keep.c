@@ -2,6 +2,7 @@
 
 #include "api/job_encode.h"
 #include "api/write.h"
+#include "base/json_texts.h"
 #include "base/size.h"
 #include "data/safetensors.h"
 
@@ -19,16 +20,6 @@ struct dataset_limits dataset_limits_of(const struct api_limits *limits)
                                    .bytes = limits->dataset_bytes};
 }
 
-static void describe_texts(char *const *texts, size_t count, struct buffer *ret)
-{
-    buffer_char(ret, '[');
-    for (size_t i = 0; i < count; i++) {
-        buffer_text(ret, i ? "," : "");
-        buffer_json_string(ret, texts && texts[i] ? texts[i] : "");
-    }
-    buffer_char(ret, ']');
-}
-
 static enum nabla_code describe_classes(const struct dataset *dataset, struct buffer *ret,
                                         struct nabla_error *err)
 {
@@ -40,7 +31,7 @@ static enum nabla_code describe_classes(const struct dataset *dataset, struct bu
     buffer_text(ret, "{\"label\":");
     buffer_json_string(ret, dataset->label_name ? dataset->label_name : "");
     buffer_text(ret, ",\"class_names\":");
-    describe_texts(dataset->class_names, dataset->classes, ret);
+    json_texts_write(ret, dataset->class_names, dataset->classes);
     buffer_text(ret, ",\"class_counts\":[");
     for (size_t i = 0; i < dataset->classes; i++)
         buffer_format(ret, "%s%zu", i ? "," : "", counts[i]);

@@ -1,23 +1,13 @@
 #include "api/model_file.h"
 
 #include "base/file.h"
-#include "base/json.h"
+#include "base/json_texts.h"
 #include "base/size.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAMES_LIMIT = 64 << 20 };
-
-static void list_texts(char *const *texts, size_t count, struct buffer *ret)
-{
-    buffer_char(ret, '[');
-    for (size_t i = 0; i < count; i++) {
-        buffer_text(ret, i ? "," : "");
-        buffer_json_string(ret, texts && texts[i] ? texts[i] : "");
-    }
-    buffer_char(ret, ']');
-}
 
 static char *borrowed(const char *text) // metadata is only read
 {
@@ -38,8 +28,8 @@ static enum nabla_code write_header(struct file_writing *file, const struct trai
 {
     struct buffer features = buffer_new(NAMES_LIMIT), classes = buffer_new(NAMES_LIMIT),
                   header = buffer_new(4 * (size_t)NAMES_LIMIT);
-    list_texts(dataset->feature_names, dataset->columns, &features);
-    list_texts(dataset->class_names, dataset->classes, &classes);
+    json_texts_write(&features, dataset->feature_names, dataset->columns);
+    json_texts_write(&classes, dataset->class_names, dataset->classes);
     const struct tensor_metadata metadata[] = {
         {borrowed("nabla"), borrowed("model")},
         {borrowed("version"), borrowed("1")},
@@ -104,60 +94,18 @@ enum nabla_code weights_load(const char *path, struct trainer *trainer, struct n
     return code;
 }
 
-static void free_texts(char **texts, size_t count)
-{
-    for (size_t i = 0; texts && i < count; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 static enum nabla_code fail_foreign(struct nabla_error *err)
 {
     return nabla_fail(err, NABLA_MALFORMED, NULL, "the file is no model that Nabla has written");
-}
-
-static enum nabla_code take_text(struct buffer *texts, const char *text, struct nabla_error *err)
-{
-    char *copy = strdup(text ? text : "");
-    if (copy && buffer_append(texts, &copy, sizeof copy))
-        return NABLA_OK;
-    free(copy);
-    return nabla_fail_memory(err, "a model's names");
-}
-
-// A JSON list of texts, as their copies.
-static enum nabla_code take_texts(struct json_reader *reader, struct buffer *texts, struct nabla_error *err)
-{
-    enum json_token token;
-    enum nabla_code code = json_next(reader, &token, err);
-    if (!code && token != JSON_ARRAY_BEGIN)
-        return fail_foreign(err);
-    while (!code && !(code = json_next(reader, &token, err)) && token == JSON_STRING)
-        code = take_text(texts, reader->string.data, err);
-    if (code == NABLA_MALFORMED || (!code && token != JSON_ARRAY_END))
-        return fail_foreign(err);
-    return code;
 }
 
 static enum nabla_code read_list(const struct safetensors *file, const char *key, char ***ret,
                                  size_t *ret_count, struct nabla_error *err)
 {
     const char *text = safetensors_metadata(file, key);
-    if (!text)
-        return fail_foreign(err);
-    struct buffer texts = buffer_new(NAMES_LIMIT);
-    struct json_reader reader = json_open(text, strlen(text), NAMES_LIMIT);
-    enum nabla_code code = take_texts(&reader, &texts, err);
-    json_close(&reader);
-    char **list = (char **)(void *)texts.data; // the buffer's memory becomes the list
-    const size_t count = texts.size / sizeof *list;
-    if (code) {
-        free_texts(list, count);
-        return code;
-    }
-    *ret = list;
-    *ret_count = count;
-    return NABLA_OK;
+    const enum nabla_code code =
+        text ? json_texts_read(text, NAMES_LIMIT, ret, ret_count, err) : NABLA_MALFORMED;
+    return code == NABLA_MALFORMED ? fail_foreign(err) : code;
 }
 
 static enum nabla_code read_metadata(struct model_file *model, struct nabla_error *err)
@@ -199,8 +147,8 @@ void model_file_close(struct model_file *model)
 {
     if (!model)
         return;
-    free_texts(model->class_names, model->classes);
-    free_texts(model->feature_names, model->columns);
+    json_texts_free(model->class_names, model->classes);
+    json_texts_free(model->feature_names, model->columns);
     job_spec_free(&model->spec);
     safetensors_free(model->tensors);
     mapped_close(&model->mapped);

@@ -1,6 +1,6 @@
 // A data set's tensors are `features`, `labels` and, where rows weigh differently, `sample_weights`; its
 // names are JSON lists of texts in the metadata.
-#include "base/json.h"
+#include "base/json_texts.h"
 #include "base/size.h"
 #include "data/dataset.h"
 #include "data/safetensors.h"
@@ -23,16 +23,6 @@ static struct tensor matrix_tensor(char *name, enum tensor_dtype dtype, size_t r
 }
 _Static_assert(sizeof(float) == sizeof(int32_t), "features and ids have elements of one size");
 
-static void write_names(struct buffer *text, char *const *names, size_t count)
-{
-    buffer_char(text, '[');
-    for (size_t i = 0; i < count; i++) {
-        buffer_text(text, i ? "," : "");
-        buffer_json_string(text, names[i] ? names[i] : "");
-    }
-    buffer_char(text, ']');
-}
-
 // Fills `ret` (3 of them). Returns how many the data set has.
 static size_t dataset_tensors(const struct dataset *dataset, struct tensor *ret)
 {
@@ -48,8 +38,8 @@ static enum nabla_code write_header(const struct dataset *dataset, const struct 
                                     struct buffer *ret, struct nabla_error *err)
 {
     struct buffer features = buffer_new(ret->limit), classes = buffer_new(ret->limit);
-    write_names(&features, dataset->feature_names, dataset->columns);
-    write_names(&classes, dataset->class_names, dataset->classes);
+    json_texts_write(&features, dataset->feature_names, dataset->columns);
+    json_texts_write(&classes, dataset->class_names, dataset->classes);
     enum nabla_code code = buffer_status(&features, "the feature names", err);
     if (!code)
         code = buffer_status(&classes, "the class names", err);
@@ -97,52 +87,55 @@ static enum nabla_code bad_names(const char *key, struct nabla_error *err)
                       key);
 }
 
-// Reads the JSON list of texts under `key` into names (`count` of them), or only counts it where names is
-// NULL. Without the key *ret_count is 0.
-static enum nabla_code read_names(const struct safetensors *file, const char *key, char **names, size_t count,
+// The list of texts under `key`; none without the key.
+static enum nabla_code read_names(const struct safetensors *file, const char *key, char ***ret,
                                   size_t *ret_count, struct nabla_error *err)
 {
     const char *text = safetensors_metadata(file, key);
+    *ret = NULL;
     *ret_count = 0;
-    if (!text)
+    const enum nabla_code code = text ? json_texts_read(text, NAME_MAX_BYTES, ret, ret_count, err) : NABLA_OK;
+    return code && code != NABLA_NO_MEMORY ? bad_names(key, err) : code;
+}
+
+// Puts a list in the place of the `count` names that there is room for; an absent one leaves them to be made
+// up.
+static enum nabla_code take_names(const char *key, char ***list, size_t list_count, size_t count,
+                                  char ***names, struct nabla_error *err)
+{
+    if (!*list)
         return NABLA_OK;
-    struct json_reader json = json_open(text, strlen(text), NAME_MAX_BYTES);
-    enum json_token token;
-    bool bad = json_next(&json, &token, NULL) || token != JSON_ARRAY_BEGIN;
-    enum nabla_code code = NABLA_OK;
-    size_t read = 0;
-    while (!bad && !code) {
-        bad = json_next(&json, &token, NULL) || (token != JSON_STRING && token != JSON_ARRAY_END);
-        if (bad || token == JSON_ARRAY_END)
-            break;
-        bad = strlen(json.string.data) != json.string.size || (names && read == count);
-        if (!bad && names && !(names[read] = strdup(json.string.data)))
-            code = nabla_fail_memory(err, "names");
-        read++;
-    }
-    bad = bad || (!code && (json_next(&json, &token, NULL) || token != JSON_END));
-    json_close(&json);
-    if (!code && (bad || (names && read != count)))
+    if (list_count != count)
         return bad_names(key, err);
-    *ret_count = read;
+    free(*names);
+    *names = *list;
+    *list = NULL;
+    return NABLA_OK;
+}
+
+static enum nabla_code read_features(const struct safetensors *file, struct dataset *dataset,
+                                     struct nabla_error *err)
+{
+    char **list;
+    size_t count;
+    enum nabla_code code = read_names(file, "feature_names", &list, &count, err);
+    if (!code)
+        code = take_names("feature_names", &list, count, dataset->columns, &dataset->feature_names, err);
+    json_texts_free(list, count);
     return code;
 }
 
-static enum nabla_code read_all_names(const struct safetensors *file, struct dataset *dataset,
-                                      struct nabla_error *err)
+static enum nabla_code read_label(const struct safetensors *file, struct dataset *dataset,
+                                  struct nabla_error *err)
 {
     const char *label = safetensors_metadata(file, "label_name");
-    size_t count;
-    enum nabla_code code =
-        read_names(file, "feature_names", dataset->feature_names, dataset->columns, &count, err);
-    if (!code && dataset->classes > 0)
-        code = read_names(file, "class_names", dataset->class_names, dataset->classes, &count, err);
-    if (!code && label && !(dataset->label_name = strdup(label)))
-        code = nabla_fail_memory(err, "the label's name");
-    return code ? code : dataset_fill_names(dataset, err);
+    if (label && !(dataset->label_name = strdup(label)))
+        return nabla_fail_memory(err, "the label's name");
+    return dataset_fill_names(dataset, err);
 }
 
-// With the file that the bytes are of, where the features may stay in it.
+// With the file that the bytes are of, where the features may stay in it. The names of classes tell how many
+// there are.
 static enum nabla_code read_dataset(const void *bytes, size_t size, struct mapped *mapped,
                                     const struct dataset_limits *limits, struct dataset **ret,
                                     struct nabla_error *err)
@@ -150,17 +143,24 @@ static enum nabla_code read_dataset(const void *bytes, size_t size, struct mappe
     struct safetensors *file = NULL;
     struct dataset *dataset = NULL;
     struct dataset_tensors tensors = {.file = mapped};
+    char **classes;
     enum nabla_code code = safetensors_read(bytes, size, &file, err);
     if (code)
         return code;
     tensors.features = safetensors_find(file, "features");
     tensors.labels = safetensors_find(file, "labels");
     tensors.weights = safetensors_find(file, "sample_weights");
-    code = read_names(file, "class_names", NULL, 0, &tensors.classes, err);
+    code = read_names(file, "class_names", &classes, &tensors.classes, err);
     if (!code)
         code = dataset_from_tensors(&tensors, limits, &dataset, err);
     if (!code)
-        code = read_all_names(file, dataset, err);
+        code = read_features(file, dataset, err);
+    if (!code && dataset->classes > 0)
+        code = take_names("class_names", &classes, tensors.classes, dataset->classes, &dataset->class_names,
+                          err);
+    if (!code)
+        code = read_label(file, dataset, err);
+    json_texts_free(classes, tensors.classes);
     safetensors_free(file);
     if (code)
         dataset_free(dataset);
