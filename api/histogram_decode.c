@@ -226,7 +226,6 @@ static void read_group(struct table_reader *reader, size_t at, enum json_token t
                        struct histogram_input *ret)
 {
     struct group group = {.reader = reader, .index = -1, .kind = -1};
-    size_t problems = reader->problems->count;
     unsigned seen = 0;
     snprintf(group.pointer, sizeof group.pointer, "/histograms/%zu", at);
     group.steps = group.counts = group.nonfinite = buffer_new(SIZE_MAX - 1);
@@ -239,7 +238,7 @@ static void read_group(struct table_reader *reader, size_t at, enum json_token t
         if (!reader->code)
             group_check(&group);
     }
-    if (!reader->code && reader->problems->count == problems)
+    if (!reader->code && reader->problems->count == 0) // one problem, and nothing of the batch is taken
         group_take(&group, ret);
     free(group.name);
     buffer_free(&group.steps);

@@ -134,6 +134,8 @@ static void what_is_posted_comes_back(void **state)
     json_decref(names);
 }
 
+#define FOUR_BAD "{},{},{},{}" // three problems each
+
 static void a_bad_histogram_is_refused_with_its_pointer(void **state)
 {
     struct service *service = *state;
@@ -161,6 +163,10 @@ static void a_bad_histogram_is_refused_with_its_pointer(void **state)
          "/histograms/0/bins"},
         {"a field twice",
          "[{\"index\":0,\"index\":0,\"name\":\"a\",\"kind\":\"weights\",\"steps\":[],\"counts\":[]}]",
+         "/histograms/0/index"},
+        {"no counts, behind more problems than an answer tells",
+         "[" FOUR_BAD "," FOUR_BAD "," FOUR_BAD
+         ",{\"index\":0,\"name\":\"a\",\"kind\":\"weights\",\"steps\":[1]}]",
          "/histograms/0/index"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
