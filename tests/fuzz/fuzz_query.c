@@ -50,7 +50,7 @@ static void append_histograms(struct fuzz_service *service)
     }
     buffer_text(&text, "]}");
     struct api_answer answer = {0};
-    fuzz_exchange(service, (const uint8_t *)text.data, text.size, SIZE_MAX, &answer);
+    fuzz_exchange(service, (const uint8_t *)text.data, text.size, &fuzz_plainly, &answer);
     fuzz_require(answer.status == 200);
     api_answer_free(&answer);
     buffer_free(&text);
@@ -78,6 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct fuzz_service *service = fuzz_service_get(fill);
     int length = snprintf(text, sizeof text, "GET /v1/jobs/%s/%.*s\n", job, (int)(size < 3000 ? size : 3000),
                           (const char *)bytes);
-    fuzz_ask(service, (const uint8_t *)text, (size_t)length, 1);
+    struct api_answer answer = {0};
+    fuzz_exchange(service, (const uint8_t *)text, (size_t)length, &fuzz_plainly, &answer);
+    api_answer_free(&answer);
     return 0;
 }

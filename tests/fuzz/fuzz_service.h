@@ -10,6 +10,7 @@
 #include "api/api.h"
 #include "store/store.h"
 #include "store/sweep.h"
+#include "store/tokens.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>
@@ -22,7 +23,19 @@ struct fuzz_service {
     struct store *store;
     struct api *api;
     unsigned asked;
+    // The same store behind access tokens, and one that may write.
+    struct api *guarded;
+    struct token_table *tokens;
+    char secret[TOKENS_SECRET_SIZE];
 };
+
+// How a request comes: by which socket, to whom, its body in pieces of how many bytes.
+struct fuzz_way {
+    enum api_listener listener;
+    bool is_guarded;
+    size_t piece;
+};
+static const struct fuzz_way fuzz_plainly = {.piece = SIZE_MAX};
 
 static inline void fuzz_service_failed(void *context, const char *request_id, const char *method,
                                        const char *path, const struct nabla_error *err)
@@ -44,6 +57,16 @@ static inline struct api_limits fuzz_service_limits(void)
     return limits;
 }
 
+static inline void fuzz_service_open_guarded(struct fuzz_service *service, struct api_options options)
+{
+    struct token_grant grant = {.name = "fuzz", .scopes = SCOPE_READ | SCOPE_WRITE, .queued_jobs = 100};
+    struct nabla_error err = {0};
+    fuzz_require(tokens_create(service->folder, &grant, service->secret, &err) == NABLA_OK);
+    fuzz_require(token_table_new(service->folder, &service->tokens, &err) == NABLA_OK);
+    options.tokens = service->tokens;
+    fuzz_require(api_new(&options, &service->guarded, &err) == NABLA_OK);
+}
+
 static inline void fuzz_service_open(struct fuzz_service *service)
 {
     struct nabla_error err = {0};
@@ -53,6 +76,7 @@ static inline void fuzz_service_open(struct fuzz_service *service)
     const struct api_options options = {
         .store = service->store, .limits = fuzz_service_limits(), .failed = fuzz_service_failed};
     fuzz_require(api_new(&options, &service->api, &err) == NABLA_OK);
+    fuzz_service_open_guarded(service, options);
     service->asked = 0;
 }
 
@@ -61,6 +85,8 @@ static inline void fuzz_service_close(struct fuzz_service *service)
     if (!service->api)
         return;
     api_free(service->api);
+    api_free(service->guarded);
+    token_table_free(service->tokens);
     store_close(service->store);
     sweep_tree(service->folder, NULL);
     service->api = NULL;
@@ -157,10 +183,9 @@ static inline size_t fuzz_headers(char **text, char *end, struct api_header ret[
     return count;
 }
 
-// Sends one request in its written form, the body in pieces of `piece` bytes. *ret is left empty where it is
-// none.
+// Sends one request in its written form. *ret is left empty where it is none.
 static inline void fuzz_exchange(struct fuzz_service *service, const uint8_t *bytes, size_t size,
-                                 size_t piece, struct api_answer *ret)
+                                 const struct fuzz_way *way, struct api_answer *ret)
 {
     char *copy = malloc(size + 1), *text = copy, *end = copy + size;
     fuzz_require(copy != NULL);
@@ -173,11 +198,12 @@ static inline void fuzz_exchange(struct fuzz_service *service, const uint8_t *by
         struct api_call *call;
         bool refused = false;
         *space = '\0';
-        struct api_request request = {.method = line, .target = space + 1, .headers = headers};
+        struct api_request request = {
+            .method = line, .target = space + 1, .headers = headers, .listener = way->listener};
         request.header_count = fuzz_headers(&text, end, headers);
-        api_open(service->api, &request, &call, ret);
+        api_open(way->is_guarded ? service->guarded : service->api, &request, &call, ret);
         while (call && !refused && text < end) {
-            size_t rest = (size_t)(end - text), part = rest < piece ? rest : piece;
+            size_t rest = (size_t)(end - text), part = rest < way->piece ? rest : way->piece;
             refused = !api_body(call, text, part, ret);
             text += part;
         }
@@ -187,13 +213,6 @@ static inline void fuzz_exchange(struct fuzz_service *service, const uint8_t *by
         api_close(call);
     }
     free(copy);
-}
-
-static inline void fuzz_ask(struct fuzz_service *service, const uint8_t *bytes, size_t size, size_t piece)
-{
-    struct api_answer answer = {0};
-    fuzz_exchange(service, bytes, size, piece, &answer);
-    api_answer_free(&answer);
 }
 
 #endif

@@ -1,6 +1,7 @@
 // A job's document (api/spec.h), mutated by structure (fuzz_document.h). What is taken and completed is
 // expanded to a text that reads back to itself.
 #include "api/spec.h"
+#include "tests/fuzz/contract_words.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_document.h"
 
@@ -8,56 +9,10 @@
 
 static const struct dataset_limits limits = {.rows = 500, .columns = 64, .classes = 20, .bytes = 1 << 18};
 
-// What a document may be made of besides what stands in it: the contract's words, and numbers at edges. (The
-// formatter would give each word a line.)
-// clang-format off
-static const char *const words[] = {
-    "dense", "batch_norm", "layer_norm", "activation", "dropout", "alpha_dropout", "residual",
-    "identity", "projection", "sigmoid", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "tanh",
-    "softplus", "softsign", "hard_sigmoid", "gelu", "he_normal", "he_uniform", "glorot_uniform",
-    "lecun_normal", "truncated_normal", "orthogonal", "constant", "zeros", "ones", "cross_entropy",
-    "binary_cross_entropy", "binary_focal", "focal", "hinge", "squared_hinge", "huber",
-    "mean_squared_error", "kl_divergence", "poly", "generalized_cross_entropy", "adam", "adamw", "sgd",
-    "lion", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "amsgrad", "cosine", "cosine_restarts",
-    "exponential", "inverse_time", "polynomial", "step", "one_cycle", "reduce_on_plateau", "keras",
-    "keras_tf_sparse", "torch", "optax", "probabilities", "logits", "sum", "mean", "balanced",
-    "stratified", "random", "last", "standardize", "min_max", "none", "median", "most_frequent",
-    "refuse", "validation_loss", "validation_accuracy", "max_norm", "l1", "l2", "blobs", "moons",
-    "spirals", "rings", "xor", "imbalanced", "local", "client", "NaN", "Infinity", "accuracy", "binary",
-    "exact", "friedman", "gen", "glorot_normal", "lecun_uniform", "l1_l2", "linear", "multi_label",
-    "regression", "normal", "uniform", "posted", "range", "uncorrected", "corrected", "validation",
-    "auto"};
-static const char *const names[] = {
-    "type", "units", "activation", "batch_norm", "dropout", "layers", "model", "loss", "optimizer",
-    "training", "learning_rate", "schedule", "decay_steps", "warmup_steps", "momentum", "nesterov",
-    "centered", "epsilon", "epsilon_placement", "clip_norm", "clip_value", "global_clip_norm",
-    "weight_decay", "use_ema", "ema_momentum", "ema_overwrite_frequency", "gradient_accumulation_steps",
-    "epochs", "batch_size", "seed", "shuffle", "threads", "time_limit", "stop_on_nan", "early_stopping",
-    "monitor", "patience", "min_delta", "restore_best", "start_from_epoch", "validation_split", "split",
-    "dataset", "generator", "rows", "features", "labels", "classes", "input", "scaling", "missing",
-    "missing_value", "telemetry", "every", "class_weights", "pos_weight", "label_smoothing",
-    "ignore_index", "temperature", "softcap", "z_loss", "margin", "delta", "gamma", "alpha", "q",
-    "convention", "function", "kernel_regularizer", "bias_regularizer", "kernel_constraint", "max_value",
-    "use_bias", "initializer", "gain", "stddev", "negative_slope", "rate", "append_output",
-    "initial_weights", "job", "checkpoint_every_seconds", "retries", "executor", "name",
-    "schema_version", "beta_1", "beta_2", "beta_constraint", "beta_regularizer", "bias_constraint",
-    "cooldown", "corrected", "cycle", "decay_rate", "div_factor", "end_learning_rate", "factor",
-    "final_div_factor", "first_decay_steps", "gamma_constraint", "gamma_regularizer", "histograms_every",
-    "initial_accumulator_value", "initial_learning_rate", "m_mul", "max_learning_rate",
-    "min_learning_rate", "pct_start", "power", "rho", "shares", "shuffle_buffer", "staircase",
-    "streaming", "t_mul", "targets", "total_steps", "value", "warmup_initial_learning_rate", "range"};
-// clang-format on
-static const double numbers[] = {0, 0.5, 0.1, 1e-7, 1e-300, 5e-324, 1e300, 1e308, -0.0, 2e9, 1e19};
-static const json_int_t wholes[] = {
-    0,         1,        2, 3, -1, 7, 32, 255, 4096, 16777216, 2147483648, 4294967296, 9007199254740991,
-    INT64_MAX, INT64_MIN};
-#define TABLE(of, table) .of = (table), .of##_count = sizeof(table) / sizeof *(table)
-static const struct document_parts parts = {TABLE(words, words), TABLE(names, names), TABLE(numbers, numbers),
-                                            TABLE(wholes, wholes)};
-
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t size, size_t most, unsigned seed)
 {
-    return document_mutate(&parts, bytes, size, most, seed);
+    size_t length = seed % 20 ? document_change(&contract_parts, bytes, size, most, seed) : 0;
+    return length ? length : LLVMFuzzerMutate(bytes, size, most);
 }
 
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *one, size_t one_size, const uint8_t *other, size_t other_size,
