@@ -6,51 +6,18 @@
 // RUN may suspend the connection: on the pool, which leads to ANSWER when it is done, or waiting for a job,
 // which leads to RUN again, or to the connection's end when its client has hung up. Whoever resumes sets the
 // phase first: the library's lock orders the two.
-#include "server/http_exchange.h"
+#include "server/http_exchange_parts.h"
 
 #include "base/clock.h"
 #include "server/http_guard.h"
-#include "server/request_id.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     HEADERS_KEPT = 64,
-    STREAM_BLOCK = 16384,
-    PLACE_GRACE_MS = 1000, // how long a place among streams and waits is waited for
-    PLACE_AGAIN_MS = 20,
-    SEEKERS_MOST = 64, // who look for a place again and again; more are refused at once
     LONG_BODY = 16384, // above it a request is long (api_call_is_long), whatever it asks
-};
-
-enum phase { PHASE_HEADERS, PHASE_BODY, PHASE_DRAIN, PHASE_RUN, PHASE_ANSWER, PHASE_SENT };
-
-struct exchange {
-    struct http *http;
-    struct MHD_Connection *connection;
-    struct http_socket *socket;
-    char *target;
-    char method[24];
-    enum phase phase;
-    struct api_call *call;
-    struct api_answer answer;
-    bool must_close;   // the connection ends with the answer
-    bool is_streaming; // counted among the http's streams
-    bool is_waiting;   // counted among the http's waits
-    bool is_seeking;   // counted among the http's seekers
-    bool is_cut;       // nobody may wait any more
-    uint64_t received; // bytes of the body so far
-    uint64_t drained;  // those of them that came after it was refused
-    int64_t opened_ms, opened_ns;
-    char request_id[REQUEST_ID_SIZE];
-    bool was_named;       // by the client
-    bool has_waited;      // for a job: the time says nothing
-    int64_t place_due_ms; // while it is seeking: when it is refused
-    struct api_seen seen;
-    struct waiter waiter;
 };
 
 static struct http_socket *socket_of(struct MHD_Connection *connection)
@@ -60,22 +27,21 @@ static struct http_socket *socket_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-static void set_deadline(struct exchange *exchange, int64_t deadline_ms)
+void exchange_set_deadline(struct exchange *exchange, int64_t deadline_ms)
 {
     if (exchange->socket)
         socket_entry_set(exchange->socket->entry, deadline_ms);
 }
 
-// The deadlines of the server it came in by.
-static const struct http_deadlines *deadlines_of(const struct exchange *exchange)
+const struct http_deadlines *exchange_deadlines(const struct exchange *exchange)
 {
     return &exchange->http->options.deadlines;
 }
 
-// `seconds` from a moment on, and what `bytes` take at the least rate.
-static int64_t due_at(const struct exchange *exchange, int64_t from_ms, unsigned seconds, uint64_t bytes)
+int64_t exchange_due(const struct exchange *exchange, int64_t from_ms, unsigned seconds, uint64_t bytes)
 {
-    return from_ms + 1000 * (int64_t)seconds + (int64_t)(bytes * 1000 / deadlines_of(exchange)->least_rate);
+    return from_ms + 1000 * (int64_t)seconds +
+           (int64_t)(bytes * 1000 / exchange_deadlines(exchange)->least_rate);
 }
 
 struct exchange *exchange_new(struct http *http, struct MHD_Connection *connection, const char *target)
@@ -96,32 +62,10 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
                                   .opened_ms = now_ns / 1000000,
                                   .opened_ns = now_ns,
                                   .seen = {.route = SIZE_MAX}};
-    set_deadline(exchange, due_at(exchange, exchange->opened_ms, deadlines_of(exchange)->head, 0));
+    exchange_set_deadline(exchange,
+                          exchange_due(exchange, exchange->opened_ms, exchange_deadlines(exchange)->head, 0));
     atomic_fetch_add(&http->exchanges, 1);
     return exchange;
-}
-
-static void stop_waiting(struct exchange *exchange)
-{
-    if (exchange->is_waiting)
-        atomic_fetch_sub(&exchange->http->waits, 1);
-    exchange->is_waiting = false;
-}
-
-static void stop_seeking(struct exchange *exchange)
-{
-    if (exchange->is_seeking)
-        atomic_fetch_sub(&exchange->http->seekers, 1);
-    exchange->is_seeking = false;
-}
-
-static void leave_place(struct exchange *exchange)
-{
-    stop_seeking(exchange);
-    if (exchange->is_streaming)
-        atomic_fetch_sub(&exchange->http->streams, 1);
-    exchange->is_streaming = false;
-    stop_waiting(exchange);
 }
 
 void exchange_free(struct exchange *exchange)
@@ -129,8 +73,9 @@ void exchange_free(struct exchange *exchange)
     if (!exchange)
         return;
     struct http *http = exchange->http;
-    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->idle, 0));
-    leave_place(exchange);
+    exchange_set_deadline(
+        exchange, exchange_due(exchange, clock_monotonic_ms(), exchange_deadlines(exchange)->idle, 0));
+    exchange_leave_place(exchange);
     api_answer_free(&exchange->answer);
     api_close(exchange->call);
     free(exchange->target);
@@ -144,8 +89,7 @@ void exchange_free(struct exchange *exchange)
     pthread_mutex_unlock(&http->lock);
 }
 
-// Makes the answer a refusal of the server itself.
-static void refuse(struct exchange *exchange, int status, const char *title, const char *detail)
+void exchange_refuse(struct exchange *exchange, int status, const char *title, const char *detail)
 {
     struct api_answer *answer = &exchange->answer;
     api_answer_free(answer);
@@ -163,311 +107,15 @@ static void refuse(struct exchange *exchange, int status, const char *title, con
     answer->headers[answer->header_count++].value = value;
 }
 
-static void refuse_stopping(struct exchange *exchange)
+void exchange_refuse_stopping(struct exchange *exchange)
 {
     exchange->must_close = true;
-    refuse(exchange, 503, "Stopping", "The server is stopping.");
+    exchange_refuse(exchange, 503, "Stopping", "The server is stopping.");
 }
 
-static bool is_over(const struct exchange *exchange)
+bool exchange_is_over(const struct exchange *exchange)
 {
     return exchange->is_cut || atomic_load(&exchange->http->stopping);
-}
-
-static void resume(void *context)
-{
-    struct exchange *exchange = context;
-    if (exchange->waiter.is_gone)
-        leave_place(exchange); // who comes in its stead need not wait until the library has closed it
-    MHD_resume_connection(exchange->connection);
-}
-
-// Jobs and the revisions that were seen of them, apart from whoever waits for them.
-struct watched {
-    struct api_watch jobs[API_WATCHES_MAX + 1];
-    size_t count;
-};
-
-static void watched_copy(const struct api_wait *wait, struct watched *ret)
-{
-    ret->jobs[0].revision = wait->revision;
-    memcpy(ret->jobs[0].job, wait->job, sizeof wait->job);
-    ret->count = 1;
-    for (size_t i = 0; i < wait->other_count && ret->count <= API_WATCHES_MAX; i++)
-        ret->jobs[ret->count++] = wait->others[i];
-}
-
-// What changed between the handler's look and ours would never be told.
-static void tell_changes(const struct http *http, const struct watched *watched)
-{
-    for (size_t i = 0; i < watched->count; i++) {
-        const struct api_watch *seen = &watched->jobs[i];
-        uint64_t revision = http->options.revision(http->options.context, seen->job);
-        if (revision > seen->revision)
-            waiters_notify(http->options.waiters, seen->job, revision);
-    }
-}
-
-// Suspends the connection until a job's revision is above the one seen, the deadline has come, or the client
-// has hung up. False: the server is stopping, and nothing was suspended.
-static bool suspend_until(struct exchange *exchange, const struct api_wait *wait)
-{
-    struct http *http = exchange->http;
-    struct watched watched; // the exchange may be gone as soon as it waits
-    int fd = exchange->socket ? exchange->socket->fd : -1;
-    watched_copy(wait, &watched);
-    exchange->waiter = (struct waiter){.wait = *wait, .resume = resume, .context = exchange, .fd = fd};
-    if (atomic_load(&http->stopping))
-        return false;
-    set_deadline(exchange, INT64_MAX);
-    MHD_suspend_connection(exchange->connection);
-    if (!waiters_add(http->options.waiters, &exchange->waiter)) {
-        exchange->is_cut = true;
-        MHD_resume_connection(exchange->connection);
-        return true; // comes back at once, to be ended
-    }
-    tell_changes(http, &watched);
-    return true;
-}
-
-static ssize_t stream_read(void *context, uint64_t position, char *bytes, size_t size)
-{
-    (void)position;
-    struct exchange *exchange = context;
-    struct api_stream *stream = &exchange->answer.stream;
-    struct api_wait wait = {.other_count = 0};
-    if (exchange->waiter.is_gone)
-        return MHD_CONTENT_READER_END_WITH_ERROR; // closes the connection
-    if (is_over(exchange))
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    ssize_t count = stream->pull(stream->context, bytes, size, &wait);
-    if (count == API_STREAM_END)
-        return MHD_CONTENT_READER_END_OF_STREAM;
-    if (count != API_STREAM_WAIT)
-        return count;
-    return suspend_until(exchange, &wait) ? 0 : MHD_CONTENT_READER_END_OF_STREAM;
-}
-
-static struct MHD_Response *response_of(struct exchange *exchange)
-{
-    struct api_answer *answer = &exchange->answer;
-    struct MHD_Response *response = NULL;
-    size_t size;
-    char *body;
-    switch (answer->kind) {
-    case API_COMPLETE:
-        body = buffer_steal(&answer->body, &size);
-        response = body ? MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE)
-                        : MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-        if (!response)
-            free(body);
-        break;
-    case API_FILE:
-        response = MHD_create_response_from_fd64(answer->size, answer->fd);
-        if (response)
-            answer->fd = -1; // the response closes it
-        break;
-    case API_STREAM:
-        response =
-            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, exchange, NULL);
-        break;
-    case API_WAIT:
-        break;
-    }
-    return response;
-}
-
-// The library would compose its Date anew for each answer (RFC 9110, section 5.6.7); it leaves ours alone.
-static const char *date_of_answer(void)
-{
-    static _Thread_local time_t second;
-    static _Thread_local char text[32];
-    time_t now = time(NULL);
-    struct tm parts;
-    if (now != second && gmtime_r(&now, &parts) && strftime(text, sizeof text, "%a, %d %b %Y %T GMT", &parts))
-        second = now;
-    return text;
-}
-
-static bool add_headers(struct exchange *exchange, struct MHD_Response *response)
-{
-    const struct api_answer *answer = &exchange->answer;
-    bool added = MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, date_of_answer()) == MHD_YES &&
-                 MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
-    for (size_t i = 0; i < answer->header_count; i++)
-        added = added && MHD_add_response_header(response, answer->headers[i].name,
-                                                 answer->headers[i].value) == MHD_YES;
-    bool is_plain = answer->status == 200 || answer->status == 304;
-    if (exchange->was_named || !is_plain)
-        added = added && MHD_add_response_header(response, "X-Request-Id", exchange->request_id) == MHD_YES;
-    if (exchange->must_close)
-        added = added && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
-    return added;
-}
-
-static int64_t answer_deadline(const struct exchange *exchange, int64_t now_ms)
-{
-    const struct api_answer *answer = &exchange->answer;
-    uint64_t size = answer->kind == API_FILE ? answer->size : answer->body.size;
-    if (answer->kind == API_STREAM)
-        return INT64_MAX;
-    return due_at(exchange, now_ms, deadlines_of(exchange)->answer, size);
-}
-
-// A request is worth a line when somebody looks for it, or when the operator has something to mend.
-static void log_answer(const struct exchange *exchange, int64_t ns)
-{
-    const struct log *log = exchange->http->options.log;
-    const struct api_answer *answer = &exchange->answer;
-    bool is_fault = answer->status == 500 || answer->status == 507;
-    if (!is_fault && log->level < LOG_DEBUG)
-        return;
-    const char *why = is_fault && answer->body.data ? answer->body.data : "";
-    const struct api_seen *seen = &exchange->seen;
-    char trace[33];
-    snprintf(trace, sizeof trace, "%.32s", seen->traceparent[0] ? seen->traceparent + 3 : "");
-    const struct log_field fields[] = {
-        {"request_id", exchange->request_id}, {"trace_id", trace}, {"token", seen->token}};
-    log_fields(log, is_fault ? LOG_ERROR : LOG_DEBUG, fields, sizeof fields / sizeof *fields,
-               "%s %s %d %.1f ms%s%.*s", exchange->method, exchange->target, answer->status, (double)ns / 1e6,
-               *why ? ": " : "", (int)strcspn(why, "\n"), why);
-}
-
-// Changes, and what a token was not allowed to change. Requests without one are not noted: whoever reaches
-// the port could fill the file with them.
-static void audit_answer(const struct exchange *exchange)
-{
-    const struct http_options *options = &exchange->http->options;
-    const struct api_seen *seen = &exchange->seen;
-    if (!options->audit || !seen->is_change || exchange->answer.status == 401)
-        return;
-    const char *method = "", *route = "";
-    api_route_at(seen->route, &method, &route);
-    const struct audit_entry entry = {.token = seen->token,
-                                      .token_id = seen->token_id,
-                                      .method = method,
-                                      .route = route,
-                                      .target = exchange->target,
-                                      .request_id = exchange->request_id,
-                                      .status = exchange->answer.status};
-    if (!audit_write(options->audit, &entry))
-        log_write(options->log, LOG_ERROR, "the audit log cannot be written: %s %s %d by \"%s\"", method,
-                  exchange->target, entry.status, seen->token);
-}
-
-static void note_answer(const struct exchange *exchange, int64_t now_ns)
-{
-    const struct http_options *options = &exchange->http->options;
-    int64_t ns = now_ns - exchange->opened_ns;
-    bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
-    if (options->metrics)
-        metrics_request(options->metrics, exchange->seen.route, exchange->answer.status, is_timed ? ns : -1);
-    log_answer(exchange, ns);
-    audit_answer(exchange);
-}
-
-static enum MHD_Result send_answer(struct exchange *exchange)
-{
-    const struct api_answer *answer = &exchange->answer;
-    int64_t now_ns = clock_monotonic_ns();
-    set_deadline(exchange, answer_deadline(exchange, now_ns / 1000000));
-    note_answer(exchange, now_ns);
-    struct MHD_Response *response = response_of(exchange);
-    if (!response)
-        return MHD_NO;
-    enum MHD_Result sent = add_headers(exchange, response)
-                               ? MHD_queue_response(exchange->connection, (unsigned)answer->status, response)
-                               : MHD_NO;
-    MHD_destroy_response(response); // the connection holds it now
-    exchange->phase = PHASE_SENT;
-    return sent;
-}
-
-static bool take_place(atomic_uint *count, unsigned most)
-{
-    if (atomic_fetch_add(count, 1) < most)
-        return true;
-    atomic_fetch_sub(count, 1);
-    return false;
-}
-
-// Streams and waits are counted, so that their clients cannot shut out all others.
-static bool admit(const struct http *http, atomic_uint *count)
-{
-    if (take_place(count, http->options.streams))
-        return true;
-    waiters_find_gone(
-        http->options.waiters); // a client that reconnects may have been quicker than our notice
-    return take_place(count, http->options.streams);
-}
-
-// True when the answer needs no place, or has one.
-static bool has_place(struct exchange *exchange)
-{
-    struct http *http = exchange->http;
-    switch (exchange->answer.kind) {
-    case API_WAIT:
-        return exchange->is_waiting = exchange->is_waiting || admit(http, &http->waits);
-    case API_STREAM:
-        return exchange->is_streaming = exchange->is_streaming || admit(http, &http->streams);
-    case API_COMPLETE:
-    case API_FILE:
-        break;
-    }
-    return true;
-}
-
-static enum MHD_Result refuse_place(struct exchange *exchange)
-{
-    stop_seeking(exchange);
-    if (exchange->answer.kind == API_STREAM)
-        refuse(exchange, 503, "Too many streams", "As many streams as max-streams allows are open.");
-    else
-        refuse(exchange, 503, "Too many waiting requests",
-               "As many requests as max-streams allows are waiting already.");
-    return send_answer(exchange);
-}
-
-static enum MHD_Result wait_in(struct exchange *exchange, enum phase next, const struct api_wait *wait)
-{
-    exchange->has_waited = true;
-    exchange->phase = next;
-    if (suspend_until(exchange, wait))
-        return MHD_YES;
-    refuse_stopping(exchange);
-    return send_answer(exchange);
-}
-
-// A client that comes back as soon as it was cut off may be here before the connection that it had is done
-// with what it was being sent: it is not refused for that.
-static enum MHD_Result await_place(struct exchange *exchange)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    const struct api_wait again = {.revision = UINT64_MAX, .deadline_ms = now_ms + PLACE_AGAIN_MS};
-    if (is_over(exchange)) {
-        refuse_stopping(exchange);
-        return send_answer(exchange);
-    }
-    if (!exchange->is_seeking) {
-        exchange->is_seeking = take_place(&exchange->http->seekers, SEEKERS_MOST);
-        exchange->place_due_ms = now_ms + PLACE_GRACE_MS;
-    }
-    if (!exchange->is_seeking || now_ms >= exchange->place_due_ms)
-        return refuse_place(exchange);
-    return wait_in(exchange, PHASE_ANSWER, &again);
-}
-
-static enum MHD_Result give_answer(struct exchange *exchange)
-{
-    if (exchange->waiter.is_gone)
-        return MHD_NO; // closes the connection
-    if (!has_place(exchange))
-        return await_place(exchange);
-    stop_seeking(exchange);
-    if (exchange->answer.kind == API_WAIT)
-        return wait_in(exchange, PHASE_RUN, &exchange->answer.wait);
-    stop_waiting(exchange);
-    return send_answer(exchange);
 }
 
 // On a thread of the pool.
@@ -494,7 +142,8 @@ static void pool_count(struct http *http, int by)
 
 static void refuse_full(struct exchange *exchange)
 {
-    refuse(exchange, 503, "Overloaded", "As many long requests as compute-queue allows are waiting already.");
+    exchange_refuse(exchange, 503, "Overloaded",
+                    "As many long requests as compute-queue allows are waiting already.");
 }
 
 static enum MHD_Result run_on_pool(struct exchange *exchange)
@@ -513,12 +162,12 @@ static enum MHD_Result run_on_pool(struct exchange *exchange)
 
 static enum MHD_Result run(struct exchange *exchange)
 {
-    set_deadline(exchange, INT64_MAX);
+    exchange_set_deadline(exchange, INT64_MAX);
     if (exchange->waiter.is_gone)
         return MHD_NO; // closes the connection
-    if (is_over(exchange)) {
-        refuse_stopping(exchange);
-        return send_answer(exchange);
+    if (exchange_is_over(exchange)) {
+        exchange_refuse_stopping(exchange);
+        return exchange_send_answer(exchange);
     }
     api_answer_free(&exchange->answer);
     bool is_long = api_call_is_long(exchange->call);
@@ -526,7 +175,7 @@ static enum MHD_Result run(struct exchange *exchange)
         return run_on_pool(exchange);
     if (!is_long)
         api_handle(exchange->call, &exchange->answer);
-    return give_answer(exchange);
+    return exchange_give_answer(exchange);
 }
 
 static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *size)
@@ -538,8 +187,8 @@ static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, s
         exchange->phase = PHASE_DRAIN;
     if (exchange->drained > DRAIN_BYTES)
         return MHD_NO; // closes the connection: the library can answer only when the body is read
-    const unsigned grace = deadlines_of(exchange)->body;
-    set_deadline(exchange, due_at(exchange, exchange->opened_ms, grace, exchange->received));
+    const unsigned grace = exchange_deadlines(exchange)->body;
+    exchange_set_deadline(exchange, exchange_due(exchange, exchange->opened_ms, grace, exchange->received));
     *size = 0;
     return MHD_YES;
 }
@@ -569,8 +218,8 @@ static enum MHD_Result refuse_head(struct exchange *exchange, int status, const 
                                    const char *detail)
 {
     exchange->must_close = true;
-    refuse(exchange, status, title, detail);
-    return send_answer(exchange);
+    exchange_refuse(exchange, status, title, detail);
+    return exchange_send_answer(exchange);
 }
 
 static enum MHD_Result open_call(struct exchange *exchange, const struct http_head *head)
@@ -584,7 +233,8 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
                                         .request_id = exchange->request_id,
                                         .seen = &exchange->seen};
     const struct http_body body = http_guard_body(head);
-    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->body, 0));
+    exchange_set_deadline(
+        exchange, exchange_due(exchange, clock_monotonic_ms(), exchange_deadlines(exchange)->body, 0));
     api_open(http->options.api, &request, &exchange->call, &exchange->answer);
     bool is_long = exchange->call && (api_call_is_long(exchange->call) || body.length > LONG_BODY);
     if (is_long && compute_pool_is_full(http->options.pool)) { // before its body costs anything
@@ -603,7 +253,7 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
     if (is_drained && !(body.is_present && http_guard_header(head, "Expect")))
         return MHD_YES;
     exchange->must_close = true;
-    return send_answer(exchange);
+    return exchange_send_answer(exchange);
 }
 
 static void name_request(struct exchange *exchange, const struct http_head *head)
@@ -651,11 +301,11 @@ enum MHD_Result exchange_advance(struct exchange *exchange, const char *method, 
     case PHASE_DRAIN:
         if (*size > 0)
             return take_body(exchange, bytes, size);
-        return exchange->phase == PHASE_BODY ? run(exchange) : give_answer(exchange);
+        return exchange->phase == PHASE_BODY ? run(exchange) : exchange_give_answer(exchange);
     case PHASE_RUN:
         return run(exchange);
     case PHASE_ANSWER:
-        return give_answer(exchange);
+        return exchange_give_answer(exchange);
     case PHASE_SENT:
         break;
     }
