@@ -299,6 +299,8 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .file = draft->weights,
                           .file_name = INITIAL_FILE,
                           .owner = identity_owner(draft->call),
+                          .queued_most = limits_of(draft)->queued_jobs,
+                          .owner_most = draft->call->grant.queued_jobs,
                           .traceparent = draft->call->traceparent,
                           .key = &draft->repeat.key};
     return store_job_create(draft->call->api->options.store, &new, draft->id, &draft->repeat.known, err);
@@ -313,9 +315,12 @@ static bool draft_keep(struct draft *draft, struct api_answer *ret)
     enum nabla_code code = keep_rows(draft, &err);
     if (code == NABLA_OK)
         code = spec_to_json(&draft->spec, &draft->text, &err);
-    if (code == NABLA_OK)
+    bool is_whole = code == NABLA_OK;
+    if (is_whole)
         code = insert(draft, &err);
-    if (code == NABLA_NOT_FOUND)
+    if (is_whole && (code == NABLA_BUSY || code == NABLA_LIMIT)) // others were quicker since it was looked
+        quota_refuse_queue(draft->call, code, ret);
+    else if (code == NABLA_NOT_FOUND)
         answer_at(ret, draft->call, "/dataset", &err);
     else if (code)
         answer_error(ret, draft->call, &err);

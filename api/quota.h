@@ -12,7 +12,9 @@ struct dataset_limits quota_dataset(const struct api_call *call);
 // token's.
 bool quota_disk(const struct api_call *call, const struct dataset *dataset, struct api_answer *ret);
 
-// Whether one more job may be queued; else 503, or 429 where it is the token's limit.
+// Whether one more job may be queued; else 503, or 429 where it is the token's limit. A look before the work;
+// what counts is store_job_create's, whose NABLA_BUSY and NABLA_LIMIT become the same refusals.
 bool quota_queue(const struct api_call *call, struct api_answer *ret);
+void quota_refuse_queue(const struct api_call *call, enum nabla_code why, struct api_answer *ret);
 
 #endif
