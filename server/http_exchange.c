@@ -33,6 +33,7 @@ struct exchange {
     struct MHD_Connection *connection;
     struct http_socket *socket;
     char *target;
+    const char *target_place; // in the library's memory, while the head is read
     char method[24];
     enum phase phase;
     struct api_call *call;
@@ -92,6 +93,7 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
                                   .connection = connection,
                                   .socket = socket_of(connection),
                                   .target = copy,
+                                  .target_place = target,
                                   .answer = {.fd = -1},
                                   .opened_ms = now_ns / 1000000,
                                   .opened_ns = now_ns,
@@ -629,6 +631,8 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
     if (!list.is_sound)
         return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");
     const char *wrong = http_guard_check(&head);
+    if (!wrong && MHD_VERSION < 0x01000000)
+        wrong = http_guard_line(method, exchange->target_place, strlen(exchange->target), version);
     if (!wrong && MHD_VERSION < 0x01000000)
         wrong = http_guard_layout(list.headers, list.count);
     if (wrong)

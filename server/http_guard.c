@@ -129,6 +129,14 @@ const char *http_guard_layout(const struct api_header *headers, size_t count)
     return NULL;
 }
 
+const char *http_guard_line(const char *method, const char *target, size_t length, const char *version)
+{
+    const char *blanks = method + strlen(method) + 1;
+    if (blanks + strspn(blanks, " ") != target || target + length + 1 != version)
+        return "The request line holds a NUL.";
+    return NULL;
+}
+
 struct http_body http_guard_body(const struct http_head *head)
 {
     const char *length = http_guard_header(head, "Content-Length");

@@ -31,6 +31,10 @@ const char *http_guard_check(const struct http_head *head);
 // NULL, or what is wrong: a NUL, a folded line, or a line that does not end in CR LF.
 const char *http_guard_layout(const struct api_header *headers, size_t count);
 
+// The same of the request line, where a NUL cuts the method or the target: "method", NUL, blanks, "target",
+// NUL, "version". `length` is the target's; its own memory may have been decoded since.
+const char *http_guard_line(const char *method, const char *target, size_t length, const char *version);
+
 // The body as a sound head declares it.
 struct http_body {
     bool is_present, is_chunked;
