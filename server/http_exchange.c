@@ -43,6 +43,7 @@ struct exchange {
     bool is_waiting;   // counted among the http's waits
     bool is_seeking;   // counted among the http's seekers
     bool is_cut;       // nobody may wait any more
+    bool is_done;      // it ran to an answer, which nobody has noted yet
     uint64_t received; // bytes of the body so far
     uint64_t drained;  // those of them that came after it was refused
     int64_t opened_ms, opened_ns;
@@ -126,11 +127,15 @@ static void leave_place(struct exchange *exchange)
     stop_waiting(exchange);
 }
 
+static void note_answer(struct exchange *exchange, int64_t now_ns);
+
 void exchange_free(struct exchange *exchange)
 {
     if (!exchange)
         return;
     struct http *http = exchange->http;
+    if (exchange->is_done) // and its client has left: what it changed is changed all the same
+        note_answer(exchange, clock_monotonic_ns());
     set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->idle, 0));
     leave_place(exchange);
     api_answer_free(&exchange->answer);
@@ -357,8 +362,9 @@ static void audit_answer(const struct exchange *exchange)
                   exchange->target, entry.status, seen->token);
 }
 
-static void note_answer(const struct exchange *exchange, int64_t now_ns)
+static void note_answer(struct exchange *exchange, int64_t now_ns)
 {
+    exchange->is_done = false;
     const struct http_options *options = &exchange->http->options;
     int64_t ns = now_ns - exchange->opened_ns;
     bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
@@ -478,7 +484,12 @@ static void run_pooled(void *context)
     struct exchange *exchange = context;
     struct http *http = exchange->http;
     api_answer_free(&exchange->answer);
-    api_handle(exchange->call, &exchange->answer);
+    if (atomic_load(&http->stopping)) { // a queue of long requests would outlast the time that the end has
+        refuse_stopping(exchange);
+    } else {
+        api_handle(exchange->call, &exchange->answer);
+        exchange->is_done = exchange->answer.kind != API_WAIT;
+    }
     MHD_resume_connection(exchange->connection); // from here on the exchange may be gone
     pthread_mutex_lock(&http->lock);
     http->pooled--;
