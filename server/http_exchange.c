@@ -653,6 +653,11 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
     if (exchange->socket && exchange->socket->is_excess)
         return refuse_head(exchange, 503, "Too many connections",
                            "The server has nearly as many connections as max-connections allows.");
+    const char *names = exchange->http->options.hosts;
+    if (names && !http_guard_host(http_guard_header(&head, "Host"), names))
+        return refuse_head(
+            exchange, 421, "Not this server",
+            "The Host is not this machine's: the option host-names allows it, or access tokens.");
     return open_call(exchange, &head);
 }
 

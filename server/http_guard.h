@@ -24,6 +24,12 @@ const char *http_guard_header(const struct http_head *head, const char *name);
 // then be closed: where the next request begins is unknown.
 const char *http_guard_check(const struct http_head *head);
 
+// Whether a Host is one by which somebody on this machine may call it: an address, localhost or a name below
+// it, a name without a dot, or one of `names`, separated by commas. Any other may be a stranger's whose name
+// server says that it is here: a page from there has a browser ask as if it asked its own server (DNS
+// rebinding). NULL, as HTTP/1.0 may have it, comes from no browser.
+bool http_guard_host(const char *host, const char *names);
+
 // libmicrohttpd before 1.0 cuts a header's value at a NUL and loses lines that are folded, Content-Length
 // among them, without a word. But it ends lines in place, by NULs over CR and LF, so that a head of which
 // nothing was lost lies in its memory without a gap: "name", NUL, blanks, "value", NUL, NUL, "name", … and

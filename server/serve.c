@@ -145,6 +145,7 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                              is_public ? config->connections : worker_connections(config),
                                          .streams = config->streams,
                                          .deadlines = is_public ? config->deadlines : http_deadlines_standard,
+                                         .hosts = is_public && !server->tokens ? config->host_names : NULL,
                                          .closed = is_public ? NULL : worker_connection_closed,
                                          .revision = revision_now,
                                          .context = server};

@@ -123,6 +123,19 @@ def queries_of_many_pieces_are_answered():
             assert answer.startswith(b"HTTP/1.1 %d " % status), f"{query[:8]}: {answer[:40]}"
 
 
+# --- whose name leads here
+
+
+def strangers_names_are_refused():
+    cases = [((), 421), (("--host-names", "other.example,evil.example"), 200), (("--auth",), 401)]
+    for flags, status in cases:
+        with Server("--log-level", "error", *flags) as server:
+            asked = server.ask("GET", "/v1/jobs", headers={"Host": "evil.example:8080"})[0]
+            assert asked == status, f"{flags}: {asked}"
+            asked = server.ask("GET", "/v1/jobs", headers={"Host": f"localhost:{server.port}"})[0]
+            assert asked == (401 if status == 401 else 200), f"{flags}, by localhost: {asked}"
+
+
 # --- the log
 
 TARGETS = [b"/\x1b[31m", b"/\xff\xfe", b"/\x9b31m", b"/\xc2\x9b", b"/\x7f", b"/" + b"\xc3\xa9" * 600, b'/"\\']
@@ -197,6 +210,7 @@ def a_queue_of_long_requests_does_not_hold_up_the_end():
 CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
+    ("without tokens a stranger's name is refused", strangers_names_are_refused),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
     ("whatever comes, each line of the log is plain text", log_lines_are_text),
     ("connections leave descriptors for the work", connections_leave_descriptors),

@@ -183,6 +183,39 @@ static void an_absolute_target_leads_to_its_path(void **state)
         assert_string_equal(http_guard_path(cases[i][0]), cases[i][1]);
 }
 
+static void a_host_is_this_machine_s(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *names;
+        bool is_own;
+    } cases[] = {
+        {NULL, "", true},
+        {"", "", true},
+        {"a", "", true},
+        {"localhost:8080", "", true},
+        {"me.LOCALHOST", "", true},
+        {"127.0.0.1", "", true},
+        {"10.1.2.3:80", "", true},
+        {"[::1]:8080", "", true},
+        {"evil.example", "", false},
+        {"evil.example:8080", "", false},
+        {"127.0.0.1.evil.example", "", false},
+        {"localhost.evil.example", "", false},
+        {"notlocalhost.", "", false},
+        {"x.notlocalhost", "", false},
+        {"1.2.3.4x", "", false},
+        {"here.example", "here.example", true},
+        {"HERE.example:80", "there.example, here.example", true},
+        {"here.example", "there.example,here.example.org", false},
+        {"example", ",", true},
+        {"b.example", "ab.example", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (http_guard_host(cases[i].host, cases[i].names) != cases[i].is_own)
+            fail_msg("%s beside %s", cases[i].host, cases[i].names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +223,7 @@ int main(void)
         cmocka_unit_test(nothing_of_a_head_may_be_missing),
         cmocka_unit_test(nothing_of_a_request_line_may_be_missing),
         cmocka_unit_test(a_body_is_what_the_head_declares),
+        cmocka_unit_test(a_host_is_this_machine_s),
         cmocka_unit_test(an_absolute_target_leads_to_its_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
