@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 enum {
@@ -127,6 +128,14 @@ static void leave_place(struct exchange *exchange)
     stop_waiting(exchange);
 }
 
+// Whether nothing can come any more. The library is told of the end of a connection once: where it came along
+// with a request, it has read that alone, and would wait for another.
+static bool has_hung_up(const struct exchange *exchange)
+{
+    char byte;
+    return exchange->socket && recv(exchange->socket->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void note_answer(struct exchange *exchange, int64_t now_ns);
 
 void exchange_free(struct exchange *exchange)
@@ -136,7 +145,9 @@ void exchange_free(struct exchange *exchange)
     struct http *http = exchange->http;
     if (exchange->is_done) // and its client has left: what it changed is changed all the same
         note_answer(exchange, clock_monotonic_ns());
-    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), deadlines_of(exchange)->idle, 0));
+    // A second, because the library may have read the next request already.
+    const unsigned rest = has_hung_up(exchange) ? 1 : deadlines_of(exchange)->idle;
+    set_deadline(exchange, due_at(exchange, clock_monotonic_ms(), rest, 0));
     leave_place(exchange);
     api_answer_free(&exchange->answer);
     api_close(exchange->call);

@@ -113,6 +113,20 @@ def leavers_are_audited():
         assert audited == made, f"{made} jobs were made, {audited} are in the audit log"
 
 
+# --- whoever closes with the request is let go with the answer
+
+
+def who_sends_no_more_is_let_go():
+    with Server("--log-level", "error", "--idle-timeout", "3600") as server:
+        clients = [server.connect() for _ in range(40)]
+        for client in clients:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+        for client in clients:
+            client.settimeout(15)  # half of the time after which the library takes it for dead
+            assert b" 200 " in b"".join(iter(lambda: client.recv(65536), b"")), "no answer"
+
+
 # --- a query of many pieces
 
 
@@ -209,6 +223,7 @@ def a_queue_of_long_requests_does_not_hold_up_the_end():
 
 CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
+    ("whoever sends no more is let go", who_sends_no_more_is_let_go),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
     ("without tokens a stranger's name is refused", strangers_names_are_refused),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
