@@ -13,6 +13,13 @@ struct dataset_limits quota_dataset(const struct api_call *call)
     return limits;
 }
 
+struct dataset_owner quota_owner(const struct api_call *call)
+{
+    return (struct dataset_owner){.id = identity_owner(call),
+                                  .bytes_most = call->grant.disk_bytes,
+                                  .disk_most = call->api->options.limits.disk_bytes};
+}
+
 static bool server_has_disk(const struct api_call *call, uint64_t bytes, struct api_answer *ret)
 {
     uint64_t most = call->api->options.limits.disk_bytes, used;
@@ -49,8 +56,8 @@ static bool token_has_disk(const struct api_call *call, uint64_t bytes, struct a
 
 bool quota_disk(const struct api_call *call, const struct dataset *dataset, struct api_answer *ret)
 {
-    uint64_t bytes = (uint64_t)dataset->rows * (dataset->columns + 1) * sizeof(float);
-    return server_has_disk(call, bytes, ret) && token_has_disk(call, bytes, ret);
+    uint64_t bytes = dataset ? (uint64_t)dataset->rows * (dataset->columns + 1) * sizeof(float) : 0;
+    return server_has_disk(call, bytes, ret) && (!dataset || token_has_disk(call, bytes, ret));
 }
 
 void quota_refuse_queue(const struct api_call *call, enum nabla_code why, struct api_answer *ret)

@@ -2,6 +2,7 @@
 """What comes at the server's edge and is no attack on any one part: clients that leave, heads full of oddities, few
 descriptors, an end amid much work. Against live servers. Speaks TAP.
 """
+import concurrent.futures
 import http.client
 import json
 import os
@@ -137,6 +138,21 @@ def queries_of_many_pieces_are_answered():
             assert answer.startswith(b"HTTP/1.1 %d " % status), f"{query[:8]}: {answer[:40]}"
 
 
+# --- the folder's limit
+
+
+def uploads_at_once_keep_within_the_limit():
+    tables = ["a,b\n" + "".join(f"{row},{(row + number) % 2}\n" for row in range(8000)) for number in range(64)]
+    tables = [f"{table}{number},1\n" for number, table in enumerate(tables)]
+    with Server("--log-level", "error", "--max-disk", "2M", "--compute-threads", "8") as server:
+        post = lambda table: server.ask("POST", "/v1/datasets?label=b", table, {"Content-Type": "text/csv"})[0]
+        with concurrent.futures.ThreadPoolExecutor(16) as callers:
+            statuses = list(callers.map(post, tables))
+        sizes = [at.stat().st_size for at in (server.data / "datasets").iterdir()]
+        assert set(statuses) == {201, 507}, statuses
+        assert sum(sizes) <= 2 << 20, f"{sum(sizes)} bytes of data sets"
+
+
 # --- whose name leads here
 
 
@@ -225,6 +241,7 @@ CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
     ("whoever sends no more is let go", who_sends_no_more_is_let_go),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
+    ("uploads at once keep within max-disk", uploads_at_once_keep_within_the_limit),
     ("without tokens a stranger's name is refused", strangers_names_are_refused),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
     ("whatever comes, each line of the log is plain text", log_lines_are_text),

@@ -388,6 +388,8 @@ static void the_folder_has_a_limit(void **state)
     make(service->folder, "writer", SCOPE_READ | SCOPE_WRITE, secret);
     assert_int_equal(status_of(&guarded, "/v1/jobs", secret, JOB("20", "7"), detail), 507);
     assert_non_null(strstr(detail, "max_disk"));
+    assert_int_equal(status_of(&guarded, "/v1/jobs", secret, "{\"executor\":\"client\"}", detail), 507);
+    assert_non_null(strstr(detail, "max_disk")); // a job alone is held to it, too
     assert_int_equal(door(&guarded, "GET", "/v1/jobs", secret, API_PUBLIC), 0);
     assert_int_equal(tokens_revoke(service->folder, "writer", NULL), NABLA_OK);
     unguard(&guarded);
