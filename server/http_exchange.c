@@ -288,6 +288,9 @@ static struct MHD_Response *response_of(struct exchange *exchange)
     case API_STREAM:
         response =
             MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, exchange, NULL);
+        // The library would end the chunks of a body that it does not send, amid what is the next answer's.
+        if (response && strcmp(exchange->method, "HEAD") == 0)
+            MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
         break;
     case API_WAIT:
         break;

@@ -18,6 +18,7 @@ import time
 
 NABLA = os.environ.get("NABLA", "build/nabla")
 DEADLINE_S = 60
+JSON = {"Content-Type": "application/json"}
 
 
 class Server:
@@ -138,6 +139,21 @@ def queries_of_many_pieces_are_answered():
             assert answer.startswith(b"HTTP/1.1 %d " % status), f"{query[:8]}: {answer[:40]}"
 
 
+# --- the head of a stream is no body
+
+
+def the_head_of_a_stream_is_no_body():
+    with Server("--log-level", "error") as server:
+        job = json.loads(server.ask("POST", "/v1/jobs", '{"executor": "client"}', JSON)[1])["id"]
+        for below in ("events", "metrics", "gradients", "histograms", "log"):
+            with server.connect() as client:
+                client.sendall(b"HEAD /v1/jobs/%s/%s HTTP/1.1\r\nHost: a\r\n" % (job.encode(), below.encode()))
+                client.sendall(b"Accept: text/event-stream\r\n\r\n")
+                client.shutdown(socket.SHUT_WR)
+                answer, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+            assert b"text/event-stream" in answer and body == b"", f"{below}: {answer} {body}"
+
+
 # --- the folder's limit
 
 
@@ -241,6 +257,7 @@ CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
     ("whoever sends no more is let go", who_sends_no_more_is_let_go),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
+    ("the head of a stream is no body", the_head_of_a_stream_is_no_body),
     ("uploads at once keep within max-disk", uploads_at_once_keep_within_the_limit),
     ("without tokens a stranger's name is refused", strangers_names_are_refused),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
