@@ -314,7 +314,10 @@ static enum nabla_code read_line(char *line, size_t number, struct config *confi
     if (!option || option->at == AT(file))
         return nabla_fail(err, NABLA_INVALID, NULL, "%s, line %zu: there is no option \"%s\"", config->file,
                           number, name);
-    return option_set(option, trim(equals + 1), CONFIG_FILE, config, err);
+    struct nabla_error why = {0};
+    enum nabla_code code = option_set(option, trim(equals + 1), CONFIG_FILE, config, &why);
+    return code ? nabla_fail(err, code, NULL, "%.200s, line %zu: %.280s", config->file, number, why.text)
+                : NABLA_OK;
 }
 
 static enum nabla_code read_file(struct config *config, struct nabla_error *err)
