@@ -197,10 +197,11 @@ void api_handle(struct api_call *call, struct api_answer *ret_answer)
 {
     struct nabla_error err;
     *ret_answer = (struct api_answer){.fd = -1};
-    if (body_end(call, &err) == NABLA_OK)
-        call->route->handle(call, ret_answer);
-    else
+    bool has_waited = call->wait_deadline_ms != 0;
+    if (body_end(call, &err))
         answer_error(ret_answer, call, &err);
+    else if (!has_waited || identity_still(call, ret_answer))
+        call->route->handle(call, ret_answer);
     answer_encode(ret_answer, call);
     settle(ret_answer, call);
 }

@@ -164,8 +164,12 @@ static void upload_keep(const struct upload *upload, struct api_answer *ret)
     struct nabla_error err = {0};
     if (!quota_disk(upload->call, upload->dataset, ret))
         return;
-    if (dataset_keep(upload->call->api->options.store, upload->dataset, upload->name,
-                     identity_owner(upload->call), &upload->repeat.key, &made, &err))
+    const struct dataset_owner owner = quota_owner(upload->call);
+    enum nabla_code code = dataset_keep(upload->call->api->options.store, upload->dataset, upload->name,
+                                        &owner, &upload->repeat.key, &made, &err);
+    if ((code == NABLA_LIMIT || code == NABLA_DISK_FULL) && !quota_disk(upload->call, upload->dataset, ret))
+        return; // others were quicker since it was looked
+    if (code)
         answer_error(ret, upload->call, &err);
     else
         answer_creation(upload->call, &made, ret);

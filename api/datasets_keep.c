@@ -78,13 +78,17 @@ static enum nabla_code describe(const struct dataset *dataset, struct buffer *re
 }
 
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             const char *owner, const struct creation_key *key, struct creation *ret,
-                             struct nabla_error *err)
+                             const struct dataset_owner *owner, const struct creation_key *key,
+                             struct creation *ret, struct nabla_error *err)
 {
     struct buffer header = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
     struct iovec pieces[DATASET_PIECES];
     size_t count;
-    struct dataset_row row = {.rows = dataset->rows, .features = dataset->columns, .owner = owner};
+    struct dataset_row row = {.rows = dataset->rows,
+                              .features = dataset->columns,
+                              .owner = owner->id,
+                              .owner_most = owner->bytes_most,
+                              .disk_most = owner->disk_most};
     enum nabla_code code = safetensors_dataset_pieces(dataset, &header, pieces, &count, err);
     if (code)
         goto done;

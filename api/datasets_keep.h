@@ -8,11 +8,17 @@
 
 struct dataset_limits dataset_limits_of(const struct api_limits *limits);
 
+// Who keeps a data set, and how much they may: see struct dataset_row.
+struct dataset_owner {
+    const char *id;
+    uint64_t bytes_most, disk_most;
+};
+
 // Writes the data set as a file of the store, described. The same rows and names are the same data set.
-// `key` may be NULL: see store_dataset_create; `owner` too.
+// `key` may be NULL: see store_dataset_create.
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
-                             const char *owner, const struct creation_key *key, struct creation *ret,
-                             struct nabla_error *err);
+                             const struct dataset_owner *owner, const struct creation_key *key,
+                             struct creation *ret, struct nabla_error *err);
 
 // Reads a kept data set; the caller frees it. NABLA_NOT_FOUND: no such id.
 enum nabla_code dataset_load(struct store *store, const char *id, const struct dataset_limits *limits,

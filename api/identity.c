@@ -85,6 +85,11 @@ static void refuse_scope(struct api_call *call, enum token_scope scope, struct a
                   "Bearer realm=\"nabla\", error=\"insufficient_scope\", scope=\"%s\"", name);
 }
 
+static void refuse_unknown(struct api_call *call, struct api_answer *ret)
+{
+    refuse(call, ret, "there is no such token, or it has expired", ", error=\"invalid_token\"");
+}
+
 static bool check_token(struct api_call *call, struct api_answer *ret)
 {
     struct nabla_error err;
@@ -97,7 +102,7 @@ static bool check_token(struct api_call *call, struct api_answer *ret)
     if (code == NABLA_DENIED && is_job_read(call) && job_authorize(call, secret, &err) == NABLA_OK)
         return true;
     if (code == NABLA_DENIED)
-        refuse(call, ret, "there is no such token, or it has expired", ", error=\"invalid_token\"");
+        refuse_unknown(call, ret);
     else if (code == NABLA_BUSY)
         answer_status(ret, call, 429, "%s", err.text);
     else if (code)
@@ -120,6 +125,22 @@ enum nabla_code identity_recheck(const struct api_call *call, struct nabla_error
     const char *given = call_header(call, "Authorization");
     return given && strlen(given) > 7 ? job_authorize(call, given + 7, err)
                                       : nabla_fail(err, NABLA_DENIED, NULL, "the job's token is missing");
+}
+
+enum nabla_code identity_stands(const struct api *api, const char *owner, struct nabla_error *err)
+{
+    return api->options.tokens && owner[0] ? token_table_check(api->options.tokens, owner, err) : NABLA_OK;
+}
+
+bool identity_still(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err;
+    enum nabla_code code = identity_stands(call->api, identity_owner(call), &err);
+    if (code == NABLA_DENIED)
+        refuse_unknown(call, ret);
+    else if (code)
+        answer_error(ret, call, &err);
+    return code == NABLA_OK;
 }
 
 bool identity_check(struct api_call *call, struct api_answer *ret)

@@ -11,6 +11,11 @@
 bool identity_check(struct api_call *call, struct api_answer *ret);
 // Whether the bearer is still that of the job's current attempt: NABLA_OK or NABLA_DENIED.
 enum nabla_code identity_recheck(const struct api_call *call, struct nabla_error *err);
+// Whether a token that was let in is still good, for what goes on: streams and waits. `owner` is
+// identity_owner's, of which nobody's always stands. NABLA_OK, or NABLA_DENIED.
+enum nabla_code identity_stands(const struct api *api, const char *owner, struct nabla_error *err);
+// The same for a call that has waited. False: *ret is the refusal.
+bool identity_still(struct api_call *call, struct api_answer *ret);
 void identity_leave(struct api_call *call);
 
 // A limit of the server, or what the caller's token lowers it to; 0 means that the token has none.

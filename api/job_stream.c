@@ -1,5 +1,6 @@
 #include "api/job_stream.h"
 
+#include "api/identity.h"
 #include "base/clock.h"
 #include "store/jobs.h"
 
@@ -11,8 +12,9 @@
 enum { PING_MS = 15000, BLOCK_PLACES = 64, SHARED_MAX = 64 << 10 };
 
 struct job_stream {
-    struct stream_blocks *blocks; // of the api
+    const struct api *api; // outlives it
     struct store *store;
+    char owner[TOKEN_ID_SIZE]; // of the token that it was asked for with; "" for none
     const struct stream_kind *kind;
     void *detail;
     char *query; // what else than the job tells streams of a kind apart
@@ -122,7 +124,7 @@ static void block_share(struct stream_blocks *blocks, const char *key, struct st
 static void stream_close(void *context)
 {
     struct job_stream *stream = context;
-    block_release(stream->blocks, stream->block);
+    block_release(stream->api->blocks, stream->block);
     if (stream->kind->detail_free)
         stream->kind->detail_free(stream->detail);
     free(stream->query);
@@ -149,12 +151,12 @@ static struct stream_block *block_take(const struct job_stream *stream, uint64_t
 {
     struct buffer key = buffer_new(16384);
     buffer_format(&key, "%s %s %s %s", stream->kind->name, stream->job, stream->place, stream->query);
-    bool shared = stream->blocks && !key.failed;
-    struct stream_block *block = shared ? block_find(stream->blocks, key.data, revision) : NULL;
+    bool shared = stream->api->blocks && !key.failed;
+    struct stream_block *block = shared ? block_find(stream->api->blocks, key.data, revision) : NULL;
     if (!block) {
         block = block_make(stream);
         if (block && shared && block->again_ms == 0 && block->text.size <= SHARED_MAX)
-            block_share(stream->blocks, key.data, block);
+            block_share(stream->api->blocks, key.data, block);
     }
     buffer_free(&key);
     return block;
@@ -170,13 +172,14 @@ static bool is_due(const struct job_stream *stream, uint64_t revision)
 static void stream_refill(struct job_stream *stream)
 {
     uint64_t revision;
-    if (store_job_revision(stream->store, stream->job, &revision, NULL)) {
+    if (store_job_revision(stream->store, stream->job, &revision, NULL) ||
+        identity_stands(stream->api, stream->owner, NULL)) {
         stream->over = true; // deleted, or out of reach: the client comes back and is told
         return;
     }
     if (!is_due(stream, revision))
         return;
-    block_release(stream->blocks, stream->block);
+    block_release(stream->api->blocks, stream->block);
     struct stream_block *block = stream->block = block_take(stream, revision);
     stream->told = 0;
     if (!block) {
@@ -202,7 +205,7 @@ static ssize_t stream_take(struct job_stream *stream, char *bytes, size_t size)
     stream->told += count;
     stream->ping_ms = clock_monotonic_ms() + PING_MS;
     if (count == left) { // a listener that waits holds nothing
-        block_release(stream->blocks, stream->block);
+        block_release(stream->api->blocks, stream->block);
         stream->block = NULL;
     }
     return (ssize_t)count;
@@ -267,13 +270,14 @@ static struct job_stream *stream_new(const struct api_call *call, const struct s
     struct job_stream *stream = malloc(sizeof *stream);
     if (!stream)
         return NULL;
-    *stream = (struct job_stream){.blocks = call->api->blocks,
+    *stream = (struct job_stream){.api = call->api,
                                   .store = call->api->options.store,
                                   .kind = kind,
                                   .detail = detail,
                                   .note = "retry: 2000\n\n",
                                   .ping_ms = clock_monotonic_ms() + PING_MS};
     stream->query = query_text(call);
+    snprintf(stream->owner, sizeof stream->owner, "%s", identity_owner(call));
     snprintf(stream->job, sizeof stream->job, "%s", call->params[0]);
     snprintf(stream->place, sizeof stream->place, "%s", place ? place : "");
     if (stream->query)

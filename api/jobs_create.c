@@ -270,8 +270,9 @@ static enum nabla_code keep_rows(struct draft *draft, struct nabla_error *err)
     struct creation kept;
     if (source->kind == SOURCE_NONE || source->kind == SOURCE_ID)
         return NABLA_OK;
+    const struct dataset_owner owner = quota_owner(draft->call);
     enum nabla_code code = dataset_keep(draft->call->api->options.store, draft->dataset, draft->spec.name,
-                                        identity_owner(draft->call), NULL, &kept, err);
+                                        &owner, NULL, &kept, err);
     if (code)
         return code;
     source->kind = SOURCE_ID;
@@ -299,6 +300,8 @@ static enum nabla_code insert(struct draft *draft, struct nabla_error *err)
                           .file = draft->weights,
                           .file_name = INITIAL_FILE,
                           .owner = identity_owner(draft->call),
+                          .queued_most = limits_of(draft)->queued_jobs,
+                          .owner_most = draft->call->grant.queued_jobs,
                           .traceparent = draft->call->traceparent,
                           .key = &draft->repeat.key};
     return store_job_create(draft->call->api->options.store, &new, draft->id, &draft->repeat.known, err);
@@ -308,14 +311,20 @@ static bool draft_keep(struct draft *draft, struct api_answer *ret)
 {
     struct nabla_error err = {0};
     bool is_new_data = draft->spec.source.kind != SOURCE_NONE && draft->spec.source.kind != SOURCE_ID;
-    if (is_new_data && !quota_disk(draft->call, draft->dataset, ret))
+    const struct dataset *added = is_new_data ? draft->dataset : NULL;
+    if (!quota_disk(draft->call, added, ret))
         return false;
     enum nabla_code code = keep_rows(draft, &err);
+    if ((code == NABLA_LIMIT || code == NABLA_DISK_FULL) && !quota_disk(draft->call, added, ret))
+        return false; // others were quicker since it was looked
     if (code == NABLA_OK)
         code = spec_to_json(&draft->spec, &draft->text, &err);
-    if (code == NABLA_OK)
+    bool is_whole = code == NABLA_OK;
+    if (is_whole)
         code = insert(draft, &err);
-    if (code == NABLA_NOT_FOUND)
+    if (is_whole && (code == NABLA_BUSY || code == NABLA_LIMIT)) // others were quicker since it was looked
+        quota_refuse_queue(draft->call, code, ret);
+    else if (code == NABLA_NOT_FOUND)
         answer_at(ret, draft->call, "/dataset", &err);
     else if (code)
         answer_error(ret, draft->call, &err);

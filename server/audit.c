@@ -30,6 +30,13 @@ static bool file_open(struct audit *audit)
     return true;
 }
 
+static void file_close(struct audit *audit)
+{
+    if (audit->fd >= 0)
+        close(audit->fd);
+    audit->fd = -1;
+}
+
 enum nabla_code audit_open(const char *folder, struct audit **ret, struct nabla_error *err)
 {
     struct audit *audit = calloc(1, sizeof *audit);
@@ -51,8 +58,7 @@ void audit_close(struct audit *audit)
 {
     if (!audit)
         return;
-    if (audit->fd >= 0)
-        close(audit->fd);
+    file_close(audit);
     pthread_mutex_destroy(&audit->lock);
     free(audit);
 }
@@ -71,18 +77,29 @@ static void compose(const struct audit_entry *entry, struct buffer *ret)
     buffer_format(ret, ",\"status\":%d}\n", entry->status);
 }
 
+// A part of a line, all that a full disk took, would be the beginning of the next one.
+static bool file_write(struct audit *audit, const struct buffer *line)
+{
+    ssize_t wrote = write(audit->fd, line->data, line->size);
+    if (wrote == (ssize_t)line->size) {
+        audit->size += line->size;
+        return true;
+    }
+    if (wrote > 0 && ftruncate(audit->fd, (off_t)audit->size) != 0)
+        audit->size += (size_t)wrote;
+    return false;
+}
+
 // Under the lock.
 static bool append(struct audit *audit, const struct buffer *line)
 {
-    if (audit->size + line->size > FILE_MOST && rename(audit->path, audit->older) == 0) {
-        close(audit->fd);
-        if (!file_open(audit))
-            return false;
+    if (audit->fd >= 0 && audit->size + line->size > FILE_MOST && rename(audit->path, audit->older) == 0)
+        file_close(audit);
+    if (audit->fd < 0 && !file_open(audit)) {
+        file_close(audit); // the next line tries again
+        return false;
     }
-    ssize_t wrote = audit->fd < 0 ? -1 : write(audit->fd, line->data, line->size);
-    if (wrote > 0)
-        audit->size += (size_t)wrote;
-    return wrote == (ssize_t)line->size;
+    return file_write(audit, line);
 }
 
 bool audit_write(struct audit *audit, const struct audit_entry *entry)

@@ -46,6 +46,8 @@ static const struct option options[] = {
      "where to listen; port 0 takes a free one"},
     {"auth", OPTION_FLAG, AT(auth), "false", 0, NULL, "BOOL",
      "ask for access tokens (nabla token) also on loopback; elsewhere they are asked for in any case"},
+    {"host-names", OPTION_TEXT, AT(host_names), "", 0, NULL, "NAMES",
+     "separated by commas: names with a dot by which it may be called where no tokens are asked for"},
     {"tls-cert", OPTION_TEXT, AT(tls_certificate), "", 0, NULL, "FILE",
      "certificate chain as PEM: serve HTTPS; read again on SIGHUP"},
     {"tls-key", OPTION_TEXT, AT(tls_key), "", 0, NULL, "FILE", "the certificate's key as PEM"},
@@ -106,8 +108,8 @@ static const struct option options[] = {
     {"keep-history-days", OPTION_WIDE, AT(retention.history_days), "0", 0, NULL, "DAYS",
      "how long a finished job's history is kept, where that is shorter"},
     {"keep-jobs", OPTION_WIDE, AT(retention.jobs), "0", 0, NULL, "N", "finished jobs that are kept; 0: all"},
-    {"keep-bytes", OPTION_WIDE, AT(retention.bytes), "0", 0, NULL, "N",
-     "bytes of the data folder beyond which the jobs that finished first go; 0: no limit"},
+    {"keep-bytes", OPTION_WIDE_SIZE, AT(retention.bytes), "0", 0, NULL, "SIZE",
+     "size of the data folder beyond which the jobs that finished first go; 0: no limit"},
     {"max-history-rows", OPTION_MANY, LIMIT(history_rows), NULL, 1, NULL, "N", "history rows in one answer"},
     {"max-metric-names", OPTION_COUNT, LIMIT(metric_names), NULL, 1, NULL, "N",
      "metrics of one job that its client names itself"},
@@ -312,7 +314,10 @@ static enum nabla_code read_line(char *line, size_t number, struct config *confi
     if (!option || option->at == AT(file))
         return nabla_fail(err, NABLA_INVALID, NULL, "%s, line %zu: there is no option \"%s\"", config->file,
                           number, name);
-    return option_set(option, trim(equals + 1), CONFIG_FILE, config, err);
+    struct nabla_error why = {0};
+    enum nabla_code code = option_set(option, trim(equals + 1), CONFIG_FILE, config, &why);
+    return code ? nabla_fail(err, code, NULL, "%.200s, line %zu: %.280s", config->file, number, why.text)
+                : NABLA_OK;
 }
 
 static enum nabla_code read_file(struct config *config, struct nabla_error *err)

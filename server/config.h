@@ -20,11 +20,12 @@ enum { CONFIG_TEXT_SIZE = 512, CONFIG_OPTIONS_MAX = 64 };
 enum config_source { CONFIG_DEFAULT, CONFIG_FILE, CONFIG_ENVIRONMENT, CONFIG_FLAG, CONFIG_SOURCE_COUNT };
 
 struct config {
-    char listen[CONFIG_TEXT_SIZE];    // address:port
-    char data[CONFIG_TEXT_SIZE];      // the store's folder
-    char file[CONFIG_TEXT_SIZE];      // the configuration file, "" for none
-    char port_file[CONFIG_TEXT_SIZE]; // where the port is written once the server listens, "" for nowhere
-    bool auth;                        // ask for tokens also where only this machine can connect
+    char listen[CONFIG_TEXT_SIZE];     // address:port
+    char host_names[CONFIG_TEXT_SIZE]; // by which browsers may call it where no tokens are asked for
+    char data[CONFIG_TEXT_SIZE];       // the store's folder
+    char file[CONFIG_TEXT_SIZE];       // the configuration file, "" for none
+    char port_file[CONFIG_TEXT_SIZE];  // where the port is written once the server listens, "" for nowhere
+    bool auth;                         // ask for tokens also where only this machine can connect
     char tls_certificate[CONFIG_TEXT_SIZE], tls_key[CONFIG_TEXT_SIZE]; // "" for plain HTTP
     unsigned workers;
     enum worker_priority worker_priority;

@@ -34,6 +34,7 @@ struct http_options {
     unsigned connections; // most open ones; above 80 % of them new ones are refused
     unsigned streams;     // most event streams, and as many waiting requests
     struct http_deadlines deadlines;
+    const char *hosts; // borrowed; names that a Host may have beside those of this machine; NULL: any
     // A job's revision now, UINT64_MAX when there is no such job.
     uint64_t (*revision)(void *context, const char *job_id);
     void *context;

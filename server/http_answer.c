@@ -30,6 +30,9 @@ static struct MHD_Response *response_of(struct exchange *exchange)
     case API_STREAM:
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, exchange_stream_read,
                                                      exchange, NULL);
+        // The library would end the chunks of a body that it does not send, amid what is the next answer's.
+        if (response && strcmp(exchange->method, "HEAD") == 0)
+            MHD_set_response_options(response, MHD_RF_HTTP_VERSION_1_0_ONLY, MHD_RO_END);
         break;
     case API_WAIT:
         break;
@@ -115,8 +118,9 @@ static void audit_answer(const struct exchange *exchange)
                   exchange->target, entry.status, seen->token);
 }
 
-static void note_answer(const struct exchange *exchange, int64_t now_ns)
+void exchange_note(struct exchange *exchange, int64_t now_ns)
 {
+    exchange->is_done = false;
     const struct http_options *options = &exchange->http->options;
     int64_t ns = now_ns - exchange->opened_ns;
     bool is_timed = !exchange->has_waited && exchange->answer.kind != API_STREAM;
@@ -131,7 +135,7 @@ enum MHD_Result exchange_send_answer(struct exchange *exchange)
     const struct api_answer *answer = &exchange->answer;
     int64_t now_ns = clock_monotonic_ns();
     exchange_set_deadline(exchange, answer_deadline(exchange, now_ns / 1000000));
-    note_answer(exchange, now_ns);
+    exchange_note(exchange, now_ns);
     struct MHD_Response *response = response_of(exchange);
     if (!response)
         return MHD_NO;

@@ -58,6 +58,7 @@ struct exchange *exchange_new(struct http *http, struct MHD_Connection *connecti
                                   .connection = connection,
                                   .socket = socket_of(connection),
                                   .target = copy,
+                                  .target_place = target,
                                   .answer = {.fd = -1},
                                   .opened_ms = now_ns / 1000000,
                                   .opened_ns = now_ns,
@@ -73,8 +74,12 @@ void exchange_free(struct exchange *exchange)
     if (!exchange)
         return;
     struct http *http = exchange->http;
-    exchange_set_deadline(
-        exchange, exchange_due(exchange, clock_monotonic_ms(), exchange_deadlines(exchange)->idle, 0));
+    if (exchange->is_done) // and its client has left: what it changed is changed all the same
+        exchange_note(exchange, clock_monotonic_ns());
+    const int64_t now_ms = clock_monotonic_ms();
+    if (exchange->socket)
+        socket_entry_rest(exchange->socket->entry, now_ms,
+                          exchange_due(exchange, now_ms, exchange_deadlines(exchange)->idle, 0));
     exchange_leave_place(exchange);
     api_answer_free(&exchange->answer);
     api_close(exchange->call);
@@ -124,7 +129,12 @@ static void run_pooled(void *context)
     struct exchange *exchange = context;
     struct http *http = exchange->http;
     api_answer_free(&exchange->answer);
-    api_handle(exchange->call, &exchange->answer);
+    if (atomic_load(&http->stopping)) { // a queue of long requests would outlast the time that the end has
+        exchange_refuse_stopping(exchange);
+    } else {
+        api_handle(exchange->call, &exchange->answer);
+        exchange->is_done = exchange->answer.kind != API_WAIT;
+    }
     MHD_resume_connection(exchange->connection); // from here on the exchange may be gone
     pthread_mutex_lock(&http->lock);
     http->pooled--;
@@ -280,6 +290,8 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
         return refuse_head(exchange, 400, "Bad request", "There are too many headers, or one holds a NUL.");
     const char *wrong = http_guard_check(&head);
     if (!wrong && MHD_VERSION < 0x01000000)
+        wrong = http_guard_line(method, exchange->target_place, strlen(exchange->target), version);
+    if (!wrong && MHD_VERSION < 0x01000000)
         wrong = http_guard_layout(list.headers, list.count);
     if (wrong)
         return refuse_head(exchange, 400, "Bad request", wrong);
@@ -288,6 +300,11 @@ static enum MHD_Result read_head(struct exchange *exchange, const char *method, 
     if (exchange->socket && exchange->socket->is_excess)
         return refuse_head(exchange, 503, "Too many connections",
                            "The server has nearly as many connections as max-connections allows.");
+    const char *names = exchange->http->options.hosts;
+    if (names && !http_guard_host(http_guard_header(&head, "Host"), names))
+        return refuse_head(
+            exchange, 421, "Not this server",
+            "The Host is not this machine's: the option host-names allows it, or access tokens.");
     return open_call(exchange, &head);
 }
 

@@ -14,6 +14,7 @@ struct exchange {
     struct MHD_Connection *connection;
     struct http_socket *socket;
     char *target;
+    const char *target_place; // in the library's memory, while the head is read
     char method[24];
     enum phase phase;
     struct api_call *call;
@@ -23,6 +24,7 @@ struct exchange {
     bool is_waiting;   // counted among the http's waits
     bool is_seeking;   // counted among the http's seekers
     bool is_cut;       // nobody may wait any more
+    bool is_done;      // it ran to an answer, which nobody has noted yet
     uint64_t received; // bytes of the body so far
     uint64_t drained;  // those of them that came after it was refused
     int64_t opened_ms, opened_ns;
@@ -53,5 +55,7 @@ void exchange_leave_place(struct exchange *exchange);
 ssize_t exchange_stream_read(void *context, uint64_t position, char *bytes, size_t size);
 
 enum MHD_Result exchange_send_answer(struct exchange *exchange);
+// Counts, logs and audits the answer; what send_answer does, too.
+void exchange_note(struct exchange *exchange, int64_t now_ns);
 
 #endif

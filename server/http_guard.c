@@ -109,6 +109,36 @@ const char *http_guard_check(const struct http_head *head)
     return wrong;
 }
 
+static bool is_same(const char *text, size_t length, const char *name, size_t name_length)
+{
+    return length == name_length && strncasecmp(text, name, length) == 0;
+}
+
+static bool is_listed(const char *host, size_t length, const char *names)
+{
+    for (const char *at = names + strspn(names, ", "); *at; at += strspn(at, ", ")) {
+        size_t name_length = strcspn(at, ", ");
+        if (is_same(host, length, at, name_length))
+            return true;
+        at += name_length;
+    }
+    return false;
+}
+
+bool http_guard_host(const char *host, const char *names)
+{
+    static const char below[] = ".localhost";
+    const size_t suffix = sizeof below - 1;
+    if (!host || host[0] == '[') // IPv6
+        return true;
+    size_t length = strcspn(host, ":");
+    if (!memchr(host, '.', length) || strspn(host, "0123456789.") >= length)
+        return true;
+    if (length > suffix && is_same(host + length - suffix, suffix, below, suffix))
+        return true;
+    return is_listed(host, length, names);
+}
+
 static bool is_whole(const struct api_header *header)
 {
     const char *value = header->name + strlen(header->name) + 1;
@@ -126,6 +156,14 @@ const char *http_guard_layout(const struct api_header *headers, size_t count)
         if (end[1] || (is_last ? end[2] || end[3] : headers[i + 1].name != end + 2))
             return "A header holds a NUL, is folded, or does not end in CR LF.";
     }
+    return NULL;
+}
+
+const char *http_guard_line(const char *method, const char *target, size_t length, const char *version)
+{
+    const char *blanks = method + strlen(method) + 1;
+    if (blanks + strspn(blanks, " ") != target || target + length + 1 != version)
+        return "The request line holds a NUL.";
     return NULL;
 }
 

@@ -24,12 +24,22 @@ const char *http_guard_header(const struct http_head *head, const char *name);
 // then be closed: where the next request begins is unknown.
 const char *http_guard_check(const struct http_head *head);
 
+// Whether a Host is one by which somebody on this machine may call it: an address, localhost or a name below
+// it, a name without a dot, or one of `names`, separated by commas. Any other may be a stranger's whose name
+// server says that it is here: a page from there has a browser ask as if it asked its own server (DNS
+// rebinding). NULL, as HTTP/1.0 may have it, comes from no browser.
+bool http_guard_host(const char *host, const char *names);
+
 // libmicrohttpd before 1.0 cuts a header's value at a NUL and loses lines that are folded, Content-Length
 // among them, without a word. But it ends lines in place, by NULs over CR and LF, so that a head of which
 // nothing was lost lies in its memory without a gap: "name", NUL, blanks, "value", NUL, NUL, "name", … and
 // two more NULs for the empty line. `headers` are all that it tells of, in its own memory, in its own order.
 // NULL, or what is wrong: a NUL, a folded line, or a line that does not end in CR LF.
 const char *http_guard_layout(const struct api_header *headers, size_t count);
+
+// The same of the request line, where a NUL cuts the method or the target: "method", NUL, blanks, "target",
+// NUL, "version". `length` is the target's; its own memory may have been decoded since.
+const char *http_guard_line(const char *method, const char *target, size_t length, const char *version);
 
 // The body as a sound head declares it.
 struct http_body {

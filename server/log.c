@@ -1,10 +1,14 @@
 #include "server/log.h"
 
+#include "api/text.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MESSAGE_SIZE = 1024, LINE_SIZE = 8192 };
@@ -21,26 +25,42 @@ struct message {
     size_t count;
 };
 
+// Control characters, those above ASCII among them (U+0080 to U+009F).
+static bool is_control(const char *text, size_t length)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    return *c < ' ' || *c == 0x7f || (length == 2 && c[0] == 0xc2 && c[1] < 0xa0);
+}
+
+// What a message quotes may come from anybody: one message stays one line, and tells no terminal what to do.
+static void clean(struct buffer *line)
+{
+    const char *end = line->data ? line->data + line->size : NULL;
+    for (char *at = line->data; at < end;) {
+        size_t length = utf8_length(at, end);
+        if (length == 0 || is_control(at, length))
+            memset(at, length ? ' ' : '?', length ? length : 1);
+        at += length ? length : 1;
+    }
+}
+
 static void compose_text(struct buffer *line, const struct message *message)
 {
     buffer_text(line, message->text);
     for (size_t i = 0; i < message->count; i++)
         if (message->fields[i].text[0])
             buffer_format(line, " %s=%s", message->fields[i].name, message->fields[i].text);
-    for (char *c = line->data; c && *c;
-         c++) // what it quotes may hold line breaks: one message stays one line
-        if ((unsigned char)*c < ' ')
-            *c = ' ';
+    clean(line);
 }
 
 static void compose_json(struct buffer *line, const struct message *message)
 {
-    buffer_json_string(line, message->text);
+    text_write_json(line, message->text);
     for (size_t i = 0; i < message->count; i++) {
         if (!message->fields[i].text[0])
             continue;
         buffer_format(line, ",\"%s\":", message->fields[i].name);
-        buffer_json_string(line, message->fields[i].text);
+        text_write_json(line, message->fields[i].text);
     }
 }
 
@@ -73,6 +93,7 @@ void log_fields(const struct log *log, enum log_level level, const struct log_fi
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message.text, sizeof message.text, format, arguments);
+    text_trim(message.text, sizeof message.text);
     va_end(arguments);
     write_message(log, level, &message);
 }
@@ -85,6 +106,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(message.text, sizeof message.text, format, arguments);
+    text_trim(message.text, sizeof message.text);
     va_end(arguments);
     write_message(log, level, &message);
 }

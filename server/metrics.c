@@ -18,8 +18,8 @@ static const int64_t bounds_us[] = {100,   250,    500,    1000,   2500,    5000
 enum { BOUNDS = sizeof bounds_us / sizeof *bounds_us };
 
 // Those that Nabla or its HTTP library answers; the rest counts as the last.
-static const int statuses[] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 406, 408,
-                               409, 412, 413, 414, 415, 422, 429, 431, 500, 501, 503, 507, 0};
+static const int statuses[] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 406, 408, 409,
+                               412, 413, 414, 415, 421, 422, 429, 431, 500, 501, 503, 507, 0};
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
 struct route_counts {

@@ -30,7 +30,8 @@
 enum {
     STOP_SECONDS = 8,
     LOOK_SECONDS = 10,
-    OTHER_DESCRIPTORS = 512,
+    OTHER_DESCRIPTORS = 512, // where there are many; else a half
+    LEAST_DESCRIPTORS = 256,
     WORKER_CONNECTIONS = 64,
     WORKER_THREADS = 1,
 };
@@ -87,23 +88,29 @@ static uint64_t revision_now(void *context, const char *job_id)
 }
 
 // Connections are descriptors, and each may be sent a file: takes as many as the system grants, and no more
-// connections than go with them.
-static void raise_descriptors(struct server *server)
+// connections than go with them. The library turns in a circle where it cannot accept one for want of a
+// descriptor, and whoever is in it is answered late, or not at all.
+static enum nabla_code raise_descriptors(struct server *server, struct nabla_error *err)
 {
     struct rlimit limit;
     unsigned *connections = &server->config.connections;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
+        return NABLA_OK;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    rlim_t most = limit.rlim_cur > 2 * OTHER_DESCRIPTORS ? (limit.rlim_cur - OTHER_DESCRIPTORS) / 2
-                                                         : OTHER_DESCRIPTORS / 2;
+    if (limit.rlim_cur < LEAST_DESCRIPTORS)
+        return nabla_fail(err, NABLA_LIMIT, NULL,
+                          "%llu descriptors are granted (ulimit -n), and a server needs at least %d",
+                          (unsigned long long)limit.rlim_cur, LEAST_DESCRIPTORS);
+    rlim_t others = limit.rlim_cur / 2 < OTHER_DESCRIPTORS ? limit.rlim_cur / 2 : OTHER_DESCRIPTORS;
+    rlim_t most = (limit.rlim_cur - others) / 2;
     if (*connections <= most)
-        return;
+        return NABLA_OK;
     log_write(&server->log, LOG_WARNING,
               "max-connections is %u instead of %u: only %llu descriptors are granted", (unsigned)most,
               *connections, (unsigned long long)limit.rlim_cur);
     *connections = (unsigned)most;
+    return NABLA_OK;
 }
 
 // Twice what they may have, so that none is refused because others have theirs: connections of workers that
@@ -138,6 +145,7 @@ static enum nabla_code listen_http(struct server *server, enum api_listener list
                                              is_public ? config->connections : worker_connections(config),
                                          .streams = config->streams,
                                          .deadlines = is_public ? config->deadlines : http_deadlines_standard,
+                                         .hosts = is_public && !server->tokens ? config->host_names : NULL,
                                          .closed = is_public ? NULL : worker_connection_closed,
                                          .revision = revision_now,
                                          .context = server};
@@ -383,8 +391,9 @@ static int serve(struct server *server)
     int caught, status = EXIT_DONE;
     struct nabla_error err;
     block_signals(&stopping);
-    raise_descriptors(server);
-    enum nabla_code code = server_open(server, &err);
+    enum nabla_code code = raise_descriptors(server, &err);
+    if (!code)
+        code = server_open(server, &err);
     if (!code)
         code = announce(server, &err);
     if (code) {

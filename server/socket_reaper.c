@@ -8,11 +8,15 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { ROUND_MS = 500 }; // how late a deadline may be noticed
+enum {
+    ROUND_MS = 500, // how late a deadline may be noticed
+    REST_MS = 1000, // the library may have read the next request already
+};
 
 struct socket_entry {
     int fd;
     atomic_int_fast64_t deadline_ms; // set with each request, so without the lock
+    atomic_int_fast64_t look_ms;     // from when on nothing but an end is awaited; INT64_MAX: it is busy
     struct socket_entry *previous, *next;
 };
 
@@ -25,11 +29,28 @@ struct socket_reaper {
     pthread_t thread;
 };
 
+static bool has_hung_up(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+// Makes the library look again. It may still answer a request that has come at this very moment.
+static void look(struct socket_entry *at, int64_t now)
+{
+    if (atomic_load_explicit(&at->look_ms, memory_order_relaxed) > now || !has_hung_up(at->fd))
+        return;
+    shutdown(at->fd, SHUT_RD);
+    atomic_store_explicit(&at->look_ms, INT64_MAX, memory_order_relaxed);
+}
+
 static void reap(struct socket_reaper *reaper, int64_t now)
 {
     for (struct socket_entry *at = reaper->first; at; at = at->next) {
-        if (atomic_load_explicit(&at->deadline_ms, memory_order_relaxed) > now)
+        if (atomic_load_explicit(&at->deadline_ms, memory_order_relaxed) > now) {
+            look(at, now);
             continue;
+        }
         shutdown(at->fd, SHUT_RDWR); // the HTTP library then sees it closed, and closes it
         atomic_store_explicit(&at->deadline_ms, INT64_MAX, memory_order_relaxed);
     }
@@ -92,6 +113,7 @@ struct socket_entry *socket_reaper_add(struct socket_reaper *reaper, int fd, int
         return NULL;
     entry->fd = fd;
     atomic_init(&entry->deadline_ms, deadline_ms);
+    atomic_init(&entry->look_ms, INT64_MAX);
     pthread_mutex_lock(&reaper->lock);
     entry->next = reaper->first;
     if (entry->next)
@@ -129,4 +151,11 @@ unsigned socket_reaper_count(struct socket_reaper *reaper)
 void socket_entry_set(struct socket_entry *entry, int64_t deadline_ms)
 {
     atomic_store_explicit(&entry->deadline_ms, deadline_ms, memory_order_relaxed);
+    atomic_store_explicit(&entry->look_ms, INT64_MAX, memory_order_relaxed);
+}
+
+void socket_entry_rest(struct socket_entry *entry, int64_t now_ms, int64_t deadline_ms)
+{
+    atomic_store_explicit(&entry->deadline_ms, deadline_ms, memory_order_relaxed);
+    atomic_store_explicit(&entry->look_ms, now_ms + REST_MS, memory_order_relaxed);
 }

@@ -26,5 +26,9 @@ unsigned socket_reaper_count(struct socket_reaper *reaper);
 
 // Moves the deadline (clock_monotonic_ms; INT64_MAX for none). Several times a request: takes no lock.
 void socket_entry_set(struct socket_entry *entry, int64_t deadline_ms);
+// The same of a connection that has no request now: from a second on it is also looked at for its client's
+// having hung up. The HTTP library is told so once, and where that came along with a request, it reads that
+// alone and waits for another.
+void socket_entry_rest(struct socket_entry *entry, int64_t now_ms, int64_t deadline_ms);
 
 #endif

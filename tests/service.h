@@ -10,6 +10,7 @@
 
 #include <ftw.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct service {
     char folder[64];
     struct store *store;
     struct api *api;
-    unsigned wakes;    // how often the supervisor was called
+    atomic_uint wakes; // how often the supervisor was called
     char failure[600]; // the newest cause that went to the log
 };
 

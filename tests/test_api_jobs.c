@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "tests/service.h"
 
+#include <pthread.h>
+
 #define BLOBS "{\"generator\":\"blobs\",\"rows\":60,\"features\":2,\"classes\":3,\"seed\":1}"
 #define JOB   "{\"name\":\"first\",\"dataset\":" BLOBS ",\"model\":{\"layers\":[{\"units\":8}]},\"retries\":2}"
 
@@ -170,6 +172,44 @@ static void a_full_queue_asks_to_come_back(void **state)
     assert_non_null(answer_value(&answer, "Retry-After"));
     assert_non_null(strstr(answer.body.data, "max_queued_jobs"));
     api_answer_free(&answer);
+    service_close(service);
+}
+
+enum { ASKING_AT_ONCE = 16, PLACES = 3 };
+
+static void *ask_for_a_place(void *context)
+{
+    struct service *service = context;
+    const struct request request = {.method = "POST", .target = "/v1/jobs", .body = JOB};
+    struct api_answer answer;
+    struct api_call *call = service_begin(service, &request, &answer);
+    if (call)
+        api_handle(call, &answer);
+    api_close(call);
+    int status = answer.status;
+    api_answer_free(&answer);
+    return (void *)(intptr_t)status;
+}
+
+// Each finds a place before any of the others has taken it.
+static void those_who_ask_at_once_get_no_more_places_than_there_are(void **state)
+{
+    (void)state;
+    struct api_limits limits = api_limits_defaults();
+    limits.queued_jobs = PLACES;
+    struct service *service = service_open_limited(&limits);
+    pthread_t threads[ASKING_AT_ONCE];
+    for (size_t i = 0; i < ASKING_AT_ONCE; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, ask_for_a_place, service), 0);
+    unsigned taken = 0, refused = 0;
+    for (size_t i = 0; i < ASKING_AT_ONCE; i++) {
+        void *status;
+        assert_int_equal(pthread_join(threads[i], &status), 0);
+        taken += (intptr_t)status == 202;
+        refused += (intptr_t)status == 503;
+    }
+    assert_int_equal(taken, PLACES);
+    assert_int_equal(refused, ASKING_AT_ONCE - PLACES);
     service_close(service);
 }
 
@@ -611,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_bad_job_is_refused_with_its_pointer),
         cmocka_unit_test(what_is_left_goes_by_the_newest_attempts_pace),
         cmocka_unit_test(a_full_queue_asks_to_come_back),
+        cmocka_unit_test(those_who_ask_at_once_get_no_more_places_than_there_are),
         cmocka_unit_test(what_does_not_fit_into_memory_is_streamed),
         TEST(the_same_key_and_body_make_one_job),
         cmocka_unit_test(a_repeated_job_is_answered_where_a_new_one_is_refused),

@@ -139,15 +139,25 @@ static void a_yes_or_no_flag_may_have_its_value_beside_it(void **state)
 static void a_wrong_line_of_the_file_is_named(void **state)
 {
     (void)state;
-    char *path = write_file("workers = 2\nbogus = 1\n");
-    struct config config;
-    enum config_wish wish;
-    struct nabla_error err;
-    char *const flags[] = {"--config", path, NULL};
-    assert_int_equal(load(flags, &config, &wish, &err), NABLA_INVALID);
-    unlink(path);
-    assert_non_null(strstr(err.text, "line 2"));
-    assert_non_null(strstr(err.text, "bogus"));
+    static const struct {
+        const char *text, *line, *what;
+    } cases[] = {
+        {"workers = 2\nbogus = 1\n", "line 2", "bogus"},
+        {"workers 2\n", "line 1", "name = value"},
+        {"# sizes\n\nmax_body = 3x\n", "line 3", "\"3x\" is no value for max-body"},
+        {"config = other\n", "line 1", "config"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = write_file(cases[i].text);
+        struct config config;
+        enum config_wish wish;
+        struct nabla_error err;
+        char *const flags[] = {"--config", path, NULL};
+        assert_int_equal(load(flags, &config, &wish, &err), NABLA_INVALID);
+        unlink(path);
+        if (!strstr(err.text, cases[i].line) || !strstr(err.text, cases[i].what))
+            fail_msg("%s: %s", cases[i].text, err.text);
+    }
 }
 
 static void a_file_that_is_missing_is_an_error(void **state)

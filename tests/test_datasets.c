@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "store/datasets.h"
+#include "store/usage.h"
 #include "store_fixture.h"
 
 #include <pthread.h>
@@ -61,6 +62,38 @@ static void test_a_data_set_comes_back_as_it_was_made(void **state)
     free(path);
     buffer_free(&content);
     dataset_row_free(row);
+}
+
+static void test_no_more_bytes_are_kept_than_may_be(void **state)
+{
+    struct store *store = ((struct fixture *)*state)->store;
+    const uint64_t used = store_usage_bytes(store); // looked at just now: the next ones come on top
+    const struct {
+        const char *content, *owner;
+        uint64_t owner_most, disk_most;
+        enum nabla_code code;
+    } steps[] = {
+        {"a", "tok_a", 9, 0, NABLA_OK},
+        {"b", "tok_a", 9, 0, NABLA_LIMIT},          // 10 bytes
+        {"a", "tok_a", 9, 0, NABLA_OK},             // nothing is added
+        {"b", "tok_b", 9, 0, NABLA_OK},             // another's are their own
+        {"c", NULL, 0, used + 14, NABLA_DISK_FULL}, // 15 bytes came on top
+        {"c", NULL, 0, used + 15, NABLA_OK},
+        {"d", NULL, 0, used + 15, NABLA_DISK_FULL},
+        {"d", NULL, 0, 1, NABLA_DISK_FULL},
+        {"d", NULL, 0, 0, NABLA_OK},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct dataset_row row = row_of(steps[i].content);
+        struct creation made;
+        struct nabla_error why = {0};
+        row.owner = steps[i].owner;
+        row.owner_most = steps[i].owner_most;
+        row.disk_most = steps[i].disk_most;
+        if (store_dataset_create(store, &row, PIECE(steps[i].content), NULL, &made, &why) != steps[i].code)
+            fail_msg("step %zu: %s", i, why.text);
+        assert_int_equal(has_file(store, steps[i].content), steps[i].code == NABLA_OK);
+    }
 }
 
 static void test_the_same_content_is_the_same_data_set(void **state)
@@ -260,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_store(test_a_data_set_comes_back_as_it_was_made),
+        with_store(test_no_more_bytes_are_kept_than_may_be),
         with_store(test_the_same_content_is_the_same_data_set),
         with_store(test_a_key_repeats_what_it_made_first),
         with_store(test_keys_of_jobs_and_data_sets_are_apart),

@@ -3,7 +3,7 @@
 # is room again. The disk is a small tmpfs in a mount namespace of this script's own. Speaks TAP.
 set -u
 nabla=${NABLA:-build/nabla}
-CASES=16
+CASES=17
 if [[ ${1:-} != inside ]]; then
     if ! unshare --map-root-user --mount true 2>/dev/null; then
         echo "1..1"
@@ -78,6 +78,9 @@ ask '/v1/datasets?name=more' -H 'Content-Type: text/csv' --data-binary @<(head -
 case_is "a data set" 507 "$status"
 ask /v1/jobs --json '{"dataset": {"generator": "moons", "rows": 5000, "seed": 3}, "model": {"layers": [{"units": 4}]}}'
 case_is "a job" 507 "$status"
+for ((i = 0; i < 60; i++)); do # each is a line of the audit log, which soon has room for a part of one
+    ask /v1/jobs --json '{"executor": "client"}'
+done
 ask "/v1/jobs/$client"
 case_is "a job is read" 200 "$status"
 ask "/v1/jobs/$client/metrics?column=loss&format=csv&limit=100000"
@@ -96,6 +99,8 @@ case_is "with room again reports are taken" 200 "$status"
 case_is "our job goes on to its end" succeeded "$(jq -r .state "$folder/job")"
 ask "/v1/jobs/$local_job/metrics?column=loss&format=csv&limit=100000"
 case_is "with every step of its history" "$(jq .result.steps "$folder/job")" "$(grep -c '^[1-9]' <<<"$answer")"
+ask /v1/jobs --json '{"executor": "client"}'
+case_is "no line of the audit log is a part of one" "true 202" "$(jq -rs 'all(.[]; has("status")) and (.[-1].status | . == 202) | tostring' "$data/audit.jsonl") $status"
 kill "$server"
 wait "$server"
 case_is "the server ends in order" 0 $?

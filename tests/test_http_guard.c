@@ -121,6 +121,32 @@ static void nothing_of_a_head_may_be_missing(void **state)
     }
 }
 
+// As above: "~" is the library's NUL, "|" one that was there.
+static void nothing_of_a_request_line_may_be_missing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *comment, *line;
+        size_t target, length, version;
+        bool is_sound;
+    } cases[] = {
+        {"a line", "GET~/a?b~HTTP/1.1~", 4, 4, 9, true},
+        {"with blanks between", "GET~  /a~HTTP/1.1~", 6, 2, 9, true},
+        {"a NUL behind the method", "GET|x~/a~HTTP/1.1~", 6, 2, 9, false},
+        {"a NUL in the target", "GET~/a|b~HTTP/1.1~", 4, 2, 9, false},
+        {"one at its end", "GET~/a|~HTTP/1.1~", 4, 2, 8, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char memory[64] = "";
+        for (size_t c = 0; cases[i].line[c]; c++)
+            memory[c] = strchr("~|", cases[i].line[c]) ? '\0' : cases[i].line[c];
+        print_message("%s\n", cases[i].comment);
+        const char *wrong =
+            http_guard_line(memory, memory + cases[i].target, cases[i].length, memory + cases[i].version);
+        assert_int_equal(wrong == NULL, cases[i].is_sound);
+    }
+}
+
 static void a_body_is_what_the_head_declares(void **state)
 {
     (void)state;
@@ -157,12 +183,47 @@ static void an_absolute_target_leads_to_its_path(void **state)
         assert_string_equal(http_guard_path(cases[i][0]), cases[i][1]);
 }
 
+static void a_host_is_this_machine_s(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *names;
+        bool is_own;
+    } cases[] = {
+        {NULL, "", true},
+        {"", "", true},
+        {"a", "", true},
+        {"localhost:8080", "", true},
+        {"me.LOCALHOST", "", true},
+        {"127.0.0.1", "", true},
+        {"10.1.2.3:80", "", true},
+        {"[::1]:8080", "", true},
+        {"evil.example", "", false},
+        {"evil.example:8080", "", false},
+        {"127.0.0.1.evil.example", "", false},
+        {"localhost.evil.example", "", false},
+        {"notlocalhost.", "", false},
+        {"x.notlocalhost", "", false},
+        {"1.2.3.4x", "", false},
+        {"here.example", "here.example", true},
+        {"HERE.example:80", "there.example, here.example", true},
+        {"here.example", "there.example,here.example.org", false},
+        {"example", ",", true},
+        {"b.example", "ab.example", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (http_guard_host(cases[i].host, cases[i].names) != cases[i].is_own)
+            fail_msg("%s beside %s", cases[i].host, cases[i].names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unsound_requests_are_refused),
         cmocka_unit_test(nothing_of_a_head_may_be_missing),
+        cmocka_unit_test(nothing_of_a_request_line_may_be_missing),
         cmocka_unit_test(a_body_is_what_the_head_declares),
+        cmocka_unit_test(a_host_is_this_machine_s),
         cmocka_unit_test(an_absolute_target_leads_to_its_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

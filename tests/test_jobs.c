@@ -105,6 +105,39 @@ static void test_a_job_needs_its_data_set(void **state)
     assert_int_equal(count, 0);
 }
 
+static void test_no_more_jobs_are_queued_than_may_be(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *owner;
+        uint64_t queued_most, owner_most;
+        enum job_executor executor;
+        enum nabla_code code;
+    } steps[] = {
+        {"tok_a", 3, 1, JOB_LOCAL, NABLA_OK},    // the first of tok_a
+        {"tok_a", 3, 1, JOB_LOCAL, NABLA_LIMIT}, // which may have one
+        {"tok_a", 3, 1, JOB_CLIENT, NABLA_OK},   // that is not queued
+        {"tok_b", 3, 1, JOB_LOCAL, NABLA_OK},    // another's count is its own
+        {NULL, 3, 0, JOB_LOCAL, NABLA_OK},       // nobody's: three are queued
+        {NULL, 3, 0, JOB_LOCAL, NABLA_BUSY},     // as many as may be
+        {"tok_c", 3, 9, JOB_LOCAL, NABLA_BUSY},  // whoever asks
+        {"tok_c", 0, 0, JOB_LOCAL, NABLA_OK},    // without a limit
+        {"tok_b", 0, 1, JOB_LOCAL, NABLA_LIMIT}, // with that of the owner alone
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const struct job_new job = {.spec = "{}",
+                                    .executor = steps[i].executor,
+                                    .owner = steps[i].owner,
+                                    .queued_most = steps[i].queued_most,
+                                    .owner_most = steps[i].owner_most};
+        char id[TOKEN_ID_SIZE];
+        bool repeated;
+        struct nabla_error why = {0};
+        if (store_job_create(fixture->store, &job, id, &repeated, &why) != steps[i].code)
+            fail_msg("step %zu: %s", i, why.text);
+    }
+}
+
 static void test_idempotency_keys_repeat_or_refuse(void **state)
 {
     struct fixture *fixture = *state;
@@ -643,6 +676,7 @@ int main(void)
         with_store(test_a_client_s_job_starts_running),
         with_store(test_missing_jobs_are_not_found),
         with_store(test_a_job_needs_its_data_set),
+        with_store(test_no_more_jobs_are_queued_than_may_be),
         with_store(test_idempotency_keys_repeat_or_refuse),
         with_store(test_every_state_meets_every_event),
         with_store(test_another_attempt_is_refused),

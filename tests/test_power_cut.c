@@ -99,7 +99,8 @@ static bool make_dataset(struct store *store, uint64_t seed)
     generator.seed = seed;
     if (generator_make(&generator, &limits, &dataset, &err))
         return false;
-    const bool is_kept = dataset_keep(store, dataset, "moons", "", NULL, &made, &err) == NABLA_OK;
+    const struct dataset_owner nobody = {0};
+    const bool is_kept = dataset_keep(store, dataset, "moons", &nobody, NULL, &made, &err) == NABLA_OK;
     dataset_free(dataset);
     if (is_kept)
         acknowledge(made.id, false, JOB_QUEUED);

@@ -321,6 +321,63 @@ static void requests_in_parallel_are_counted(void **state)
     unguard(&guarded);
 }
 
+// What goes on beyond its door: a stream, and a request that waits. Each is asked again once the token that
+// opened it is gone, by revocation or by its time, and while it stands.
+static void what_goes_on_ends_with_its_token(void **state)
+{
+    struct service *service = *state;
+    struct guarded guarded = guard(service, api_limits_defaults());
+    const struct client_job job = service_client_job(service);
+    static const struct {
+        const char *comment, *below;
+        bool is_revoked, is_stream;
+    } cases[] = {
+        {"a stream", "/events", false, true},
+        {"a stream of who was revoked", "/events", true, true},
+        {"a wait", "", false, false},
+        {"a wait of who was revoked", "", true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char secret[TOKENS_SECRET_SIZE], bearer[128], bytes[4096];
+        make(service->folder, "watcher", SCOPE_READ, secret);
+        snprintf(bearer, sizeof bearer, "Bearer %s", secret);
+        const struct api_header headers[] = {{"Authorization", bearer},
+                                             {"Accept", cases[i].is_stream ? "text/event-stream" : "*/*"},
+                                             {"Prefer", "wait=50"}};
+        const struct api_request request = {.method = "GET",
+                                            .target = text_of("/v1/jobs/%s%s", job.id, cases[i].below),
+                                            .headers = headers,
+                                            .header_count = 3};
+        struct api_call *call;
+        struct api_answer answer;
+        struct api_wait wait;
+        print_message("%s\n", cases[i].comment);
+        api_open(guarded.api, &request, &call, &answer);
+        assert_non_null(call);
+        api_handle(call, &answer);
+        assert_int_equal(answer.kind, cases[i].is_stream ? API_STREAM : API_WAIT);
+        ssize_t end = 0;
+        while (cases[i].is_stream && end >= 0) // to where it waits
+            end = answer.stream.pull(answer.stream.context, bytes, sizeof bytes, &wait);
+        if (cases[i].is_revoked)
+            assert_int_equal(tokens_revoke(service->folder, "watcher", NULL), NABLA_OK);
+        if (cases[i].is_stream) {
+            end = answer.stream.pull(answer.stream.context, bytes, sizeof bytes, &wait);
+            assert_int_equal(end, cases[i].is_revoked ? API_STREAM_END : API_STREAM_WAIT);
+        } else {
+            api_answer_free(&answer);
+            api_handle(call, &answer);
+            assert_int_equal(answer.kind, API_COMPLETE);
+            assert_int_equal(answer.status, cases[i].is_revoked ? 401 : 200);
+        }
+        api_answer_free(&answer);
+        api_close(call);
+        if (!cases[i].is_revoked)
+            assert_int_equal(tokens_revoke(service->folder, "watcher", NULL), NABLA_OK);
+    }
+    unguard(&guarded);
+}
+
 static void the_folder_has_a_limit(void **state)
 {
     const struct service *service = *state;
@@ -331,6 +388,8 @@ static void the_folder_has_a_limit(void **state)
     make(service->folder, "writer", SCOPE_READ | SCOPE_WRITE, secret);
     assert_int_equal(status_of(&guarded, "/v1/jobs", secret, JOB("20", "7"), detail), 507);
     assert_non_null(strstr(detail, "max_disk"));
+    assert_int_equal(status_of(&guarded, "/v1/jobs", secret, "{\"executor\":\"client\"}", detail), 507);
+    assert_non_null(strstr(detail, "max_disk")); // a job alone is held to it, too
     assert_int_equal(door(&guarded, "GET", "/v1/jobs", secret, API_PUBLIC), 0);
     assert_int_equal(tokens_revoke(service->folder, "writer", NULL), NABLA_OK);
     unguard(&guarded);
@@ -360,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_refusal_says_what_is_missing),
         cmocka_unit_test(each_limit_of_a_token_holds),
         cmocka_unit_test(requests_in_parallel_are_counted),
+        cmocka_unit_test(what_goes_on_ends_with_its_token),
         cmocka_unit_test(the_folder_has_a_limit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

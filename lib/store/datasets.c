@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "store/access.h"
 #include "store/jobs.h"
+#include "store/usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,6 +142,24 @@ static enum nabla_code insert_dataset(struct store *store, const struct dataset_
     return access_end(store, code, err);
 }
 
+// Under the dataset lock, as whatever else adds to the sums is.
+static enum nabla_code require_bytes(struct store *store, const struct dataset_row *row,
+                                     struct nabla_error *err)
+{
+    uint64_t used = 0;
+    if (row->disk_most) {
+        used = store_usage_bytes(store);
+        if (used >= row->disk_most || row->bytes > row->disk_most - used)
+            return nabla_fail(err, NABLA_DISK_FULL, NULL, "the folder would be larger than it may be");
+    }
+    if (!row->owner_most || !row->owner)
+        return NABLA_OK;
+    enum nabla_code code = store_owner_bytes(store, row->owner, &used, err);
+    if (!code && (used >= row->owner_most || row->bytes > row->owner_most - used))
+        code = nabla_fail(err, NABLA_LIMIT, NULL, "its owner's data sets would be larger than they may be");
+    return code;
+}
+
 // Under the dataset lock: nobody else makes or removes the same file and row meanwhile.
 static enum nabla_code create_locked(struct store *store, const struct dataset_row *row,
                                      const struct iovec *pieces, size_t count, const struct creation_key *key,
@@ -155,11 +174,16 @@ static enum nabla_code create_locked(struct store *store, const struct dataset_r
     made->existed = code == NABLA_OK;
     if (code == NABLA_NOT_FOUND) {
         token_make_id(made->id, "ds");
-        code = keep_file(store, row->sha256, pieces, count, err);
+        code = require_bytes(store, row, err);
+        if (!code)
+            code = keep_file(store, row->sha256, pieces, count, err);
     }
     if (code || (made->existed && (!key || !key->text)))
         return code;
-    return insert_dataset(store, row, key, made, err);
+    code = insert_dataset(store, row, key, made, err);
+    if (!code && !made->existed)
+        usage_add(store, row->bytes);
+    return code;
 }
 
 enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row,

@@ -17,14 +17,18 @@ struct dataset_row {
     uint64_t rows, features, classes, bytes;
     char *description; // JSON text of the parts that grow with the data: feature and class summaries
     int64_t created_ms;
-    const char *owner; // of a new one: id of the token that it was sent with, or NULL; not read back
+    // Of a new one, not read back:
+    const char *owner;   // id of the token that it was sent with, or NULL
+    uint64_t owner_most; // bytes that all data sets of this owner may have, with this one; 0: any number
+    uint64_t disk_most;  // and the folder; 0: as many as the disk has
 };
 void dataset_row_free(struct dataset_row *row);
 
 // Keeps a data set: writes the file, the pieces one behind the other, durably unless it is there, then
 // inserts the row. `row` gives everything but id and created_ms. When a row with this sha256 exists already,
 // *ret gives its id and says so. A known key gives what it gave first; NABLA_INVALID when that was for
-// another request.
+// another request, NABLA_LIMIT when its owner's data sets would be too large, NABLA_DISK_FULL when the folder
+// would be: whoever looks before looks beside others who do the same.
 enum nabla_code store_dataset_create(struct store *store, const struct dataset_row *row,
                                      const struct iovec *pieces, size_t count, const struct creation_key *key,
                                      struct creation *ret, struct nabla_error *err);

@@ -27,6 +27,32 @@ static enum nabla_code require_dataset(struct database *db, const char *dataset,
     return code;
 }
 
+static enum nabla_code require_room(struct database *db, enum sql_id count, const char *owner, uint64_t most,
+                                    enum nabla_code full, struct nabla_error *err)
+{
+    if (most == 0)
+        return NABLA_OK;
+    struct statement *row = database_statement(db, count);
+    if (owner)
+        statement_bind_text(row, owner);
+    statement_bind_text(row, job_state_name(JOB_QUEUED));
+    enum nabla_code code = statement_row(row, err);
+    if (code == NABLA_OK && (uint64_t)statement_int(row, 0) >= most)
+        code = nabla_fail(err, full, NULL, "as many jobs are queued as may be");
+    statement_reset(row);
+    return code;
+}
+
+// Within the transaction that inserts: whoever looks before it looks beside others who do the same.
+static enum nabla_code require_places(struct database *db, const struct job_new *job, struct nabla_error *err)
+{
+    if (job->executor == JOB_CLIENT) // runs at once
+        return NABLA_OK;
+    const char *owner = job->owner ? job->owner : "";
+    enum nabla_code code = require_room(db, SQL_JOB_COUNT, NULL, job->queued_most, NABLA_BUSY, err);
+    return code ? code : require_room(db, SQL_OWNER_JOBS, owner, job->owner_most, NABLA_LIMIT, err);
+}
+
 static enum nabla_code insert_job(const struct store *store, struct database *db, const struct job_new *job,
                                   const char *id, int64_t now_ms, int64_t *ret_number,
                                   struct nabla_error *err)
@@ -106,7 +132,9 @@ static enum nabla_code create_job(struct store *store, struct database *db, cons
         return code;
     int64_t now_ms = clock_wall_ms(), number;
     token_make_id(made->id, "job");
-    code = require_dataset(db, job->dataset, err);
+    code = require_places(db, job, err);
+    if (code == NABLA_OK)
+        code = require_dataset(db, job->dataset, err);
     if (code == NABLA_OK)
         code = insert_job(store, db, job, made->id, now_ms, &number, err);
     if (code == NABLA_OK)

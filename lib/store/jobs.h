@@ -85,13 +85,16 @@ struct job_new {
     const char *file;         // a file that becomes one of the job's folder, by another link; NULL for none
     const char *file_name;    // what it is called there
     const char *owner;        // id of the token that it was asked for with, or NULL
+    uint64_t queued_most;     // jobs that may be queued, with this one; 0 for any number
+    uint64_t owner_most;      // and of its owner
     const char *traceparent;  // of the request, or NULL
     const struct creation_key *key;
 };
 
 // Inserts durably (synchronous=FULL). *ret_id gets the id; *ret_repeated is true when the key was known with
 // the same request: then nothing was inserted. Known with another: NABLA_INVALID. Data set gone:
-// NABLA_NOT_FOUND.
+// NABLA_NOT_FOUND. More would be queued than may
+// be: NABLA_BUSY; of its owner: NABLA_LIMIT.
 enum nabla_code store_job_create(struct store *store, const struct job_new *job, char ret_id[TOKEN_ID_SIZE],
                                  bool *ret_repeated, struct nabla_error *err);
 

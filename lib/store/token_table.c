@@ -94,6 +94,11 @@ static struct token_use *use_of(struct token_table *table, const char *id)
     return use;
 }
 
+static bool is_valid(const struct token_grant *grant, uint64_t now)
+{
+    return !grant->expires_ms || now < grant->expires_ms;
+}
+
 // All are compared, each in constant time.
 static const struct token_grant *find(const struct token_table *table, const char *sha256)
 {
@@ -101,7 +106,7 @@ static const struct token_grant *find(const struct token_table *table, const cha
     uint64_t now = (uint64_t)clock_wall_ms();
     for (size_t i = 0; i < table->count; i++) {
         const struct token_grant *grant = &table->grants[i];
-        if (token_equal(grant->sha256, sha256) && (!grant->expires_ms || now < grant->expires_ms))
+        if (token_equal(grant->sha256, sha256) && is_valid(grant, now))
             found = grant;
     }
     return found;
@@ -147,4 +152,22 @@ void token_table_leave(struct token_table *table, struct token_use *use)
     pthread_mutex_lock(&table->lock);
     use->running--;
     pthread_mutex_unlock(&table->lock);
+}
+
+static enum nabla_code check(struct token_table *table, const char *id, struct nabla_error *err)
+{
+    enum nabla_code code = refresh(table, err);
+    uint64_t now = (uint64_t)clock_wall_ms();
+    for (size_t i = 0; !code && i < table->count; i++)
+        if (strcmp(table->grants[i].id, id) == 0 && is_valid(&table->grants[i], now))
+            return NABLA_OK;
+    return code ? code : nabla_fail(err, NABLA_DENIED, NULL, "the token was revoked, or has expired");
+}
+
+enum nabla_code token_table_check(struct token_table *table, const char *id, struct nabla_error *err)
+{
+    pthread_mutex_lock(&table->lock);
+    enum nabla_code code = check(table, id, err);
+    pthread_mutex_unlock(&table->lock);
+    return code;
 }

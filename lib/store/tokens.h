@@ -59,5 +59,7 @@ void token_table_free(struct token_table *table); // every use was left
 enum nabla_code token_table_enter(struct token_table *table, const char *secret, struct token_grant *ret,
                                   struct token_use **ret_use, struct nabla_error *err);
 void token_table_leave(struct token_table *table, struct token_use *use); // takes NULL
+// Whether the token with this id is still good: NABLA_OK, or NABLA_DENIED; else the file cannot be read.
+enum nabla_code token_table_check(struct token_table *table, const char *id, struct nabla_error *err);
 
 #endif

@@ -61,6 +61,13 @@ uint64_t store_usage_known(struct store *store)
     return bytes;
 }
 
+void usage_add(struct store *store, uint64_t bytes)
+{
+    pthread_mutex_lock(&store->usage_lock);
+    store->usage_bytes += bytes;
+    pthread_mutex_unlock(&store->usage_lock);
+}
+
 uint64_t store_usage_steps(struct store *store)
 {
     return atomic_load(&store->steps);

@@ -7,10 +7,13 @@
 // Bytes of the data folder's files: the database, data sets, jobs' files. Walks the folder when the last walk
 // is more than ten seconds ago. Files that cannot be looked at count nothing.
 uint64_t store_usage_bytes(struct store *store);
-uint64_t store_usage_known(struct store *store); // as the last walk found it
+uint64_t store_usage_known(struct store *store); // as the last walk found it, with what was added since
 
 // How many steps jobs have gone on since the store was opened, as reported.
 uint64_t store_usage_steps(struct store *store);
+
+// Inside the store: what was added since the last walk, which quotas must not wait for.
+void usage_add(struct store *store, uint64_t bytes);
 
 // Inside the store: the same of one folder of it ("jobs/ID"), always looked at anew. *ret_files, which may be
 // NULL, counts the files.
