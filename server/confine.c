@@ -1,25 +1,26 @@
 // The kernel's interfaces themselves: Debian 12's headers know Landlock's second version, the kernel may know
-// more, and a filter of forty comparisons needs no library.
+// more.
 #include "server/confine.h"
 
-#include <errno.h>
+#include "server/confine_calls.h"
+
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS = 256 };
+enum {
+    DESCRIPTORS = 256,
+    TASKS_MORE = 1024,     // threads beyond those that the machine has
+    STACK_BYTES = 8 << 20, // the usual, of the first thread
+    CPU_GRACE_SECONDS = 5,
+};
 
 // ---- Landlock ----
 
@@ -87,245 +88,6 @@ static bool landlock(const struct confine *confine)
     return restricted;
 }
 
-// ---- seccomp ----
-
-#if defined(__x86_64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_AARCH64
-#endif
-
-#ifdef NATIVE_ARCHITECTURE
-
-// What a worker has no use for.
-static const int refused[] = {
-    // programs and processes (clone is looked at below)
-    SYS_execve,
-    SYS_execveat,
-#ifdef SYS_fork
-    SYS_fork,
-    SYS_vfork,
-#endif
-    SYS_ptrace,
-    SYS_process_vm_readv,
-    SYS_process_vm_writev,
-    SYS_kcmp,
-    SYS_pidfd_getfd,
-    SYS_pidfd_send_signal,
-    SYS_tkill,
-    SYS_rt_sigqueueinfo,
-    SYS_rt_tgsigqueueinfo,
-    // Every way to somebody else: what a worker is connected to was given to it. A pair of datagram sockets
-    // would do, too, for they send to any path; and a message could carry a descriptor away.
-    SYS_socket,
-    SYS_socketpair,
-    SYS_connect,
-    SYS_sendmsg,
-    SYS_sendmmsg,
-    SYS_bind,
-    SYS_listen,
-    SYS_accept,
-    SYS_accept4,
-    // rights of files, which Landlock does not look at
-    SYS_fchmod,
-    SYS_fchmodat,
-    SYS_fchown,
-    SYS_fchownat,
-    SYS_setxattr,
-    SYS_lsetxattr,
-    SYS_fsetxattr,
-    SYS_removexattr,
-    SYS_lremovexattr,
-    SYS_fremovexattr,
-    SYS_utimensat,
-    SYS_mknodat,
-    SYS_symlinkat,
-    SYS_linkat,
-    SYS_open_by_handle_at,
-    SYS_name_to_handle_at,
-#ifdef SYS_chmod
-    SYS_chmod,
-    SYS_chown,
-    SYS_lchown,
-    SYS_utime,
-    SYS_utimes,
-    SYS_futimesat,
-    SYS_mknod,
-    SYS_symlink,
-    SYS_link,
-#endif
-    // who it is, and what it sees of the system
-    SYS_setuid,
-    SYS_setgid,
-    SYS_setreuid,
-    SYS_setregid,
-    SYS_setresuid,
-    SYS_setresgid,
-    SYS_setfsuid,
-    SYS_setfsgid,
-    SYS_setgroups,
-    SYS_capset,
-    SYS_personality,
-    SYS_unshare,
-    SYS_setns,
-    SYS_chroot,
-    SYS_pivot_root,
-    SYS_mount,
-    SYS_umount2,
-    SYS_move_mount,
-    SYS_open_tree,
-    SYS_fsopen,
-    SYS_fsconfig,
-    SYS_fsmount,
-    SYS_fspick,
-    SYS_mount_setattr,
-    // administration, and what attacks on the kernel are made of
-    SYS_keyctl,
-    SYS_add_key,
-    SYS_request_key,
-    SYS_bpf,
-    SYS_perf_event_open,
-    SYS_userfaultfd,
-    SYS_io_uring_setup,
-    SYS_io_uring_enter,
-    SYS_io_uring_register,
-    SYS_init_module,
-    SYS_finit_module,
-    SYS_delete_module,
-    SYS_kexec_load,
-    SYS_reboot,
-    SYS_swapon,
-    SYS_swapoff,
-    SYS_acct,
-    SYS_quotactl,
-    SYS_syslog,
-    SYS_sethostname,
-    SYS_setdomainname,
-    SYS_settimeofday,
-    SYS_clock_settime,
-    SYS_clock_adjtime,
-    SYS_adjtimex,
-    SYS_vhangup,
-};
-enum { REFUSED = sizeof refused / sizeof *refused, FILTER_MAX = REFUSED + 96 };
-_Static_assert(REFUSED < 200, "a jump goes 255 instructions far");
-
-struct filter {
-    struct sock_filter code[FILTER_MAX];
-    unsigned short length;
-};
-
-static void add(struct filter *filter, struct sock_filter instruction)
-{
-    if (filter->length < FILTER_MAX)
-        filter->code[filter->length++] = instruction;
-}
-
-static void load(struct filter *filter, size_t at)
-{
-    add(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)at));
-}
-
-static void end(struct filter *filter, unsigned action)
-{
-    add(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
-}
-
-static unsigned error(int number)
-{
-    return SECCOMP_RET_ERRNO | ((unsigned)number & SECCOMP_RET_DATA);
-}
-
-// The lower half of an argument; both architectures are little endian.
-static size_t argument(int index)
-{
-    return offsetof(struct seccomp_data, args) + sizeof(uint64_t) * (size_t)index;
-}
-
-// If the call is `call`: looks at an argument, and refuses it unless `test` (a BPF jump) holds with `value`.
-static void require(struct filter *filter, long call, int index, unsigned short test, unsigned value,
-                    int number)
-{
-    load(filter, offsetof(struct seccomp_data, nr));
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3));
-    load(filter, argument(index));
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, 1, 0));
-    end(filter, error(number));
-}
-
-// As above, the other way round.
-static void refuse_if(struct filter *filter, long call, int index, unsigned short test, unsigned value)
-{
-    load(filter, offsetof(struct seccomp_data, nr));
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 3));
-    load(filter, argument(index));
-    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, 0, 1));
-    end(filter, error(EPERM));
-}
-
-static void refuse_calls(struct filter *filter)
-{
-    load(filter, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < REFUSED; i++) // to the EPERM behind the list
-        add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i],
-                                                 (unsigned char)(REFUSED - i), 0));
-    add(filter, (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1));
-    end(filter, error(EPERM));
-}
-
-static void filter_make(struct filter *ret)
-{
-    ret->length = 0;
-    load(ret, offsetof(struct seccomp_data, arch));
-    add(ret, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0));
-    end(ret, SECCOMP_RET_KILL_PROCESS);
-    load(ret, offsetof(struct seccomp_data, nr));
-    // Calls of the x32 kind have this bit, and numbers of their own.
-    add(ret, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
-    end(ret, SECCOMP_RET_KILL_PROCESS);
-    refuse_calls(ret);
-    require(ret, SYS_clone, 0, BPF_JSET, CLONE_THREAD, EPERM);
-    // Its flags lie in memory, out of sight: the C library then uses clone.
-    refuse_if(ret, SYS_clone3, 0, BPF_JGE, 0);
-    ret->code[ret->length - 1].k = error(ENOSYS);
-    require(ret, SYS_kill, 0, BPF_JEQ, (unsigned)getpid(), EPERM);
-    require(ret, SYS_tgkill, 0, BPF_JEQ, (unsigned)getpid(), EPERM);
-    refuse_if(ret, SYS_mmap, 2, BPF_JSET, PROT_EXEC);
-    refuse_if(ret, SYS_mprotect, 2, BPF_JSET, PROT_EXEC);
-    refuse_if(ret, SYS_pkey_mprotect, 2, BPF_JSET, PROT_EXEC);
-    end(ret, SECCOMP_RET_ALLOW);
-}
-
-static bool seccomp(void)
-{
-    struct filter filter;
-    filter_make(&filter);
-    if (filter.length == FILTER_MAX)
-        return false; // it may have been cut
-    const struct sock_fprog program = {.len = filter.length, .filter = filter.code};
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
-}
-
-static bool seccomp_exists(void)
-{
-    unsigned action = SECCOMP_RET_ERRNO;
-    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
-}
-
-#else
-
-static bool seccomp(void)
-{
-    return false;
-}
-
-static bool seccomp_exists(void)
-{
-    return false;
-}
-
-#endif
-
 // ---- resource limits ----
 
 static void limit(int resource, uint64_t most)
@@ -335,6 +97,44 @@ static void limit(int resource, uint64_t most)
         const struct rlimit lower = {most, most};
         setrlimit(resource, &lower);
     }
+}
+
+// The signal that names the cause comes at the first limit, the one that cannot be ignored at the second: at
+// one and the same only the latter would.
+static void limit_cpu(uint64_t seconds)
+{
+    struct rlimit now;
+    uint64_t last;
+    if (__builtin_add_overflow(seconds, CPU_GRACE_SECONDS, &last))
+        return;
+    limit(RLIMIT_CPU, last);
+    if (getrlimit(RLIMIT_CPU, &now) == 0 && seconds < now.rlim_cur) {
+        now.rlim_cur = seconds;
+        setrlimit(RLIMIT_CPU, &now);
+    }
+}
+
+// For the kernel counts a user's tasks, not a process's; as many as the machine has are surely his.
+static void limit_tasks(void)
+{
+    unsigned tasks;
+    FILE *in = fopen("/proc/loadavg", "re");
+    if (in && fscanf(in, "%*s %*s %*s %*u/%u", &tasks) == 1)
+        limit(RLIMIT_NPROC, (uint64_t)tasks + TASKS_MORE);
+    if (in)
+        fclose(in);
+}
+
+// Of a server that root runs: what is left lets it reach its own files in a folder of somebody else's.
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3], left[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &header, held))
+        return;
+    left[0].effective = held[0].effective & 1U << CAP_DAC_OVERRIDE;
+    left[0].permitted = held[0].permitted & 1U << CAP_DAC_OVERRIDE;
+    syscall(SYS_capset, &header, left);
 }
 
 // What malloc and the like hold now. The sanitizers' shadows are no memory, and larger than any limit.
@@ -358,10 +158,12 @@ static void limit_resources(const struct confine *confine)
     uint64_t memory;
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, DESCRIPTORS);
+    limit(RLIMIT_STACK, STACK_BYTES);
+    limit_tasks();
     if (confine->memory_bytes && !__builtin_add_overflow(confine->memory_bytes, data_now(), &memory))
         limit(RLIMIT_DATA, memory);
     if (confine->cpu_seconds)
-        limit(RLIMIT_CPU, confine->cpu_seconds);
+        limit_cpu(confine->cpu_seconds);
     if (confine->file_bytes)
         limit(RLIMIT_FSIZE, confine->file_bytes);
     signal(SIGXFSZ, SIG_IGN); // writing on is an error then, which says what happened
@@ -375,13 +177,14 @@ static void name_missing(bool has_landlock, bool has_seccomp, char *ret, size_t 
 
 void confine_missing(char *ret, size_t size)
 {
-    name_missing(landlock_version() > 0, seccomp_exists(), ret, size);
+    name_missing(landlock_version() > 0, confine_calls_exists(), ret, size);
 }
 
 void confine_process(const struct confine *confine, char *ret_missing, size_t size)
 {
     limit_resources(confine);
+    drop_capabilities();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     bool has_landlock = landlock(confine);
-    name_missing(has_landlock, seccomp(), ret_missing, size);
+    name_missing(has_landlock, confine_calls(), ret_missing, size);
 }

@@ -1,12 +1,14 @@
 // Takes from this process what a worker does not need, for good: it reads data that strangers sent.
 //
-// - resource limits: memory, CPU time, the size of a file, descriptors, no core dumps (they would hold
-// secrets)
-// - no new privileges
+// - resource limits: memory, CPU time, the size of a file, descriptors, threads, no core dumps (they would
+//   hold secrets)
+// - no new privileges, and of root's none but to reach files
 // - Landlock: no files but those named here, no signals to other processes; no TCP and no abstract sockets,
 //   should seccomp be missing
 // - seccomp: no programs, no processes, no sockets and no connections but those that the process has or is
-//   given, no tracing, no executable memory, nothing of what only a system's administration needs
+//   given, no tracing, no executable memory, no memory that the limit does not count, nothing done to other
+//   processes (their limits, priority, signals by descriptors, leases on files), nothing of what only a
+//   system's administration needs, and no call that is younger than its list
 #ifndef NABLA_SERVER_CONFINE_H
 #define NABLA_SERVER_CONFINE_H
 
