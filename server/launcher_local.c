@@ -60,12 +60,43 @@ static void attributes_set(posix_spawnattr_t *attributes)
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
+// A server's environment may hold what is none of a worker's business: tokens, keys to other services. What
+// libraries look for, by its beginning.
+static bool is_for_workers(const char *variable)
+{
+    static const char *const beginnings[] = {
+        "LD_",   "LC_",   "LANG=", "TZ=",    "MALLOC_",   "GLIBC_TUNABLES=", "OPENBLAS_",
+        "GOTO_", "OMP_",  "KMP_",  "MKL_",   "BLIS_",     "GCOV_",           "LLVM_PROFILE_FILE=",
+        "ASAN_", "LSAN_", "TSAN_", "UBSAN_", "VALGRIND_",
+    };
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
+        if (strncmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
+            return true;
+    return false;
+}
+
+// To be freed; NULL when there is no memory.
+static char **workers_environment(void)
+{
+    size_t count = 0, kept = 0;
+    while (environ[count])
+        count++;
+    char **ret = calloc(count + 1, sizeof *ret);
+    for (size_t i = 0; ret && i < count; i++)
+        if (is_for_workers(environ[i]))
+            ret[kept++] = environ[i];
+    return ret;
+}
+
 static enum nabla_code spawn(const char *program, int input, int line, const char *folder, pid_t *ret,
                              struct nabla_error *err)
 {
     char log[PATH_SIZE];
     snprintf(log, sizeof log, "%s/log", folder);
     char *const arguments[] = {"nabla", "train", "--worker", NULL};
+    char **environment = workers_environment();
+    if (!environment)
+        return nabla_fail_memory(err, "a worker's environment");
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
@@ -76,7 +107,8 @@ static enum nabla_code spawn(const char *program, int input, int line, const cha
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, line, WORKER_LINE);
     posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_LINE + 1);
-    int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environ);
+    int failed = posix_spawn(ret, program, &actions, &attributes, arguments, environment);
+    free(environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     errno = failed;

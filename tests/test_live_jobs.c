@@ -1,5 +1,6 @@
 // Training jobs on a running server: to their end, and through what may happen to workers and the server.
 #include "base/clock.h"
+#include "base/file.h"
 #include "live.h"
 #include "server/message.h"
 
@@ -376,6 +377,41 @@ static void a_client_that_trains_by_itself_uses_the_same_routes(void **state)
     client_answer_free(&answer);
 }
 
+// Of the server's environment a worker has what libraries look for.
+static void a_worker_does_not_have_the_servers_secrets(void **state)
+{
+    struct live *live = *state;
+    char job[64], path[64];
+    assert_int_equal(live_end(live, SIGTERM), 0);
+    setenv("NABLA_TOKEN", "secret-of-an-operator", 1);
+    setenv("OTHER_SERVICE_KEY", "secret-of-another", 1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    live_start(live, flags);
+    unsetenv("NABLA_TOKEN");
+    unsetenv("OTHER_SERVICE_KEY");
+    unsetenv("OMP_NUM_THREADS");
+    live_post_job(live, LONG_JOB("0", "1000000"), job);
+    snprintf(path, sizeof path, "/proc/%d/environ", await_worker(live, job));
+    struct buffer variables = buffer_new(1 << 20);
+    assert_int_equal(file_read(path, &variables, NULL), NABLA_OK);
+    assert_null(memmem(variables.data, variables.size, "secret-of", strlen("secret-of")));
+    assert_non_null(memmem(variables.data, variables.size, "OMP_NUM_THREADS=1", strlen("OMP_NUM_THREADS=1")));
+    buffer_free(&variables);
+}
+
+static void a_job_that_takes_too_much_cpu_time_is_told_so(void **state)
+{
+    static const char *const short_of_cpu[] = {"--log-level", "error", "--max-job-cpu", "1", NULL};
+    struct live *live = *state;
+    char job[64];
+    assert_int_equal(live_end(live, SIGTERM), 0);
+    live_start(live, short_of_cpu);
+    live_post_job(live, LONG_JOB("0", "1000000"), job);
+    struct client_answer answer = live_await(live, job, "failed");
+    assert_non_null(strstr(answer.body.data, "max_job_cpu"));
+    client_answer_free(&answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_stopped_server_goes_on_where_its_jobs_were),
         cmocka_unit_test(a_killed_server_leaves_no_job_stuck),
         cmocka_unit_test(a_client_that_trains_by_itself_uses_the_same_routes),
+        cmocka_unit_test(a_job_that_takes_too_much_cpu_time_is_told_so),
+        cmocka_unit_test(a_worker_does_not_have_the_servers_secrets),
     };
     return cmocka_run_group_tests(tests, start, live_tear_down);
 }
