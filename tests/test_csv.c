@@ -250,7 +250,7 @@ static const struct {
     {{3, 2, 2, 24}, NULL},
     {{2, 2, 2, 24}, "3 rows, the limit max_dataset_rows is 2"},
     {{3, 1, 2, 24}, "2 features, the limit max_dataset_columns is 1"},
-    {{3, 2, 1, 24}, "row 2: the labels have more than 1 classes, the limit"},
+    {{3, 2, 1, 24}, "row 2: the labels have more than 1 classes, the limit max_dataset_classes"},
     {{3, 2, 2, 23}, "24 bytes of features, the limit max_dataset_bytes is 23"},
 };
 
@@ -588,7 +588,7 @@ static const struct {
      "a,b\nu,0\nv,1\nw,0\nx,1\n",
      {.one_hot = true},
      NABLA_INVALID,
-     "row 4, column 1 (a): expected fewer different texts than max_dataset_columns, found \"x\""},
+     "row 4, column 1 (a): expected no more different texts than the limit max_dataset_columns, found \"x\""},
     {"more columns than are allowed in all",
      "a,c,b\nu,r,0\nv,s,1\n",
      {.one_hot = true},
@@ -611,6 +611,22 @@ static void bad_roles_are_refused(void **state)
     }
 }
 
+// The limit itself, and each of the texts once more.
+static void as_many_texts_as_columns_are_allowed_are_taken(void **state)
+{
+    (void)state;
+    const char text[] = "a,b\nu,0\nv,1\nw,0\nv,1\nu,1\nw,0\n";
+    const struct csv_roles roles = {.one_hot = true};
+    struct dataset_limits exact = roomy;
+    exact.columns = 3;
+    struct dataset *d = NULL;
+    struct nabla_error err = {0};
+    if (csv_read(text, strlen(text), &roles, &exact, &d, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(d->columns, 3);
+    dataset_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +646,7 @@ int main(void)
         cmocka_unit_test(columns_have_roles),
         cmocka_unit_test(texts_and_targets_have_their_places),
         cmocka_unit_test(bad_roles_are_refused),
+        cmocka_unit_test(as_many_texts_as_columns_are_allowed_are_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

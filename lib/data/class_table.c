@@ -69,7 +69,8 @@ enum nabla_code class_table_add(struct class_table *table, const struct csv_cell
         return NABLA_OK;
     }
     if (table->count == table->limit)
-        return nabla_fail(err, NABLA_LIMIT, NULL, "row %zu: the labels have more than %zu classes, the limit",
+        return nabla_fail(err, NABLA_LIMIT, NULL,
+                          "row %zu: the labels have more than %zu classes, the limit max_dataset_classes",
                           row, table->limit);
     if (table->count == table->capacity && !grow(table))
         return nabla_fail_memory(err, "the classes");

@@ -275,10 +275,11 @@ static enum nabla_code add_category(struct csv_columns *columns, struct class_ta
         return csv_bad_cell(columns, row, column, cell, "expected a text", err);
     if (!csv_cell_is_name(cell, &why))
         return nabla_fail(err, NABLA_MALFORMED, NULL, "row %zu, column %zu: %s", row + 1, column + 1, why);
-    if (table->count == table->limit)
-        return csv_bad_cell(columns, row, column, cell,
-                            "expected fewer different texts than max_dataset_columns", err);
-    return class_table_add(table, cell, row + 1, &id, err);
+    enum nabla_code code = class_table_add(table, cell, row + 1, &id, err);
+    return code != NABLA_LIMIT
+               ? code
+               : csv_bad_cell(columns, row, column, cell,
+                              "expected no more different texts than the limit max_dataset_columns", err);
 }
 
 static int compare_texts(const void *a, const void *b)
