@@ -41,6 +41,9 @@ struct api_limits {
 };
 struct api_limits api_limits_defaults(void);
 
+// What a worker reports is the server's own: the limits for clients may be lower than this, not for workers.
+enum { API_WORKER_BODY_BYTES = 16 << 20 };
+
 struct api_options {
     struct store *store; // borrowed
     struct api_limits limits;

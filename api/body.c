@@ -25,6 +25,7 @@ static size_t limit_of(const struct api_call *call)
 {
     const struct api_limits *limits = &call->api->options.limits;
     size_t most = call->route->body == API_BODY_FILE ? limits->upload_bytes : limits->body_bytes;
+    most = call_limit_for_clients(call, most);
     return (size_t)identity_limit(most, call->grant.body_bytes);
 }
 

@@ -14,6 +14,12 @@ const char *call_header(const struct api_call *call, const char *name)
     return NULL;
 }
 
+size_t call_limit_for_clients(const struct api_call *call, size_t limit)
+{
+    const size_t least = call->listener == API_WORKER ? API_WORKER_BODY_BYTES : 0;
+    return limit > least ? limit : least;
+}
+
 const char *call_query(const struct api_call *call, const char *name)
 {
     for (size_t i = 0; i < call->query_count; i++)

@@ -60,8 +60,8 @@ void handle_job_events_post(struct api_call *call, struct api_answer *ret)
     int event;
     const char *detail;
     json_t *root;
-    if (document_read(call->body.data, call->body.size, call->api->options.limits.document_bytes, NULL, 0,
-                      &root, &err)) {
+    const size_t most = call_limit_for_clients(call, call->api->options.limits.document_bytes);
+    if (document_read(call->body.data, call->body.size, most, NULL, 0, &root, &err)) {
         answer_error(ret, call, &err);
         return;
     }

@@ -100,8 +100,8 @@ static bool report_read(const struct api_call *call, struct report *report, stru
     struct problems problems = {0};
     struct nabla_error err = {0};
     json_t *root;
-    if (document_read(call->body.data, call->body.size, call->api->options.limits.document_bytes, NULL, 0,
-                      &root, &err)) {
+    const size_t most = call_limit_for_clients(call, call->api->options.limits.document_bytes);
+    if (document_read(call->body.data, call->body.size, most, NULL, 0, &root, &err)) {
         answer_error(ret, call, &err);
         return false;
     }

@@ -2,6 +2,7 @@
 // sender alone uses the HTTP client, except before it starts and after it has ended.
 #include "server/reporter.h"
 
+#include "api/api.h"
 #include "base/clock.h"
 #include "server/batch.h"
 #include "server/line_client.h"
@@ -21,7 +22,7 @@ enum {
     BATCH_NUMBERS = 8192,      // in one batch
     QUEUE_NUMBERS = 256 << 10, // in the queue
     ANSWER_LIMIT = 64 << 20,   // the job's document may hold long lists
-    BATCH_LIMIT = 16 << 20,
+    BATCH_LIMIT = API_WORKER_BODY_BYTES,
     PATH_SIZE = 96,
 };
 
@@ -163,8 +164,11 @@ static enum nabla_code judge(const struct line_answer *answer, struct nabla_erro
         return nabla_fail(err, NABLA_BUSY, NULL, "the server answered %d", status);
     if (status == 401 || status == 403 || status == 404 || status == 409)
         return nabla_fail(err, NABLA_CONFLICT, NULL, "the server wants no more of this attempt (%d)", status);
-    return nabla_fail(err, NABLA_INVALID, NULL, "the server refused a report with %d: %.300s", status,
-                      answer->body.data ? answer->body.data : "");
+    const struct message problem = {answer->body.data, answer->body.size};
+    char detail[200] = "";
+    if (problem.text)
+        message_text(problem, "detail", detail, sizeof detail);
+    return nabla_fail(err, NABLA_INVALID, NULL, "the server refused a report with %d: %s", status, detail);
 }
 
 // Sends a request until it is answered one way or the other.
@@ -551,7 +555,10 @@ enum nabla_code reporter_finish(struct reporter *reporter, const struct reporter
                                 struct nabla_error *err)
 {
     sender_join(reporter, false);
-    if (reporter->ended)
+    // A report that was refused or could not be made is a reason to tell; a server that is gone, or wants no
+    // more of this attempt, is not.
+    const bool is_unwanted = reporter->ended == NABLA_CONFLICT || reporter->ended == NABLA_CANCELLED;
+    if (is_unwanted || (reporter->ended && !end->error))
         return nabla_fail(err, reporter->ended, NULL, "%s", reporter->problem);
     struct buffer body = buffer_new(BATCH_LIMIT);
     encode_end(reporter->attempt, end, &body);

@@ -63,7 +63,8 @@ enum reporter_request { REPORTER_NOTHING, REPORTER_PAUSE, REPORTER_CANCEL };
 enum reporter_request reporter_requested(struct reporter *reporter);
 
 // Sends what is queued, then how the attempt ends: "succeeded", "failed", "cancelled" or "paused". `result`
-// and `error` are JSON texts, `detail` is for the job's log; each may be NULL.
+// and `error` are JSON texts, `detail` is for the job's log; each may be NULL. An end with an `error` is sent
+// also where a report before it was refused; any other is that refusal.
 struct reporter_end {
     const char *state, *result, *error, *detail;
 };

@@ -375,6 +375,18 @@ static bool end_of(const struct attempt *attempt, enum nabla_code code, const st
     return true;
 }
 
+// The server has not taken what the attempt came to: the job fails, and says why.
+static enum nabla_code report_refusal(const struct attempt *attempt, struct nabla_error *err)
+{
+    struct buffer error = buffer_new(4096);
+    outcome_encode_error(err, &error);
+    const struct reporter_end end = {.state = "failed", .error = error.data};
+    worker_log_write(attempt->log, "%s: %s", end.state, err->text);
+    enum nabla_code code = reporter_finish(attempt->reporter, &end, err);
+    buffer_free(&error);
+    return code;
+}
+
 static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code code,
                                   const struct buffer *result, struct nabla_error *err)
 {
@@ -384,6 +396,8 @@ static enum nabla_code report_end(const struct attempt *attempt, enum nabla_code
     if (end_of(attempt, code, result, &error, &end)) {
         worker_log_write(attempt->log, "%s", end.state); // before the job is over, and its log with it
         code = reporter_finish(attempt->reporter, &end, err);
+        if (code && !end.error && code != NABLA_CONFLICT && code != NABLA_CANCELLED)
+            code = report_refusal(attempt, err);
         if (!code && strcmp(end.state, "paused") != 0)
             checkpoint_remove(attempt->orders->folder); // nothing will go on from them
     }

@@ -377,6 +377,20 @@ static void a_client_that_trains_by_itself_uses_the_same_routes(void **state)
     client_answer_free(&answer);
 }
 
+// Limits for clients, lower than what a worker has to report.
+static void limits_for_clients_are_not_for_workers(void **state)
+{
+    static const char *const low[] = {"--log-level", "error",          "--max-body", "1024", "--workers",
+                                      "1",           "--max-document", "1024",       NULL};
+    struct live *live = *state;
+    char job[64];
+    assert_int_equal(live_end(live, SIGTERM), 0);
+    live_start(live, low);
+    live_post_job(live, SHORT_JOB, job);
+    struct client_answer answer = live_await(live, job, "succeeded");
+    client_answer_free(&answer);
+}
+
 // Of the server's environment a worker has what libraries look for.
 static void a_worker_does_not_have_the_servers_secrets(void **state)
 {
@@ -428,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_stopped_server_goes_on_where_its_jobs_were),
         cmocka_unit_test(a_killed_server_leaves_no_job_stuck),
         cmocka_unit_test(a_client_that_trains_by_itself_uses_the_same_routes),
+        cmocka_unit_test(limits_for_clients_are_not_for_workers),
         cmocka_unit_test(a_job_that_takes_too_much_cpu_time_is_told_so),
         cmocka_unit_test(a_worker_does_not_have_the_servers_secrets),
     };
