@@ -28,8 +28,8 @@ const char *call_query(const struct api_call *call, const char *name)
     return NULL;
 }
 
-bool call_query_whole(const struct api_call *call, const char *name, uint64_t absent, uint64_t least,
-                      uint64_t most, uint64_t *ret, struct api_answer *ret_answer)
+static bool query_whole(const struct api_call *call, const char *name, uint64_t absent, uint64_t least,
+                        uint64_t most, const char *why, uint64_t *ret, struct api_answer *ret_answer)
 {
     const char *text = call_query(call, name);
     int64_t value;
@@ -40,12 +40,25 @@ bool call_query_whole(const struct api_call *call, const char *name, uint64_t ab
     if (!number_read_int(text, text + strlen(text), &value) || value < 0 || (uint64_t)value < least ||
         (uint64_t)value > most) {
         answer_status(ret_answer, call, 400,
-                      "the query parameter %s must be a whole number from %llu to %llu, not \"%s\"", name,
-                      (unsigned long long)least, (unsigned long long)most, text);
+                      "the query parameter %s must be a whole number from %llu to %llu%s, not \"%s\"", name,
+                      (unsigned long long)least, (unsigned long long)most, why, text);
         return false;
     }
     *ret = (uint64_t)value;
     return true;
+}
+
+bool call_query_whole(const struct api_call *call, const char *name, uint64_t absent, uint64_t least,
+                      uint64_t most, uint64_t *ret, struct api_answer *ret_answer)
+{
+    return query_whole(call, name, absent, least, most, "", ret, ret_answer);
+}
+
+bool call_query_rows(const struct api_call *call, const char *name, uint64_t absent, uint64_t *ret,
+                     struct api_answer *ret_answer)
+{
+    return query_whole(call, name, absent, 1, call->api->options.limits.history_rows,
+                       " (the limit max_history_rows)", ret, ret_answer);
 }
 
 bool call_query_nonfinite(const struct api_call *call, bool *ret_as_null, struct api_answer *ret_answer)

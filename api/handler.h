@@ -104,6 +104,9 @@ const char *call_query(const struct api_call *call, const char *name);
 // 400 that says so.
 bool call_query_whole(const struct api_call *call, const char *name, uint64_t absent, uint64_t least,
                       uint64_t most, uint64_t *ret, struct api_answer *ret_answer);
+// The same of history rows, at most max_history_rows.
+bool call_query_rows(const struct api_call *call, const char *name, uint64_t absent, uint64_t *ret,
+                     struct api_answer *ret_answer);
 // The query parameter "nonfinite": true for null, false for string or absent; anything else is a 400.
 bool call_query_nonfinite(const struct api_call *call, bool *ret_as_null, struct api_answer *ret_answer);
 

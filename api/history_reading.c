@@ -142,9 +142,9 @@ bool reading_query(struct reading *reading, struct api_answer *ret)
     if (!call_query_whole(call, "layer", 0, 0, INT_MAX, &layer, ret) ||
         !call_query_whole(call, "since_step", 0, 0, STEP_MAX, &query->since_step, ret) ||
         !call_query_whole(call, "until_step", UINT64_MAX, 0, STEP_MAX, &query->until_step, ret) ||
-        !call_query_whole(call, "limit", most, 1, most, &limit, ret) ||
-        !call_query_whole(call, "max_points", 0, 1, most, &max_points, ret) ||
-        !call_query_whole(call, "newest", 0, 1, most, &newest, ret) ||
+        !call_query_rows(call, "limit", most, &limit, ret) ||
+        !call_query_rows(call, "max_points", 0, &max_points, ret) ||
+        !call_query_rows(call, "newest", 0, &newest, ret) ||
         !call_query_nonfinite(call, &reading->history.nonfinite_as_null, ret))
         return false;
     query->layer = (unsigned)layer;

@@ -359,7 +359,8 @@ void handle_jobs_create(struct api_call *call, struct api_answer *ret)
         memcpy(draft.id, draft.repeat.made.id, sizeof draft.id);
     if (draft.repeat.known ||
         (draft_open(&draft, ret) && draft_decode(&draft, ret) && draft_dataset(&draft, ret) &&
-         draft_check(&draft, ret) && draft_weights(&draft, ret) && quota_queue(call, ret) &&
+         draft_check(&draft, ret) && draft_weights(&draft, ret) &&
+         (draft.spec.executor == JOB_CLIENT || quota_queue(call, ret)) && // which waits for no worker
          draft_keep(&draft, ret)))
         draft_answer(&draft, ret);
     draft_free(&draft);

@@ -172,6 +172,7 @@ static void a_full_queue_asks_to_come_back(void **state)
     assert_non_null(answer_value(&answer, "Retry-After"));
     assert_non_null(strstr(answer.body.data, "max_queued_jobs"));
     api_answer_free(&answer);
+    free(create(service, "{\"executor\":\"client\"}")); // waits for no worker
     service_close(service);
 }
 

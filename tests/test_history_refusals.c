@@ -98,11 +98,38 @@ static void these_are_kept(void **state)
         client_posts(fixture->service, &fixture->job, "metrics", kept[i].body, 200);
 }
 
+// What an operator may set is named where it refuses, and taken where it is just kept.
+static void limits_are_named(void **state)
+{
+    (void)state;
+    static const char *const counts[] = {"limit", "max_points", "newest"};
+    struct api_limits limits = api_limits_defaults();
+    limits.history_rows = 2;
+    limits.metric_names = 1;
+    struct service *service = service_open_limited(&limits);
+    const struct client_job job = service_client_job(service);
+    client_posts(service, &job, "metrics", NAMED("mine"), 200);
+    client_posts(service, &job, "metrics", NAMED("mine"), 200);
+    struct api_answer answer = client_post(service, &job, "metrics", NAMED("another"));
+    answer_expect(&answer, 413, "a name too many");
+    assert_non_null(strstr(answer.body.data, "the limit max_metric_names is 1"));
+    api_answer_free(&answer);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        service_expect(service, "GET", text_of("/v1/jobs/%s/metrics?%s=2", job.id, counts[i]), NULL, 200);
+        answer = service_ask(service, "GET", text_of("/v1/jobs/%s/metrics?%s=3", job.id, counts[i]), NULL);
+        answer_expect(&answer, 400, counts[i]);
+        assert_non_null(strstr(answer.body.data, "the limit max_history_rows"));
+        api_answer_free(&answer);
+    }
+    service_close(service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_leaves_all_as_it_was, client_set_up, client_tear_down),
         cmocka_unit_test_setup_teardown(these_are_kept, client_set_up, client_tear_down),
+        cmocka_unit_test(limits_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

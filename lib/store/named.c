@@ -39,9 +39,10 @@ static enum nabla_code insert_name(struct database *db, int64_t job, const char 
     if (code)
         return code;
     if ((uint64_t)count >= most)
-        return nabla_fail(err, NABLA_LIMIT, NULL,
-                          "the job has %lld metrics with names of its own already: max-metric-names is %zu",
-                          (long long)count, most);
+        return nabla_fail(
+            err, NABLA_LIMIT, NULL,
+            "the job has %lld metrics with names of its own already, the limit max_metric_names is %zu",
+            (long long)count, most);
     row = database_statement(db, SQL_NAME_INSERT);
     statement_bind_int(row, job);
     statement_bind_int(row, count + 1);
