@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char usage[] =
     "Usage: nabla token create NAME [--scope read|write|admin] [--days N] [LIMITS] [--data FOLDER]\n"
@@ -122,11 +123,22 @@ static void print_grant(const struct token_grant *grant)
     putchar('\n');
 }
 
+// A first token may make the folder; who looks for one in a folder that is not there has mistaken it.
+static enum nabla_code check_folder(const struct request *request, struct nabla_error *err)
+{
+    struct stat status;
+    return stat(request->folder, &status) == 0
+               ? NABLA_OK
+               : nabla_fail_errno(err, "look into the data folder", request->folder);
+}
+
 static enum nabla_code list(struct request *request, struct nabla_error *err)
 {
     struct token_grant *grants;
     size_t count;
-    enum nabla_code code = tokens_list(request->folder, &grants, &count, err);
+    enum nabla_code code = check_folder(request, err);
+    if (!code)
+        code = tokens_list(request->folder, &grants, &count, err);
     if (code)
         return code;
     for (size_t i = 0; i < count; i++)
@@ -137,7 +149,8 @@ static enum nabla_code list(struct request *request, struct nabla_error *err)
 
 static enum nabla_code revoke(struct request *request, struct nabla_error *err)
 {
-    return tokens_revoke(request->folder, request->name, err);
+    enum nabla_code code = check_folder(request, err);
+    return code ? code : tokens_revoke(request->folder, request->name, err);
 }
 
 int verb_token(int argc, char **argv)

@@ -88,6 +88,10 @@ static void verbs_say_how_they_ended(void **state)
         {"a spec without rows", 1, "echo '{\"model\":{\"layers\":[]}}' > spec.json; $NABLA train spec.json",
          "/dataset"},
         {"no spec", 2, "$NABLA train", "Usage"},
+        {"tokens of a folder that is not there", 1, "$NABLA token list --data elsewhere",
+         "elsewhere: No such"},
+        {"a token of one", 1, "$NABLA token revoke me --data elsewhere", "elsewhere: No such"},
+        {"what that has made", 1, "(echo so; test -e elsewhere)", "so"},
         {"orders that are none", 2, "echo '{}' | $NABLA train --worker", "standard input"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
