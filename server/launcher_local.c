@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "math/matrix.h"
 #include "server/broker.h"
+#include "server/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,10 @@ static bool local_is_alive(void *context, struct launched *launched, char ret_ev
     else if (WIFSIGNALED(status))
         snprintf(ret_evidence, EVIDENCE_SIZE, "the worker was killed by signal %d (SIG%s)", WTERMSIG(status),
                  sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    else if (WEXITSTATUS(status) == EXIT_ATTEMPT_LOST)
+        snprintf(
+            ret_evidence, EVIDENCE_SIZE,
+            "the worker was asked to end, or could not go on, before it had finished: see the job's log");
     else
         snprintf(ret_evidence, EVIDENCE_SIZE, "the worker exited with status %d before it had finished",
                  WEXITSTATUS(status));

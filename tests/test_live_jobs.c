@@ -188,13 +188,23 @@ static void a_killed_worker_is_replaced(void **state)
 
 static void without_retries_a_killed_worker_fails_its_job_with_the_evidence(void **state)
 {
+    static const struct {
+        int signal;
+        const char *evidence;
+    } ends[] = {{SIGKILL, "killed by signal 9 (SIGKILL)"},
+                {SIGUSR1, "(SIGUSR1)"},
+                {SIGTERM, "was asked to end, or could not go on, before it had finished: see the job's log"},
+                {SIGXCPU, "all the CPU time that the limit max_job_cpu allows"}};
     struct live *live = *state;
-    char id[64];
-    live_post_job(live, LONG_JOB("0", "5000"), id);
-    kill(await_worker(live, id), SIGKILL);
-    struct client_answer answer = live_await(live, id, "failed");
-    assert_non_null(strstr(answer.body.data, "SIGKILL"));
-    client_answer_free(&answer);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char id[64];
+        live_post_job(live, LONG_JOB("0", "5000"), id);
+        kill(await_worker(live, id), ends[i].signal);
+        struct client_answer answer = live_await(live, id, "failed");
+        if (!strstr(answer.body.data, ends[i].evidence))
+            fail_msg("%s is not in %s", ends[i].evidence, answer.body.data);
+        client_answer_free(&answer);
+    }
 }
 
 static void a_running_job_is_cancelled_by_its_worker(void **state)
