@@ -5,9 +5,13 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
-// With `wait` until whoever holds it has ended; without, NABLA_CONFLICT where somebody does.
-enum nabla_code job_lock_take(const char *folder, bool wait, struct nabla_error *err);
+// NABLA_CONFLICT where somebody holds it.
+enum nabla_code job_lock_take(const char *folder, struct nabla_error *err);
+
+// For who the job belongs to now: waits until whoever holds it has ended, and ends him (SIGKILL) when that
+// takes longer than `patience_ms`: a worker that outlived its server. NABLA_CONFLICT where that fails.
+enum nabla_code job_lock_take_over(const char *folder, int64_t patience_ms, struct nabla_error *err);
 
 #endif

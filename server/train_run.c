@@ -83,7 +83,7 @@ static enum nabla_code take_folder(struct train_run *run, struct nabla_error *er
 {
     snprintf(run->folder, sizeof run->folder, "%s/jobs/%s", store_folder(run->store), run->job);
     enum nabla_code code = file_make_folder(run->folder, err);
-    return code ? code : job_lock_take(run->folder, false, err);
+    return code ? code : job_lock_take(run->folder, err);
 }
 
 static enum nabla_code copy_weights(const struct train_run *run, const char *weights, struct nabla_error *err)

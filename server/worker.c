@@ -37,6 +37,7 @@ enum {
     LINE_SIZE = 4097,
     PATH_SIZE = 4096,
     END_SECONDS = 5,
+    PATIENCE_MS = 2 * END_SECONDS * 1000,
     NICENESS = 10,
     SPEC_LIMIT = 64 << 20,
     DISK_RETRY_MS = 1000,
@@ -420,9 +421,6 @@ static int work(const struct orders *orders, struct worker_log *log)
     enum nabla_code code = reporter_new(&options, &reporter, &err);
     if (!code)
         code = watch_start(&watch, reporter, &err);
-    if (!code)
-        code = job_lock_take(orders->folder, true,
-                             &err); // the worker of an earlier attempt may be on its way out
     if (!code) {
         attempt.reporter = reporter;
         code = do_job(&attempt, &result, &err);
@@ -441,6 +439,7 @@ static int work(const struct orders *orders, struct worker_log *log)
 
 int worker_main(void)
 {
+    struct nabla_error err;
     struct orders orders = {0};
     if (!orders_read(&orders)) {
         fprintf(stderr, "nabla train --worker: expected one line of JSON on standard input\n");
@@ -448,6 +447,11 @@ int worker_main(void)
     }
     struct worker_log log = worker_log_new(orders.attempt);
     step_back(orders.priority);
+    // The worker of an earlier attempt may be on its way out. Ending it takes what is given up below.
+    if (job_lock_take_over(orders.folder, PATIENCE_MS, &err)) {
+        worker_log_write(&log, "%s", err.text);
+        return EXIT_ATTEMPT_LOST;
+    }
     confine(&orders, &log);
     return work(&orders, &log);
 }
