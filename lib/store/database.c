@@ -17,6 +17,7 @@ struct statement {
 
 struct database {
     sqlite3 *handle;
+    sqlite3_stmt *rollback; // made beforehand: what ends a failure must not need memory
     const char *const *texts;
     bool durable; // the present synchronous level
     struct statement statements[SQL_COUNT];
@@ -112,6 +113,9 @@ enum nabla_code database_open(const char *path, enum database_mode mode, const c
     sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     status = mode == DATABASE_WRITER ? points_open(db->handle) : SQLITE_OK;
+    if (status == SQLITE_OK)
+        status =
+            sqlite3_prepare_v3(db->handle, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &db->rollback, NULL);
     code = status == SQLITE_OK ? database_run(db, mode_settings[mode], err) : fail_status(db, status, err);
     if (code)
         goto close;
@@ -128,6 +132,7 @@ void database_close(struct database *db)
         return;
     for (size_t i = 0; i < SQL_COUNT; i++)
         sqlite3_finalize(db->statements[i].handle);
+    sqlite3_finalize(db->rollback);
     sqlite3_close(db->handle);
     free(db);
 }
@@ -175,8 +180,10 @@ enum nabla_code database_commit(struct database *db, struct nabla_error *err)
 
 void database_rollback(struct database *db)
 {
-    if (!sqlite3_get_autocommit(db->handle)) // some failures have rolled back already
-        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (sqlite3_get_autocommit(db->handle))
+        return; // some failures have rolled back already
+    sqlite3_step(db->rollback);
+    sqlite3_reset(db->rollback);
 }
 
 enum nabla_code database_savepoint(struct database *db, struct nabla_error *err)
