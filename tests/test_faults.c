@@ -28,7 +28,7 @@ static const char trained[] =
 #define ZEROS_7  "0,0,0,0,0,0,0,"
 #define ZEROS_63 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7
 
-// JOB in a target stands for the job that a client trains, MODEL for the trained one.
+// JOB in a target stands for the job that a client trains, MODEL for the trained one, DATA for its data set.
 static const struct {
     const char *comment;
     struct request request;
@@ -158,6 +158,34 @@ static const struct {
      200,
      KEPT_NOTHING},
     {"a sweep", {"POST", "/v1/losses/sweep", "{\"classes\":3,\"points\":5}", {{0}}}, 200, KEPT_NOTHING},
+    {"the dashboard's page", {"GET", "/", NULL, {{"Accept", "text/html"}}}, 200, KEPT_NOTHING},
+    {"its looks", {"GET", "/dashboard.css", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"its script", {"GET", "/dashboard.js", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"its charts", {"GET", "/dashboard-charts.js", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"its comparison", {"GET", "/dashboard-compare.js", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"how it asks", {"GET", "/dashboard-server.js", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"health", {"GET", "/healthz", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"the server's metrics", {"GET", "/metrics", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"the data set", {"GET", "/v1/datasets/DATA", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"its rows", {"GET", "/v1/datasets/DATA/data", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"its rows as CSV", {"GET", "/v1/datasets/DATA/data", NULL, {{"Accept", "text/csv"}}}, 200, KEPT_NOTHING},
+    {"no data set", {"DELETE", "/v1/datasets/ds_x", NULL, {{0}}}, 404, KEPT_NOTHING},
+    {"a job that runs", {"DELETE", "/v1/jobs/JOB", NULL, {{0}}}, 409, KEPT_NOTHING},
+    {"gradients of several", {"GET", "/v1/gradients?job=JOB", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a log", {"GET", "/v1/jobs/MODEL/log", NULL, {{0}}}, 200, KEPT_NOTHING},
+    {"a log's stream",
+     {"GET", "/v1/jobs/MODEL/log", NULL, {{"Accept", "text/event-stream"}}},
+     200,
+     KEPT_NOTHING},
+    {"a note",
+     {"POST",
+      "/v1/jobs/JOB/events",
+      "{\"attempt\":1,\"event\":\"note\",\"detail\":\"so\"}",
+      {{"Authorization", "BEARER"}}},
+     200,
+     KEPT_NOTHING},
+    {"a pause", {"POST", "/v1/jobs/JOB/pause", NULL, {{0}}}, 202, KEPT_NOTHING},
+    {"nothing to go on with", {"POST", "/v1/jobs/JOB/resume", NULL, {{0}}}, 409, KEPT_NOTHING},
     {"events", {"GET", "/v1/jobs/JOB/events", NULL, {{"Last-Event-ID", "1"}}}, 200, KEPT_NOTHING},
     {"a cancel", {"POST", "/v1/jobs/JOB/cancel", NULL, {{0}}}, 202, KEPT_NOTHING},
     {"the end",
@@ -170,7 +198,7 @@ static const struct {
 struct stage {
     struct service *service;
     struct client_job job;
-    char model[TOKEN_ID_SIZE];
+    char model[TOKEN_ID_SIZE], dataset[TOKEN_ID_SIZE]; // which it was trained with
 };
 
 static const char *put_id(const char *target, const char *name, const char *id)
@@ -185,6 +213,7 @@ static struct request request_of(size_t at, const struct stage *stage)
     const struct client_job *job = &stage->job;
     struct request request = cases[at].request;
     request.target = put_id(put_id(request.target, "JOB", job->id), "MODEL", stage->model);
+    request.target = put_id(request.target, "DATA", stage->dataset);
     if (request.headers[0].value && strcmp(request.headers[0].value, "BEARER") == 0)
         request.headers[0].value = job->bearer;
     return request;
@@ -214,6 +243,11 @@ static struct stage stage_open(void)
 {
     struct stage stage = {.service = service_open()};
     trained_job(stage.service, trained, stage.model);
+    json_t *job = service_json(stage.service, "GET", text_of("/v1/jobs/%s", stage.model), NULL, 200);
+    snprintf(stage.dataset, sizeof stage.dataset, "%s", json_text(json_object_get(job, "spec"), "dataset"));
+    json_decref(job);
+    const char *log = text_of("%s/jobs/%s/log", stage.service->folder, stage.model);
+    assert_int_equal(file_replace(log, "trained\n", 8, NULL), NABLA_OK);
     stage.job = service_client_job(stage.service);
     return stage;
 }
@@ -312,9 +346,111 @@ static void every_operation_on_a_file_may_fail(void **state)
     }
 }
 
+static size_t segment_size(const char *text)
+{
+    return strcspn(text, "/?");
+}
+
+// "/v1/jobs/JOB?x=1" and "/v1/jobs/{id}".
+static bool is_of(const char *target, const char *pattern)
+{
+    while (*target == '/' && *pattern == '/') {
+        target++;
+        pattern++;
+        if (*pattern != '{' && (segment_size(target) != segment_size(pattern) ||
+                                strncmp(target, pattern, segment_size(target)) != 0))
+            return false;
+        target += segment_size(target);
+        pattern += segment_size(pattern);
+    }
+    return !*pattern && (!*target || *target == '?');
+}
+
+static void every_route_is_among_the_cases(void **state)
+{
+    (void)state;
+    const char *method, *pattern;
+    for (size_t i = 0; api_route_at(i, &method, &pattern); i++) {
+        bool is_there = false;
+        for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+            is_there = is_there || (strcmp(cases[k].request.method, method) == 0 &&
+                                    is_of(cases[k].request.target, pattern));
+        if (!is_there)
+            fail_msg("nothing fails in %s %s", method, pattern);
+    }
+}
+
+// What is made to be deleted, of which a part can be asked for that lies in a file.
+static const char *data_set_make(struct service *service)
+{
+    static unsigned seed;
+    json_t *made = service_json(service, "POST", "/v1/datasets",
+                                text_of("{\"generator\":\"moons\",\"rows\":20,\"seed\":%u}", ++seed), 201);
+    const char *ret = text_of("/v1/datasets/%s", json_text(made, "id"));
+    json_decref(made);
+    return ret;
+}
+
+static const char *job_make(struct service *service)
+{
+    char id[TOKEN_ID_SIZE];
+    trained_job(service, trained, id);
+    return text_of("/v1/jobs/%s", id);
+}
+
+static const struct {
+    const char *(*make)(struct service *service);
+    const char *part;
+    long stride; // each place takes a new one, and jobs take long
+} deleted[] = {{data_set_make, "data", 1}, {job_make, "model", 7}};
+
+static int status_of(struct service *service, const char *method, const char *target)
+{
+    struct api_answer answer = service_ask(service, method, target, NULL);
+    const int status = answer.status;
+    api_answer_free(&answer);
+    return status;
+}
+
+// Wholly there or gone, whatever fails. Returns false when nothing was left to fail.
+static bool try_delete(struct service *service, size_t at, const char *target, enum fault fault, long nth)
+{
+    faults_arm(fault, nth);
+    const int status = status_of(service, "DELETE", target);
+    const bool met = faults_disarm();
+    const int there = status_of(service, "GET", target);
+    const int part = status_of(service, "GET", text_of("%s/%s", target, deleted[at].part));
+    if ((status != 204 && !(met && is_failure(status))) || (there != 200 && there != 404) || there != part ||
+        (status == 204 && there != 404))
+        fail_msg("%s, fault %d at %ld: status %d, then %d and %d", target, (int)fault, nth, status, there,
+                 part);
+    return met;
+}
+
+static void a_deletion_may_fail_but_not_by_half(void **state)
+{
+    (void)state;
+    struct service *service = service_open();
+    for (enum fault fault = faults_of_memory() ? FAULT_MEMORY : FAULT_EIO; fault < FAULT_COUNT; fault++)
+        for (size_t i = 0; i < sizeof deleted / sizeof *deleted; i++) {
+            bool met = true;
+            for (long nth = 1; met; nth += deleted[i].stride) {
+                char target[64];
+                assert_true(nth < TRIES_MOST);
+                snprintf(target, sizeof target, "%s", deleted[i].make(service));
+                do
+                    met = try_delete(service, i, target, fault, nth);
+                while (met && status_of(service, "GET", target) == 200 && ++nth < TRIES_MOST);
+            }
+        }
+    service_close(service);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route_is_among_the_cases),
+        cmocka_unit_test(a_deletion_may_fail_but_not_by_half),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(every_operation_on_a_file_may_fail),
     };
