@@ -93,9 +93,9 @@ struct api_call {
     struct api_watch *watches; // what an API_WAIT of several jobs waits for
 };
 
-// The value of a header (name compared without case), or NULL.
 // A limit on what clients send, which may be lower than what the server's own workers have to report.
 size_t call_limit_for_clients(const struct api_call *call, size_t limit);
+// The value of a header (name compared without case), or NULL.
 const char *call_header(const struct api_call *call, const char *name);
 // The value of a query parameter, or NULL.
 const char *call_query(const struct api_call *call, const char *name);

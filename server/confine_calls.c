@@ -1,5 +1,5 @@
-// A list of what is refused and not of what is allowed: the C library and BLAS choose their calls by
-// themselves. So it must name every call that reaches beyond the process.
+// A list of what is refused and not of what is allowed: the C library chooses its calls by itself. So it must
+// name every call that reaches beyond the process.
 #include "server/confine_calls.h"
 
 #include <errno.h>

@@ -66,9 +66,8 @@ static void attributes_set(posix_spawnattr_t *attributes)
 static bool is_for_workers(const char *variable)
 {
     static const char *const beginnings[] = {
-        "LD_",   "LC_",   "LANG=", "TZ=",    "MALLOC_",   "GLIBC_TUNABLES=", "OPENBLAS_",
-        "GOTO_", "OMP_",  "KMP_",  "MKL_",   "BLIS_",     "GCOV_",           "LLVM_PROFILE_FILE=",
-        "ASAN_", "LSAN_", "TSAN_", "UBSAN_", "VALGRIND_",
+        "LD_",   "LC_",   "LANG=", "TZ=",    "MALLOC_", "GLIBC_TUNABLES=",
+        "ASAN_", "LSAN_", "TSAN_", "UBSAN_", "GCOV_",   "VALGRIND_",
     };
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (strncmp(variable, beginnings[i], strlen(beginnings[i])) == 0)
