@@ -84,6 +84,9 @@ enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset,
     struct buffer header = buffer_new(SIZE_MAX - 1), description = buffer_new(SIZE_MAX - 1);
     struct iovec pieces[DATASET_PIECES];
     size_t count;
+    static const struct dataset_owner nobody;
+    if (!owner)
+        owner = &nobody;
     struct dataset_row row = {.rows = dataset->rows,
                               .features = dataset->columns,
                               .owner = owner->id,

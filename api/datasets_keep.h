@@ -15,7 +15,7 @@ struct dataset_owner {
 };
 
 // Writes the data set as a file of the store, described. The same rows and names are the same data set.
-// `key` may be NULL: see store_dataset_create.
+// `key` may be NULL: see store_dataset_create; `owner`, too: nobody, who may keep anything.
 enum nabla_code dataset_keep(struct store *store, const struct dataset *dataset, const char *name,
                              const struct dataset_owner *owner, const struct creation_key *key,
                              struct creation *ret, struct nabla_error *err);

@@ -99,8 +99,7 @@ static bool make_dataset(struct store *store, uint64_t seed)
     generator.seed = seed;
     if (generator_make(&generator, &limits, &dataset, &err))
         return false;
-    const struct dataset_owner nobody = {0};
-    const bool is_kept = dataset_keep(store, dataset, "moons", &nobody, NULL, &made, &err) == NABLA_OK;
+    const bool is_kept = dataset_keep(store, dataset, "moons", NULL, NULL, &made, &err) == NABLA_OK;
     dataset_free(dataset);
     if (is_kept)
         acknowledge(made.id, false, JOB_QUEUED);
