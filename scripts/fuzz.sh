@@ -15,14 +15,14 @@ shift
 hash_name='^[0-9a-f]{40}$'
 slice=${FUZZ_SLICE:-1000000} # runs of one process
 
-# What has been done so far: "runs newest", runs and the run of the newest edge.
-state_of() { if [[ -s $1 ]]; then cat "$1"; else echo "0 0"; fi; }
+# What has been done so far: "runs newest edges": runs, the run of the newest edge, and how many there are.
+state_of() { if [[ -s $1 ]]; then cat "$1"; else echo "0 0 0"; fi; }
 
 search() {
     local name=$1 work=build/fuzz/corpus/$1 state=build/fuzz/$1.state log=build/fuzz/$1.log
-    local dictionary=tests/fuzz/dictionary/$1.txt made newest step found arguments
+    local dictionary=tests/fuzz/dictionary/$1.txt made newest edges step found arguments
     mkdir -p "$work"
-    read -r made newest <<<"$(state_of "$state")"
+    read -r made newest edges <<<"$(state_of "$state")"
     while ((made < runs)); do
         step=$((runs - made < slice ? runs - made : slice))
         arguments=(-runs="$step" -seed=$((made + 1)) -timeout=20 -rss_limit_mb=2048 -print_final_stats=1
@@ -34,16 +34,17 @@ search() {
             return 1
         fi
         # libFuzzer tells of every run that raised the count of edges ("cov:"); the first lines are the corpus read in.
-        found=$(awk '{ edges = 0; for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
-                     $2 == "INITED" { most = edges }
-                     $2 != "INITED" && edges > most { if (most) at = substr($1, 2); most = edges }
-                     END { print at + 0 }' "$log")
+        # What a service does only now and then, a search before has reached, too, but not the reading of the corpus.
+        read -r found edges <<<"$(awk -v before="${edges:-0}" '
+            { edges = 0; for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
+            $2 == "INITED" { most = edges > before ? edges : before }
+            $2 != "INITED" && edges > most { if (most) at = substr($1, 2); most = edges }
+            END { print at + 0, most + 0 }' "$log")"
         if ((found > 0)); then newest=$((made + (found < step ? found : step))); fi
         made=$((made + step))
-        echo "$made $newest" >"$state"
+        echo "$made $newest $edges" >"$state"
     done
-    printf '%-12s %9d runs, %5d edges, the newest at run %d\n' "$name" "$made" \
-        "$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d' ' -f2)" "$newest"
+    printf '%-12s %9d runs, %5d edges, the newest at run %d\n' "$name" "$made" "$edges" "$newest"
 }
 
 keep() {
