@@ -182,6 +182,22 @@ def strangers_names_are_refused():
             assert asked == (401 if status == 401 else 200), f"{flags}, by localhost: {asked}"
 
 
+def no_header_comes_twice():
+    requests = {
+        b"200": head(b"GET /healthz HTTP/1.1"),
+        b"404": head(b"GET /nowhere HTTP/1.1"),
+        b"413": head(b"POST /v1/losses HTTP/1.1", b"Content-Type: application/json", b"Content-Length: 99999999999"),
+        b"421": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"400": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    }
+    with Server("--log-level", "error") as server:
+        for status, request in requests.items():
+            lines = server.send(request).split(b"\r\n\r\n")[0].split(b"\r\n")
+            assert lines[0].split()[1] == status, lines
+            names = sorted(line.split(b":")[0].lower() for line in lines[1:])
+            assert names == sorted(set(names)), names
+
+
 # --- the log
 
 TARGETS = [b"/\x1b[31m", b"/\xff\xfe", b"/\x9b31m", b"/\xc2\x9b", b"/\x7f", b"/" + b"\xc3\xa9" * 600, b'/"\\']
@@ -260,6 +276,7 @@ CASES = [
     ("the head of a stream is no body", the_head_of_a_stream_is_no_body),
     ("uploads at once keep within max-disk", uploads_at_once_keep_within_the_limit),
     ("without tokens a stranger's name is refused", strangers_names_are_refused),
+    ("no header comes twice", no_header_comes_twice),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
     ("whatever comes, each line of the log is plain text", log_lines_are_text),
     ("connections leave descriptors for the work", connections_leave_descriptors),
