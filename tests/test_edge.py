@@ -115,6 +115,17 @@ def leavers_are_audited():
         assert audited == made, f"{made} jobs were made, {audited} are in the audit log"
 
 
+def a_part_of_a_line_spoils_no_other():
+    """A power cut may leave one."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = pathlib.Path(folder, "audit.jsonl")
+        log.write_text('{"time":"20')
+        with Server("--log-level", "error", "--data", folder) as server:
+            status = server.ask("POST", "/v1/jobs", '{"executor": "client"}', JSON)[0]
+            lines = log.read_text().splitlines()
+            assert len(lines) == 2 and json.loads(lines[1])["status"] == status, lines
+
+
 # --- whoever closes with the request is let go with the answer
 
 
@@ -271,6 +282,7 @@ def a_queue_of_long_requests_does_not_hold_up_the_end():
 
 CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
+    ("a part of a line of the audit log spoils no other", a_part_of_a_line_spoils_no_other),
     ("whoever sends no more is let go", who_sends_no_more_is_let_go),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
     ("the head of a stream is no body", the_head_of_a_stream_is_no_body),
