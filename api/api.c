@@ -29,6 +29,7 @@ struct api_limits api_limits_defaults(void)
 {
     return (struct api_limits){
         .body_bytes = 64 * MIB,
+        .bodies_bytes = 1 * GIB,
         .upload_bytes = 1 * GIB,
         .document_bytes = 1024 * KIB,
         .dataset_rows = 10000000,
@@ -202,6 +203,8 @@ void api_handle(struct api_call *call, struct api_answer *ret_answer)
         answer_error(ret_answer, call, &err);
     else if (!has_waited || identity_still(call, ret_answer))
         call->route->handle(call, ret_answer);
+    if (ret_answer->kind == API_COMPLETE) // whoever reads it slowly need not hold the body
+        body_let_go(call);
     answer_encode(ret_answer, call);
     settle(ret_answer, call);
 }

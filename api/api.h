@@ -25,6 +25,7 @@ struct token_table;
 // Every limit is a number of the configuration and is named in the error that it causes.
 struct api_limits {
     size_t body_bytes;     // of a request kept in memory ("max_body")
+    size_t bodies_bytes;   // of all of them at a time ("max_bodies"); 0 for none
     size_t upload_bytes;   // of a data set's upload ("max_upload")
     size_t document_bytes; // of a JSON document without its bulk arrays ("max_document")
     size_t dataset_rows, dataset_columns, dataset_classes, dataset_bytes;

@@ -91,6 +91,72 @@ static bool check_encoding(struct api_call *call, struct api_answer *ret)
     return call->inflater != NULL;
 }
 
+// What each body may have beside the others: those who send large ones cannot shut out those who send small
+// ones.
+enum { BODY_SMALL = 65536 };
+
+static enum nabla_code bodies_full(const struct api_call *call, struct nabla_error *err)
+{
+    return nabla_fail(
+        err, NABLA_BUSY, NULL,
+        "the request bodies that are in memory leave no room for this one; the limit max_bodies of all "
+        "of them is %zu bytes",
+        call->api->options.limits.bodies_bytes);
+}
+
+// How many bytes of a body of `size` count. One body alone is always let in.
+static size_t counted(const struct api_call *call, size_t size)
+{
+    return call->route->body != API_BODY_MEMORY || size <= BODY_SMALL ||
+                   !call->api->options.limits.bodies_bytes || call->listener == API_WORKER
+               ? 0
+               : size - BODY_SMALL;
+}
+
+static bool has_room(const struct api_call *call, size_t held_by_others, size_t wanted)
+{
+    size_t most = call->api->options.limits.bodies_bytes;
+    return held_by_others == 0 || (held_by_others < most && wanted <= most - held_by_others);
+}
+
+// By its head, before it costs anything; nothing is set aside for what has only been announced.
+static bool check_room(struct api_call *call, struct api_answer *ret)
+{
+    struct nabla_error err;
+    size_t length = 0;
+    const char *declared = call_header(call, "Content-Length");
+    if (declared)
+        number_read_size(declared, declared + strlen(declared), &length);
+    size_t wanted = counted(call, length);
+    if (wanted == 0 || has_room(call, atomic_load(&call->api->bodies_held), wanted))
+        return true;
+    bodies_full(call, &err);
+    answer_error(ret, call, &err);
+    return false;
+}
+
+// That the body is `size` bytes long now.
+static enum nabla_code hold(struct api_call *call, size_t size, struct nabla_error *err)
+{
+    size_t wanted = counted(call, size), more = wanted - call->body_held;
+    if (more == 0)
+        return NABLA_OK;
+    size_t before = atomic_fetch_add(&call->api->bodies_held, more);
+    if (!has_room(call, before - call->body_held, wanted)) {
+        atomic_fetch_sub(&call->api->bodies_held, more);
+        return bodies_full(call, err);
+    }
+    call->body_held = wanted;
+    return NABLA_OK;
+}
+
+void body_let_go(struct api_call *call)
+{
+    atomic_fetch_sub(&call->api->bodies_held, call->body_held);
+    call->body_held = 0;
+    buffer_free(&call->body);
+}
+
 // Room for the whole body at once, where its size is known. Memory that stays untouched costs nothing.
 static void reserve_declared(struct api_call *call)
 {
@@ -122,7 +188,8 @@ bool body_open(struct api_call *call, struct api_answer *ret)
 {
     call->body_limit = limit_of(call);
     call->body = buffer_new(call->body_limit);
-    if (!check_media(call, ret) || !check_length(call, ret) || !check_encoding(call, ret))
+    if (!check_media(call, ret) || !check_length(call, ret) || !check_room(call, ret) ||
+        !check_encoding(call, ret))
         return false;
     if (call->route->body == API_BODY_MEMORY)
         reserve_declared(call);
@@ -151,6 +218,11 @@ static enum nabla_code body_store(void *context, const void *bytes, size_t size,
     if (size > call->body_limit - call->body_size)
         return nabla_fail(err, NABLA_LIMIT, NULL, "the body is larger than the limit %s of %zu bytes%s",
                           limit_name(call), call->body_limit, call->inflater ? ", decompressed" : "");
+    enum nabla_code code = hold(call, call->body_size + size, err);
+    if (code) {
+        body_let_go(call); // the rest of it is read, but not kept
+        return code;
+    }
     call->body_size += size;
     if (call->route->body == API_BODY_FILE)
         return write_file(call, bytes, size, err);
@@ -178,7 +250,7 @@ enum nabla_code body_end(struct api_call *call, struct nabla_error *err)
 void body_close(struct api_call *call)
 {
     inflater_free(call->inflater);
-    buffer_free(&call->body);
+    body_let_go(call);
     if (call->body_fd >= 0)
         close(call->body_fd);
     if (call->body_path)

@@ -7,11 +7,14 @@
 #include "store/jobs.h"
 #include "store/tokens.h"
 
+#include <stdatomic.h>
+
 struct stream_blocks;
 
 struct api {
     struct api_options options;
     struct stream_blocks *blocks; // job_stream.h
+    atomic_size_t bodies_held;    // bytes of large bodies in memory (body.c)
 };
 
 enum { ROUTE_PARAMS_MAX = 2, QUERY_MAX = 24, PROBLEM_FIELDS_MAX = 32 };
@@ -88,6 +91,7 @@ struct api_call {
     int body_fd;
     size_t body_size;          // bytes taken so far, decompressed
     size_t body_limit;         // and how many may come
+    size_t body_held;          // those of them that count against the limit of all
     struct inflater *inflater; // Content-Encoding: gzip
     int64_t wait_deadline_ms;  // set by the first API_WAIT of a call, so that it is not prolonged
     struct api_watch *watches; // what an API_WAIT of several jobs waits for

@@ -20,13 +20,24 @@ struct audit {
     size_t size;
 };
 
+// A power cut may have left a part of a line: the next one is to begin for itself.
+static void end_line(struct audit *audit)
+{
+    char last;
+    if (audit->size == 0 || pread(audit->fd, &last, 1, (off_t)audit->size - 1) != 1 || last == '\n')
+        return;
+    if (write(audit->fd, "\n", 1) == 1)
+        audit->size++;
+}
+
 static bool file_open(struct audit *audit)
 {
     struct stat status;
-    audit->fd = open(audit->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    audit->fd = open(audit->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (audit->fd < 0 || fstat(audit->fd, &status) != 0)
         return false;
     audit->size = (size_t)status.st_size;
+    end_line(audit);
     return true;
 }
 

@@ -89,6 +89,8 @@ static const struct option options[] = {
      "error, warning, info or debug (each request)"},
     {"log-format", OPTION_CHOICE, AT(log_format), "text", 0, log_format_names, "FORMAT", "text or json"},
     {"max-body", OPTION_SIZE, LIMIT(body_bytes), NULL, 1024, NULL, "SIZE", "request body kept in memory"},
+    {"max-bodies", OPTION_SIZE, LIMIT(bodies_bytes), NULL, 0, NULL, "SIZE",
+     "request bodies kept in memory, together; 0 for no limit"},
     {"max-upload", OPTION_SIZE, LIMIT(upload_bytes), NULL, 1024, NULL, "SIZE", "data set upload"},
     {"max-document", OPTION_SIZE, LIMIT(document_bytes), NULL, 1024, NULL, "SIZE",
      "JSON document without its bulk arrays"},

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 enum {
@@ -114,13 +115,18 @@ static void limit_cpu(uint64_t seconds)
     }
 }
 
-// For the kernel counts a user's tasks, not a process's; as many as the machine has are surely his.
+// For the kernel counts a user's tasks, not a process's; as many as the machine has are surely his. A service
+// may see of /proc its processes alone; what sysinfo says instead is cut to 16 bits, so a machine with more
+// may allow too few there, and then the worker goes on with fewer threads.
 static void limit_tasks(void)
 {
     unsigned tasks;
+    struct sysinfo machine;
     FILE *in = fopen("/proc/loadavg", "re");
     if (in && fscanf(in, "%*s %*s %*s %*u/%u", &tasks) == 1)
         limit(RLIMIT_NPROC, (uint64_t)tasks + TASKS_MORE);
+    else if (sysinfo(&machine) == 0)
+        limit(RLIMIT_NPROC, (uint64_t)machine.procs + TASKS_MORE);
     if (in)
         fclose(in);
 }

@@ -55,16 +55,18 @@ static const char *date_of_answer(void)
 static bool add_headers(struct exchange *exchange, struct MHD_Response *response)
 {
     const struct api_answer *answer = &exchange->answer;
-    bool added = MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, date_of_answer()) == MHD_YES &&
-                 MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    bool added = true;
+    // First: with it the library forgets that it was given a Date, and adds another one.
+    if (exchange->must_close)
+        added = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    added = added && MHD_add_response_header(response, MHD_HTTP_HEADER_DATE, date_of_answer()) == MHD_YES &&
+            MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
     for (size_t i = 0; i < answer->header_count; i++)
         added = added && MHD_add_response_header(response, answer->headers[i].name,
                                                  answer->headers[i].value) == MHD_YES;
     bool is_plain = answer->status == 200 || answer->status == 304;
     if (exchange->was_named || !is_plain)
         added = added && MHD_add_response_header(response, "X-Request-Id", exchange->request_id) == MHD_YES;
-    if (exchange->must_close)
-        added = added && MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     return added;
 }
 

@@ -188,17 +188,29 @@ static enum MHD_Result run(struct exchange *exchange)
     return exchange_give_answer(exchange);
 }
 
+// Each byte buys the time that it takes at the least rate, but what came fast is no store for hours of a byte
+// now and then: nobody has more than three times what a body has at first.
+static void prolong(struct exchange *exchange, size_t bytes)
+{
+    enum { MOST_TIMES = 3, SECOND_NS = 1000000000 };
+    const struct http_deadlines *deadlines = exchange_deadlines(exchange);
+    const int64_t most_ns = clock_monotonic_ns() + (int64_t)deadlines->body * MOST_TIMES * SECOND_NS;
+    exchange->body_due_ns += (int64_t)((double)bytes / deadlines->least_rate * SECOND_NS);
+    if (exchange->body_due_ns > most_ns)
+        exchange->body_due_ns = most_ns;
+    exchange_set_deadline(exchange, exchange->body_due_ns / (SECOND_NS / 1000));
+}
+
 static enum MHD_Result take_body(struct exchange *exchange, const char *bytes, size_t *size)
 {
-    exchange->received += *size;
+    const size_t received = *size;
     if (exchange->phase == PHASE_DRAIN)
         exchange->drained += *size;
     else if (!api_body(exchange->call, bytes, *size, &exchange->answer))
         exchange->phase = PHASE_DRAIN;
     if (exchange->drained > DRAIN_BYTES)
         return MHD_NO; // closes the connection: the library can answer only when the body is read
-    const unsigned grace = exchange_deadlines(exchange)->body;
-    exchange_set_deadline(exchange, exchange_due(exchange, exchange->opened_ms, grace, exchange->received));
+    prolong(exchange, received);
     *size = 0;
     return MHD_YES;
 }
@@ -243,8 +255,8 @@ static enum MHD_Result open_call(struct exchange *exchange, const struct http_he
                                         .request_id = exchange->request_id,
                                         .seen = &exchange->seen};
     const struct http_body body = http_guard_body(head);
-    exchange_set_deadline(
-        exchange, exchange_due(exchange, clock_monotonic_ms(), exchange_deadlines(exchange)->body, 0));
+    exchange->body_due_ns = clock_monotonic_ns() + (int64_t)exchange_deadlines(exchange)->body * 1000000000;
+    exchange_set_deadline(exchange, exchange->body_due_ns / 1000000);
     api_open(http->options.api, &request, &exchange->call, &exchange->answer);
     bool is_long = exchange->call && (api_call_is_long(exchange->call) || body.length > LONG_BODY);
     if (is_long && compute_pool_is_full(http->options.pool)) { // before its body costs anything

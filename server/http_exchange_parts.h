@@ -19,14 +19,14 @@ struct exchange {
     enum phase phase;
     struct api_call *call;
     struct api_answer answer;
-    bool must_close;   // the connection ends with the answer
-    bool is_streaming; // counted among the http's streams
-    bool is_waiting;   // counted among the http's waits
-    bool is_seeking;   // counted among the http's seekers
-    bool is_cut;       // nobody may wait any more
-    bool is_done;      // it ran to an answer, which nobody has noted yet
-    uint64_t received; // bytes of the body so far
-    uint64_t drained;  // those of them that came after it was refused
+    bool must_close;     // the connection ends with the answer
+    bool is_streaming;   // counted among the http's streams
+    bool is_waiting;     // counted among the http's waits
+    bool is_seeking;     // counted among the http's seekers
+    bool is_cut;         // nobody may wait any more
+    bool is_done;        // it ran to an answer, which nobody has noted yet
+    int64_t body_due_ns; // when the body is too slow
+    uint64_t drained;    // bytes of it that came after it was refused
     int64_t opened_ms, opened_ns;
     char request_id[REQUEST_ID_SIZE];
     bool was_named;       // by the client

@@ -452,6 +452,68 @@ static void test_an_upload_is_a_file_until_it_is_closed(void **state)
     assert_int_equal(count_files(fixture->folder, "tmp"), 0);
 }
 
+// Bodies that are on their way at the same time, each of a request of its own.
+enum { HELD = 3, PIECE_BYTES = 1 << 16 };
+
+static struct api_call *open_body(struct api *api, const char *length, struct api_answer *ret)
+{
+    struct api_header headers[] = {{"Content-Type", "application/json"}, {"Content-Length", length}};
+    struct api_request request = {
+        .method = "POST", .target = "/v1/losses", .headers = headers, .header_count = length ? 2 : 1};
+    struct api_call *call;
+    api_open(api, &request, &call, ret);
+    return call;
+}
+
+static const char *header_of(const struct api_answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++)
+        if (strcmp(answer->headers[i].name, name) == 0)
+            return answer->headers[i].value;
+    return NULL;
+}
+
+static void expect_full(struct api_answer *answer)
+{
+    assert_int_equal(answer->status, 503);
+    assert_non_null(strstr(answer->body.data, "max_bodies"));
+    assert_non_null(header_of(answer, "Retry-After"));
+    api_answer_free(answer);
+}
+
+static void test_bodies_in_memory_have_a_limit_together(void **state)
+{
+    struct fixture *fixture = *state;
+    static char piece[PIECE_BYTES];
+    struct api_options options = {.store = fixture->store, .limits = api_limits_defaults()};
+    struct api *api;
+    struct api_answer answer;
+    struct api_call *calls[HELD];
+    memset(piece, ' ', sizeof piece);
+    options.limits.bodies_bytes = 3 * PIECE_BYTES; // beside the first piece of each
+    assert_int_equal(api_new(&options, &api, NULL), NABLA_OK);
+    for (size_t i = 0; i < HELD; i++)
+        assert_non_null(calls[i] = open_body(api, NULL, &answer));
+    for (size_t i = 0; i < 3; i++)
+        assert_true(api_body(calls[0], piece, sizeof piece, &answer)); // 2 that count
+    for (size_t i = 0; i < 2; i++)
+        assert_true(api_body(calls[1], piece, sizeof piece, &answer)); // and 1: it is full
+    assert_false(api_body(calls[1], piece, sizeof piece, &answer));
+    expect_full(&answer);
+    assert_true(
+        api_body(calls[2], piece, sizeof piece, &answer)); // a small one has room; what it refused, too
+    assert_null(open_body(api, "262144", &answer));        // three pieces that count, of which one is free
+    expect_full(&answer);
+    api_handle(calls[0], &answer); // which has read it: the answer is not sent yet
+    api_answer_free(&answer);
+    for (size_t i = 0; i < 8; i++) // alone: as large as a body may be
+        assert_true(api_body(calls[2], piece, sizeof piece, &answer));
+    for (size_t i = 0; i < HELD; i++)
+        api_close(calls[i]);
+    api_close(open_body(api, "262144", &answer));
+    api_free(api);
+}
+
 static const struct {
     const char *comment, *authorization;
     int status;
@@ -518,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_nothing_may_follow_gzip),
         cmocka_unit_test(test_a_gzip_bomb_meets_the_limit),
         cmocka_unit_test(test_a_body_is_the_sum_of_its_pieces),
+        cmocka_unit_test(test_bodies_in_memory_have_a_limit_together),
         cmocka_unit_test(test_an_upload_is_a_file_until_it_is_closed),
         cmocka_unit_test(test_a_worker_shows_its_token),
         cmocka_unit_test(test_ready_with_a_store),

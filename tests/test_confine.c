@@ -25,6 +25,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
@@ -578,6 +579,35 @@ static void each_resource_has_its_limit(void **state)
     assert_false(outcome.succeeded[0][1]);
 }
 
+static rlim_t before_tasks;
+
+// A service's view of /proc, where it is made so that it has processes alone.
+static void be_confined_without_loadavg(const struct confine *confine, struct outcome *outcome)
+{
+    char missing[64];
+    struct rlimit tasks;
+    outcome->succeeded[0][0] = unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+                               mount("/dev/null", "/proc/loadavg", NULL, MS_BIND, NULL) == 0;
+    confine_process(confine, missing, sizeof missing);
+    outcome->succeeded[0][1] = getrlimit(RLIMIT_NPROC, &tasks) == 0 && tasks.rlim_max < before_tasks;
+}
+
+static void tasks_are_limited_where_proc_has_processes_alone(void **state)
+{
+    (void)state;
+    struct outcome outcome;
+    struct rlimit tasks;
+    assert_int_equal(getrlimit(RLIMIT_NPROC, &tasks), 0);
+    before_tasks = tasks.rlim_max;
+    if (before_tasks <= UINT16_MAX + 1024) // as few as the machine may have, or fewer
+        skip();
+    assert_int_equal(run_child(&(struct confine){.folder = folder}, be_confined_without_loadavg, &outcome),
+                     0);
+    if (!outcome.succeeded[0][0])
+        skip(); // namespaces are not for everybody
+    assert_true(outcome.succeeded[0][1]);
+}
+
 static bool says(const char *path, const char *line)
 {
     struct buffer text = buffer_new(1 << 20);
@@ -682,6 +712,7 @@ int main(void)
         cmocka_unit_test(a_process_that_is_not_confined_can),
         cmocka_unit_test(a_confined_process_can_do_its_work_and_nothing_else),
         cmocka_unit_test(each_resource_has_its_limit),
+        cmocka_unit_test(tasks_are_limited_where_proc_has_processes_alone),
         cmocka_unit_test(a_live_worker_is_confined),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -96,6 +96,24 @@ static void test_no_more_bytes_are_kept_than_may_be(void **state)
     }
 }
 
+static void test_room_that_was_made_is_there_at_once(void **state)
+{
+    enum { MUCH = 1 << 20 }; // against what the removal itself adds to the database's log
+    struct store *store = ((struct fixture *)*state)->store;
+    char id[TOKEN_ID_SIZE], *large = malloc(MUCH);
+    struct creation made;
+    assert_non_null(large);
+    memset(large, 'a', MUCH - 1);
+    large[MUCH - 1] = '\0';
+    create(store, large, id);
+    free(large);
+    struct dataset_row row = row_of("small");
+    row.disk_most = store_usage_bytes(store);
+    assert_fails(NABLA_DISK_FULL, store_dataset_create(store, &row, PIECE("small"), NULL, &made, &err));
+    assert_ok(store_dataset_delete(store, id, &err));
+    assert_ok(store_dataset_create(store, &row, PIECE("small"), NULL, &made, &err));
+}
+
 static void test_the_same_content_is_the_same_data_set(void **state)
 {
     struct store *store = ((struct fixture *)*state)->store;
@@ -294,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_store(test_a_data_set_comes_back_as_it_was_made),
         with_store(test_no_more_bytes_are_kept_than_may_be),
+        with_store(test_room_that_was_made_is_there_at_once),
         with_store(test_the_same_content_is_the_same_data_set),
         with_store(test_a_key_repeats_what_it_made_first),
         with_store(test_keys_of_jobs_and_data_sets_are_apart),

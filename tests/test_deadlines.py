@@ -95,6 +95,13 @@ def slow_body(server):
         return is_shut_out(client, head_of("/v1/losses", len(LOSS)) + LOSS[:10])
 
 
+def body_that_becomes_slow(server):
+    """What it has sent fast would pay for hours of a byte now and then."""
+    length = 1 << 24
+    with server.connect() as client:
+        return is_shut_out(client, head_of("/v1/losses", length) + b" " * (length - (1 << 16)))
+
+
 def slow_refused_body(server):
     with server.connect() as client:
         return is_shut_out(client, head_of("/nowhere", len(LOSS)) + LOSS[:10])
@@ -151,7 +158,7 @@ def answer_of(case, server, results):
 
 
 def main():
-    together = [slow_head, slow_body, slow_refused_body, slow_second_head, idle, steady_body]
+    together = [slow_head, slow_body, body_that_becomes_slow, slow_refused_body, slow_second_head, idle, steady_body]
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         server, fast = Server(f"{folder}/a", 1000), Server(f"{folder}/b", 16 << 20)

@@ -115,6 +115,17 @@ def leavers_are_audited():
         assert audited == made, f"{made} jobs were made, {audited} are in the audit log"
 
 
+def a_part_of_a_line_spoils_no_other():
+    """A power cut may leave one."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = pathlib.Path(folder, "audit.jsonl")
+        log.write_text('{"time":"20')
+        with Server("--log-level", "error", "--data", folder) as server:
+            status = server.ask("POST", "/v1/jobs", '{"executor": "client"}', JSON)[0]
+            lines = log.read_text().splitlines()
+            assert len(lines) == 2 and json.loads(lines[1])["status"] == status, lines
+
+
 # --- whoever closes with the request is let go with the answer
 
 
@@ -180,6 +191,22 @@ def strangers_names_are_refused():
             assert asked == status, f"{flags}: {asked}"
             asked = server.ask("GET", "/v1/jobs", headers={"Host": f"localhost:{server.port}"})[0]
             assert asked == (401 if status == 401 else 200), f"{flags}, by localhost: {asked}"
+
+
+def no_header_comes_twice():
+    requests = {
+        b"200": head(b"GET /healthz HTTP/1.1"),
+        b"404": head(b"GET /nowhere HTTP/1.1"),
+        b"413": head(b"POST /v1/losses HTTP/1.1", b"Content-Type: application/json", b"Content-Length: 99999999999"),
+        b"421": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"400": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    }
+    with Server("--log-level", "error") as server:
+        for status, request in requests.items():
+            lines = server.send(request).split(b"\r\n\r\n")[0].split(b"\r\n")
+            assert lines[0].split()[1] == status, lines
+            names = sorted(line.split(b":")[0].lower() for line in lines[1:])
+            assert names == sorted(set(names)), names
 
 
 # --- the log
@@ -255,11 +282,13 @@ def a_queue_of_long_requests_does_not_hold_up_the_end():
 
 CASES = [
     ("whoever changes something and leaves is audited", leavers_are_audited),
+    ("a part of a line of the audit log spoils no other", a_part_of_a_line_spoils_no_other),
     ("whoever sends no more is let go", who_sends_no_more_is_let_go),
     ("a query of thousands of pieces is answered", queries_of_many_pieces_are_answered),
     ("the head of a stream is no body", the_head_of_a_stream_is_no_body),
     ("uploads at once keep within max-disk", uploads_at_once_keep_within_the_limit),
     ("without tokens a stranger's name is refused", strangers_names_are_refused),
+    ("no header comes twice", no_header_comes_twice),
     ("whatever comes, each line of the log is JSON", log_lines_are_json),
     ("whatever comes, each line of the log is plain text", log_lines_are_text),
     ("connections leave descriptors for the work", connections_leave_descriptors),

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "store/history.h"
 #include "store/retention.h"
+#include "store/usage.h"
 #include "store_fixture.h"
 
 enum { JOBS = 6, FINISHED = 4, ROWS = 300 }; // the last two are not finished
@@ -96,8 +97,29 @@ static void test_jobs_are_kept_within_the_limits(void **state)
     }
 }
 
+// The database's file does not shrink, but whoever is told to delete what is no longer needed makes room by
+// it.
+static void test_removed_histories_are_room(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct retention all = {.bytes = 1};
+    char ids[JOBS][TOKEN_ID_SIZE];
+    size_t touched = 0;
+    make_jobs(fixture->store, ids);
+    fixture_reopen(fixture); // which moves the database's log into its file
+    const uint64_t full = store_usage_bytes(fixture->store);
+    assert_ok(store_retain(fixture->store, &all, clock_wall_ms(), &touched, &err));
+    fixture_reopen(fixture);
+    const uint64_t room = usage_unused(fixture->store);
+    assert_true(room > 0);
+    assert_true(store_usage_bytes(fixture->store) + room <= full);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_jobs_are_kept_within_the_limits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jobs_are_kept_within_the_limits),
+        cmocka_unit_test_setup_teardown(test_removed_histories_are_room, fixture_open, fixture_close),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -343,6 +343,7 @@ enum nabla_code store_dataset_delete(struct store *store, const char *id, struct
     if (path)
         file_remove(path, NULL); // what stays behind is swept at the next opening
     free(path);
+    usage_forget(store);
     pthread_mutex_unlock(&store->dataset_lock);
     return code;
 }

@@ -1,5 +1,7 @@
 #include "store/doomed.h"
 
+#include "store/usage.h"
+
 #include <stdio.h>
 
 enum { ROWS_AT_ONCE = 5000 };
@@ -83,5 +85,6 @@ enum nabla_code doomed_sweep(struct store *store, struct nabla_error *err)
         code = access_end(store, is_over ? NABLA_OK : code, err);
         if (code || is_over)
             return code;
+        usage_forget(store);
     }
 }

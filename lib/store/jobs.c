@@ -5,6 +5,7 @@
 #include "store/doomed.h"
 #include "store/job_row.h"
 #include "store/sweep.h"
+#include "store/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,6 +254,7 @@ enum nabla_code store_job_delete(struct store *store, const char *id, struct nab
         sweep_tree(folder, NULL); // what stays behind is swept at the next opening
     free(folder);
     doomed_sweep(store, NULL); // as is what is left of the history
+    usage_forget(store);
     return NABLA_OK;
 }
 

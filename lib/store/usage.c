@@ -38,14 +38,32 @@ static uint64_t walk(int fd, int depth, uint64_t *files)
     return bytes;
 }
 
+uint64_t usage_unused(struct store *store)
+{
+    struct database *db = access_reader(store);
+    int64_t pages = 0, size = 0;
+    bool is_known = database_number(db, "PRAGMA freelist_count", &pages, NULL) == NABLA_OK &&
+                    database_number(db, "PRAGMA page_size", &size, NULL) == NABLA_OK;
+    access_release(store, db);
+    return is_known ? (uint64_t)pages * (uint64_t)size : 0;
+}
+
+// The file of the database keeps its size when rows are removed: what they leave is room for others. A look
+// at the file may be older than that at its pages, so that there may be more unused than there is.
+static uint64_t measure(struct store *store)
+{
+    uint64_t files = 0, unused = usage_unused(store);
+    int fd = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t bytes = fd >= 0 ? walk(fd, DEPTH, &files) : 0;
+    return bytes > unused ? bytes - unused : 0;
+}
+
 uint64_t store_usage_bytes(struct store *store)
 {
     int64_t now = clock_monotonic_ms();
-    uint64_t files = 0;
     pthread_mutex_lock(&store->usage_lock);
     if (store->usage_ms == 0 || now - store->usage_ms > WALK_EVERY_MS) {
-        int fd = open(store->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        store->usage_bytes = fd >= 0 ? walk(fd, DEPTH, &files) : 0;
+        store->usage_bytes = measure(store);
         store->usage_ms = now;
     }
     uint64_t bytes = store->usage_bytes;
@@ -65,6 +83,13 @@ void usage_add(struct store *store, uint64_t bytes)
 {
     pthread_mutex_lock(&store->usage_lock);
     store->usage_bytes += bytes;
+    pthread_mutex_unlock(&store->usage_lock);
+}
+
+void usage_forget(struct store *store)
+{
+    pthread_mutex_lock(&store->usage_lock);
+    store->usage_ms = 0;
     pthread_mutex_unlock(&store->usage_lock);
 }
 

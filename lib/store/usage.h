@@ -4,8 +4,9 @@
 
 #include "store/jobs.h"
 
-// Bytes of the data folder's files: the database, data sets, jobs' files. Walks the folder when the last walk
-// is more than ten seconds ago. Files that cannot be looked at count nothing.
+// Bytes of the data folder's files: the database without its unused pages, data sets, jobs' files. Walks the
+// folder when the last walk is more than ten seconds ago, or something was removed since. Files that cannot
+// be looked at count nothing.
 uint64_t store_usage_bytes(struct store *store);
 uint64_t store_usage_known(struct store *store); // as the last walk found it, with what was added since
 
@@ -14,6 +15,12 @@ uint64_t store_usage_steps(struct store *store);
 
 // Inside the store: what was added since the last walk, which quotas must not wait for.
 void usage_add(struct store *store, uint64_t bytes);
+
+// Inside the store: something was removed, so that the next who asks looks anew and finds the room.
+void usage_forget(struct store *store);
+
+// Inside the store: bytes of the database's file that removed rows have left for others.
+uint64_t usage_unused(struct store *store);
 
 // Inside the store: the same of one folder of it ("jobs/ID"), always looked at anew. *ret_files, which may be
 // NULL, counts the files.
