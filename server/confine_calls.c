@@ -71,6 +71,7 @@ static const int refused[] = {
     SYS_semctl,
     SYS_mq_open,
     SYS_mq_unlink,
+    SYS_io_setup, // of which the whole machine has a number
     // what happens in folders that it may not read
     SYS_inotify_init1,
     SYS_inotify_add_watch,
@@ -252,9 +253,12 @@ static void refuse_control(struct filter *filter)
         refuse_if(filter, SYS_fcntl, 1, BPF_JEQ, commands[i]);
 }
 
-// Memory is counted where it is private and no stack.
+// Memory is counted where it is private, no stack, and as long as it may be written to: what is closed to
+// that again stays, and is counted no more.
 static void refuse_uncounted(struct filter *filter)
 {
+    require(filter, SYS_mprotect, 2, BPF_JSET, PROT_WRITE, EPERM);
+    require(filter, SYS_pkey_mprotect, 2, BPF_JSET, PROT_WRITE, EPERM);
     const unsigned shared = MAP_SHARED | MAP_ANONYMOUS;
     refuse_if(filter, SYS_mmap, 3, BPF_JSET, MAP_GROWSDOWN);
     load(filter, offsetof(struct seccomp_data, nr));

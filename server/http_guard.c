@@ -114,11 +114,17 @@ static bool is_same(const char *text, size_t length, const char *name, size_t na
     return length == name_length && strncasecmp(text, name, length) == 0;
 }
 
+// Without the dot at the end that a whole name may have (RFC 1034, section 3.1).
+static size_t name_size(const char *name, size_t length)
+{
+    return length > 1 && name[length - 1] == '.' ? length - 1 : length;
+}
+
 static bool is_listed(const char *host, size_t length, const char *names)
 {
     for (const char *at = names + strspn(names, ", "); *at; at += strspn(at, ", ")) {
         size_t name_length = strcspn(at, ", ");
-        if (is_same(host, length, at, name_length))
+        if (is_same(host, length, at, name_size(at, name_length)))
             return true;
         at += name_length;
     }
@@ -131,7 +137,7 @@ bool http_guard_host(const char *host, const char *names)
     const size_t suffix = sizeof below - 1;
     if (!host || host[0] == '[') // IPv6
         return true;
-    size_t length = strcspn(host, ":");
+    size_t length = name_size(host, strcspn(host, ":"));
     if (!memchr(host, '.', length) || strspn(host, "0123456789.") >= length)
         return true;
     if (length > suffix && is_same(host + length - suffix, suffix, below, suffix))

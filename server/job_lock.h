@@ -12,6 +12,9 @@ enum nabla_code job_lock_take(const char *folder, struct nabla_error *err);
 
 // For who the job belongs to now: waits until whoever holds it has ended, and ends him (SIGKILL) when that
 // takes longer than `patience_ms`: a worker that outlived its server. NABLA_CONFLICT where that fails.
-enum nabla_code job_lock_take_over(const char *folder, int64_t patience_ms, struct nabla_error *err);
+// The job belongs to him as long as nobody has closed the other end of `lifeline`, a pipe; -1 for always.
+// NABLA_CANCELLED: somebody has, and who holds the lock may be his own successor.
+enum nabla_code job_lock_take_over(const char *folder, int lifeline, int64_t patience_ms,
+                                   struct nabla_error *err);
 
 #endif

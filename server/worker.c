@@ -448,7 +448,7 @@ int worker_main(void)
     struct worker_log log = worker_log_new(orders.attempt);
     step_back(orders.priority);
     // The worker of an earlier attempt may be on its way out. Ending it takes what is given up below.
-    if (job_lock_take_over(orders.folder, PATIENCE_MS, &err)) {
+    if (job_lock_take_over(orders.folder, STDIN_FILENO, PATIENCE_MS, &err)) {
         worker_log_write(&log, "%s", err.text);
         return EXIT_ATTEMPT_LOST;
     }

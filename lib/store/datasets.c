@@ -150,13 +150,15 @@ static enum nabla_code require_bytes(struct store *store, const struct dataset_r
     if (row->disk_most) {
         used = store_usage_bytes(store);
         if (used >= row->disk_most || row->bytes > row->disk_most - used)
-            return nabla_fail(err, NABLA_DISK_FULL, NULL, "the folder would be larger than it may be");
+            return nabla_fail(err, NABLA_DISK_FULL, NULL,
+                              "the data folder would be larger than the limit max_disk allows");
     }
     if (!row->owner_most || !row->owner)
         return NABLA_OK;
     enum nabla_code code = store_owner_bytes(store, row->owner, &used, err);
     if (!code && (used >= row->owner_most || row->bytes > row->owner_most - used))
-        code = nabla_fail(err, NABLA_LIMIT, NULL, "its owner's data sets would be larger than they may be");
+        code = nabla_fail(err, NABLA_LIMIT, NULL,
+                          "data sets of this token would be larger than its limit max_disk allows");
     return code;
 }
 
