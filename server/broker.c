@@ -82,7 +82,9 @@ void broker_closed(struct broker *broker, int fd)
 static void hang_up(struct broker *broker, struct worker_line *line)
 {
     pthread_mutex_lock(&broker->lock);
-    close(line->fd); // and out of the set: it has no other copy here
+    // Closing it does not take it out while a process that is being started still has its copy.
+    epoll_ctl(broker->set, EPOLL_CTL_DEL, line->fd, NULL);
+    close(line->fd);
     line->fd = -1;
     lines_tidy(broker);
     pthread_mutex_unlock(&broker->lock);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -385,6 +386,33 @@ static void who_only_asks_is_cut_off(void **state)
     desk_close(&desk);
 }
 
+// As a worker does between fork and exec, while another one's line ends.
+static void a_line_ends_though_another_process_has_a_copy(void **state)
+{
+    (void)state;
+    struct desk desk;
+    desk_open(&desk);
+    int worker = line_to(&desk), other = line_to(&desk), going[2], fd = -1;
+    char byte;
+    assert_int_equal(pipe(going), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(worker);
+        close(going[1]);
+        _exit(read(going[0], &byte, 1) != 0);
+    }
+    close(worker);
+    for (int i = 0; i < BROKER_CONNECTIONS; i++) { // each is a turn of the broker after the end
+        assert_int_equal(ask(other, &fd), NABLA_OK);
+        close(fd);
+    }
+    close(going[0]);
+    close(going[1]);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(other);
+    desk_close(&desk);
+}
+
 static void a_stop_hangs_up(void **state)
 {
     (void)state;
@@ -522,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_worker_has_only_so_many),
         cmocka_unit_test(one_that_is_not_served_does_not_count),
         cmocka_unit_test(who_only_asks_is_cut_off),
+        cmocka_unit_test(a_line_ends_though_another_process_has_a_copy),
         cmocka_unit_test(a_stop_hangs_up),
         cmocka_unit_test(connections_that_ended_make_room),
         cmocka_unit_test(a_worker_keeps_its_connection),
